@@ -66,6 +66,8 @@ class MarketHistory:
 
     `perp` bars that are copies of spot (U-10) are flagged in `perp_stand_in` [S, H] and only exist from the
     perp's first funding settlement on. `first_funding_ms[s]` is that settlement, or -1 when there is none.
+    A coin is tradable in [`listed_ms[s]`, `delisted_ms[s]`): by the universe file, else from its first spot bar on;
+    -1 means not delisted. Bars outside that window stay visible to features.
     `fingerprint` is a sha256 over the content used, and is part of a backtest's result hash.
     """
 
@@ -76,6 +78,8 @@ class MarketHistory:
     perp_stand_in: BoolArray
     funding: tuple[FundingRates, ...]
     first_funding_ms: Int64Array
+    listed_ms: Int64Array
+    delisted_ms: Int64Array
     sentiment: Sentiment
     source: str
     synthetic: bool
