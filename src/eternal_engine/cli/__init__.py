@@ -1,0 +1,129 @@
+"""The `eternal` command: one table of verb groups, each loaded only when it is used.
+
+Exit codes: 0 done, 2 usage or configuration, 3 bad or missing data, 4 refused for safety, 1 anything else.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from importlib import import_module
+from typing import Annotated, Any, NamedTuple
+
+import typer
+from typer.core import TyperCommand, TyperGroup
+
+from eternal_engine.model.errors import EternalError
+
+
+class Group(NamedTuple):
+    """Name the module of one group of verbs; `single` is a verb without verbs below it."""
+
+    module: str
+    help: str
+    single: bool = False
+
+
+GROUPS = {
+    "backtest": Group("eternal_engine.cli.backtest", "Run the four engines over history, and report on it."),
+    "bench": Group("eternal_engine.cli.bench", "Measure the speed goals and print them as JSON lines.", single=True),
+    "config": Group("eternal_engine.cli.config", "Show, explain and export the configuration."),
+    "data": Group("eternal_engine.cli.data", "Import, download, verify, list and synthesize market data."),
+    "rules": Group("eternal_engine.cli.rules", "List the rules and write docs/rules.md."),
+    "simulator": Group("eternal_engine.cli.simulator", "Serve the embedded exchange on loopback."),
+}
+
+
+class LazyGroups(TyperGroup):
+    """List the groups from the table for help and completion, and import one only to run it."""
+
+    def __init__(self, **attrs: Any) -> None:
+        super().__init__(**attrs)
+        for name, group in GROUPS.items():
+            self.add_command(TyperCommand(name=name, help=group.help, callback=None))
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """Replace the stand-in of the table by the group's real command."""
+        name, command, rest = super().resolve_command(ctx, args)
+        if name in GROUPS:
+            command = _load(GROUPS[name])
+            command.name = name
+        return name, command, rest
+
+
+def _load(group: Group) -> Any:
+    app = import_module(group.module).app
+    return typer.main.get_command(app) if group.single else typer.main.get_group(app)
+
+
+app = typer.Typer(
+    name="eternal",
+    cls=LazyGroups,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog=__doc__.splitlines()[-1],
+)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        typer.echo(f"eternal-engine {version('eternal-engine')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _globals(
+    config_dir: Annotated[
+        str, typer.Option("--config-dir", metavar="DIR", help="Read the YAML files from here instead of ./config.")
+    ] = "",
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """The Eternal Engine: four strategy engines, one risk manager, one backtest, one daemon."""
+    if config_dir:
+        # The environment, so that child processes (embedded exchange, sweep workers) read the same files.
+        os.environ["ETERNAL_CONFIG_DIR"] = config_dir
+
+
+def main() -> None:
+    """Run the command line and end the process with the exit code that fits the outcome."""
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(args: list[str]) -> int:
+    """Run one command line and return its exit code; errors of ours go to stderr as what, where and mend."""
+    try:
+        app(args=args, prog_name="eternal")
+    except SystemExit as exit_:
+        return _code_of(exit_)
+    except EternalError as error:
+        _print_error(error, debug=_wants_debug(args))
+        return error.exit_code
+    return 0
+
+
+def _code_of(exit_: SystemExit) -> int:
+    if exit_.code is None:
+        return 0
+    return exit_.code if isinstance(exit_.code, int) else 1
+
+
+def _wants_debug(args: list[str]) -> bool:
+    return "--debug" in args
+
+
+def _print_error(error: EternalError, *, debug: bool) -> None:
+    if debug:
+        traceback.print_exception(error)
+    typer.echo(f"error: {error.message}", err=True)
+    if error.where:
+        typer.echo(f"where: {error.where}", err=True)
+    if error.mend:
+        typer.echo(f"mend:  {error.mend}", err=True)
