@@ -1,0 +1,47 @@
+"""Put checked rows on one hourly grid: a missing hour is NaN, a missing perp bar is spot, flagged (U-10)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from eternal_engine.market_data.datasets import CANDLE_COLUMNS, Series
+from eternal_engine.market_data.history import HOUR_MS, BoolArray, Gap, Int64Array, Ohlcv
+
+
+def on_grid(rows: Sequence[Series], start_ms: int, hours: int) -> Ohlcv:
+    """Place candles of S series into [S, hours] arrays; every stamp must lie inside the grid."""
+    arrays = {name: np.full((len(rows), hours), np.nan) for name in CANDLE_COLUMNS}
+    for index, series in enumerate(rows):
+        hour = (series.stamp_ms - start_ms) // HOUR_MS
+        for name in CANDLE_COLUMNS:
+            arrays[name][index, hour] = series.values[name]
+    return Ohlcv(**arrays)
+
+
+def stand_in(perp: Ohlcv, spot: Ohlcv, first_funding_ms: Int64Array, start_ms: int) -> BoolArray:
+    """Fill missing perp bars from the first funding settlement on with copies of spot, in place; return the flags."""
+    flags = np.zeros(perp.close.shape, np.bool_)
+    hours = perp.close.shape[1]
+    for index, first_ms in enumerate(first_funding_ms.tolist()):
+        if first_ms < 0:
+            continue
+        # The bar that holds the settlement's stamp is the first tradable one (settlements lie on full hours).
+        first = min(max((first_ms - start_ms) // HOUR_MS, 0), hours)
+        flags[index, first:] = np.isnan(perp.close[index, first:]) & ~np.isnan(spot.close[index, first:])
+    for name in CANDLE_COLUMNS:
+        np.copyto(getattr(perp, name), getattr(spot, name), where=flags)
+    return flags
+
+
+def gap_runs(series: Series) -> tuple[tuple[int, int], ...]:
+    """List the missing periods between the first and the last row as [start_ms, end_ms) runs."""
+    step_ms = series.dataset.step_ms
+    holes = np.flatnonzero(np.diff(series.stamp_ms) > step_ms)
+    return tuple((int(series.stamp_ms[i]) + step_ms, int(series.stamp_ms[i + 1])) for i in holes)
+
+
+def gaps_between(series: Series) -> tuple[Gap, ...]:
+    """List the missing bars between the first and the last row of a candle series."""
+    return tuple(Gap(series.dataset.folder, series.symbol, start, end) for start, end in gap_runs(series))

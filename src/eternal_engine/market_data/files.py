@@ -1,0 +1,133 @@
+"""Read one parquet or CSV file into checked rows. The only place that knows pyarrow's ways of being wrong."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.csv as pa_csv
+import pyarrow.parquet as pq
+
+from eternal_engine.market_data.checks import Rows, checked
+from eternal_engine.market_data.datasets import FUNDING, Dataset, Series, empty_series
+from eternal_engine.market_data.history import Float64Array, Int64Array
+from eternal_engine.model.errors import DataError
+
+SUFFIXES = (".parquet", ".csv")
+AGAIN = "restore the file, or download or import it again"
+
+
+def find_file(directory: Path, dataset: Dataset, symbol: str) -> Path | None:
+    """Find the parquet (preferred) or CSV file of a symbol in DIR/`folder`, None if there is none."""
+    for suffix in SUFFIXES:
+        path = directory / dataset.folder / f"{symbol}{suffix}"
+        if path.is_file():
+            return path
+    return None
+
+
+def read_series(path: Path, dataset: Dataset, symbol: str) -> Series:
+    """Read and check one file; raises DataError naming the file, the row and the mend."""
+    return parse_series(read_bytes(path), path, dataset, symbol)
+
+
+def read_bytes(path: Path) -> bytes:
+    """Read a whole file, so that what was hashed is what is parsed."""
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise DataError(f"the file cannot be read: {error.strerror}", where=str(path), mend=AGAIN) from error
+    if not content:
+        raise DataError("the file is empty (0 bytes)", where=str(path), mend=AGAIN)
+    return content
+
+
+def parse_series(content: bytes, path: Path, dataset: Dataset, symbol: str, *, may_be_empty: bool = False) -> Series:
+    """Parse the bytes of `path` (its suffix says which format) and check every row.
+
+    `may_be_empty` is for files whose manifest says that there is nothing (a coin without a perpetual).
+    """
+    table = _parse_table(content, path)
+    _check_columns(table, path, dataset)
+    if table.num_rows == 0 and may_be_empty:
+        return empty_series(dataset, symbol)
+    if dataset is FUNDING:
+        _check_symbol(table, path, symbol)
+    stamps = _stamps(table, path, dataset) if table.num_rows else np.empty(0, np.int64)
+    values = {name: _numbers(table, path, name) for name in dataset.columns}
+    return checked(Rows(dataset, symbol, stamps, values, str(path)))
+
+
+def _parse_table(content: bytes, path: Path) -> pa.Table:
+    source = pa.BufferReader(content)
+    try:
+        if path.suffix == ".csv":
+            return pa_csv.read_csv(source)
+        return pq.ParquetFile(source).read()
+    except (pa.ArrowException, OSError) as error:
+        kind = "CSV" if path.suffix == ".csv" else "parquet"
+        detail = str(error).split("\n")[0][:160]
+        raise DataError(f"the file is truncated or not {kind}: {detail}", where=str(path), mend=AGAIN) from error
+
+
+def _check_columns(table: pa.Table, path: Path, dataset: Dataset) -> None:
+    wanted = (dataset.time_column, *dataset.columns)
+    missing = [name for name in wanted if name not in table.column_names]
+    if missing:
+        have = ", ".join(table.column_names[:12]) or "none"
+        raise DataError(
+            f"column {', '.join(missing)} is missing (there are: {have})",
+            where=str(path),
+            mend=f"name the columns {', '.join(wanted)}",
+        )
+    twice = [name for name in wanted if table.column_names.count(name) > 1]
+    if twice:
+        raise DataError(f"column {twice[0]} appears twice", where=str(path), mend="keep one of the two columns")
+
+
+def _check_symbol(table: pa.Table, path: Path, symbol: str) -> None:
+    if "symbol" not in table.column_names:
+        return
+    others = [name for name in table.column("symbol").unique().to_pylist() if name != symbol]
+    if others:
+        raise DataError(
+            f"the file holds rows of {others[0]}, its name says {symbol}",
+            where=str(path),
+            mend="keep one symbol a file and name the file after it",
+        )
+
+
+def _stamps(table: pa.Table, path: Path, dataset: Dataset) -> Int64Array:
+    name = dataset.time_column
+    column = table.column(name)
+    mend = "give times as UTC timestamps (2024-12-31T23:00:00Z) or as integer milliseconds since 1970"
+    if column.null_count:
+        row = _first_null(column)
+        raise DataError(f"{name} is missing", where=f"{path}, row {row}", mend=mend)
+    if pa.types.is_date(column.type):
+        column = column.cast(pa.timestamp("ms"))
+    if pa.types.is_timestamp(column.type):
+        column = column.cast(pa.timestamp("ms", tz=column.type.tz), safe=False).cast(pa.int64())
+    if not pa.types.is_integer(column.type):
+        raise DataError(f"{name} is not a time but {column.type}", where=str(path), mend=mend)
+    return np.ascontiguousarray(column.cast(pa.int64()).to_numpy(), dtype=np.int64)
+
+
+def _numbers(table: pa.Table, path: Path, name: str) -> Float64Array:
+    column = table.column(name)
+    kind = column.type
+    if pa.types.is_null(kind) or not (
+        pa.types.is_floating(kind) or pa.types.is_integer(kind) or pa.types.is_decimal(kind)
+    ):
+        raise DataError(
+            f"column {name} does not hold numbers but {kind}",
+            where=str(path),
+            mend="write plain numbers with a decimal point, without units or quotes",
+        )
+    # A null becomes NaN and is refused with its row by the checks.
+    return np.ascontiguousarray(column.cast(pa.float64()).to_numpy(), dtype=np.float64)
+
+
+def _first_null(column: pa.ChunkedArray) -> int:
+    return int(np.argmax(column.is_null().to_numpy())) + 1
