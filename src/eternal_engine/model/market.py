@@ -40,7 +40,7 @@ class Bar:
         inside = self.low <= min(self.open, self.close) and self.high >= max(self.open, self.close)
         if not (self.low > ZERO and inside and self.volume >= ZERO):
             raise DataError(
-                f"bar prices do not fit together: {self.open} {self.high} {self.low} {self.close}, volume {self.volume}",
+                f"bar prices do not fit: {self.open} {self.high} {self.low} {self.close}, volume {self.volume}",
                 where=f"{self.market.value} {self.symbol} {self.open_time.isoformat()}",
                 mend="fetch the bar again",
             )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from decimal import Decimal as D
+from decimal import Decimal
 
 import pytest
 
@@ -10,7 +10,7 @@ from eternal_engine.model.errors import DataError
 from eternal_engine.model.ids import Symbol
 from eternal_engine.model.instrument import BYBIT_2025, InstrumentRules, Market, Side, SizeDenial
 
-BTC = Symbol("BTCUSDT")
+D = Decimal
 TEN = ("BTC", "ETH", "SOL", "XRP", "BNB", "DOGE", "ADA", "TRX", "AVAX", "LINK")
 
 
