@@ -1,0 +1,176 @@
+"""Put a synthetic market together: draw it from its epoch on, cut out what was asked, cover the outages."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import numpy as np
+
+from eternal_engine.market_data.datasets import SPOT
+from eternal_engine.market_data.history import (
+    DAY_MS,
+    HOUR_MS,
+    BoolArray,
+    Float64Array,
+    FundingRates,
+    Gap,
+    Int64Array,
+    MarketHistory,
+    Ohlcv,
+    Sentiment,
+)
+from eternal_engine.market_data.synthetic.bars import (
+    Candles,
+    Settlements,
+    perp_candles,
+    premium,
+    settlements,
+    spot_candles,
+)
+from eternal_engine.market_data.synthetic.coins import COINS, EPOCH_MS, Coin, hour_of
+from eternal_engine.market_data.synthetic.draws import Draws
+from eternal_engine.market_data.synthetic.mood_index import fear_and_greed
+from eternal_engine.market_data.synthetic.regimes import MoodPath, mood_path
+from eternal_engine.market_data.synthetic.shocks import MarketShocks, coin_shocks, market_shocks
+from eternal_engine.model.errors import UsageError
+
+SYMBOLS = tuple(f"{name}USDT" for name in ("BTC", "ETH", "SOL", "XRP", "BNB", "DOGE", "ADA", "TRX", "AVAX", "LINK"))
+DEFAULT_START_MS = EPOCH_MS
+DEFAULT_END_MS = int(datetime(2025, 1, 1, tzinfo=UTC).timestamp()) * 1000
+OUTAGES_PER_YEAR = 4.0
+LONGEST_OUTAGE_H = 8
+_COLUMNS = ("open", "high", "low", "close", "volume")
+
+
+@dataclass(frozen=True)
+class _CoinMarket:
+    spot: Candles
+    perp: Candles
+    funding: Settlements
+
+
+def synthesize(
+    seed: int,
+    *,
+    start_ms: int = DEFAULT_START_MS,
+    end_ms: int = DEFAULT_END_MS,
+    symbols: tuple[str, ...] = SYMBOLS,
+) -> MarketHistory:
+    """Make the hourly market of `seed` in [start_ms, end_ms), full UTC hours in milliseconds, from 2017 on.
+
+    Any window of one seed is a cut of the same endless market: neither the end, the start nor the other symbols
+    change a bar. Raises UsageError for an unknown symbol, a start before 2017 or an empty or crooked window.
+    """
+    _check(start_ms, end_ms, symbols)
+    first, hours = (start_ms - EPOCH_MS) // HOUR_MS, (end_ms - EPOCH_MS) // HOUR_MS
+    moods = mood_path(seed, hours)
+    common = market_shocks(seed, moods, hours)
+    outage = outage_hours(seed, hours)
+    coins = [_coin_market(seed, COINS[symbol], common, moods, outage) for symbol in symbols]
+    sentiment = _sentiment(seed, common, start_ms, end_ms)
+    funding = tuple(_funding(coin.funding, start_ms, end_ms) for coin in coins)
+    spot, perp = _stack([c.spot for c in coins], first), _stack([c.perp for c in coins], first)
+    return MarketHistory(
+        symbols=symbols,
+        start_ms=start_ms,
+        spot=spot,
+        perp=perp,
+        perp_stand_in=np.zeros(spot.close.shape, dtype=np.bool_),
+        funding=funding,
+        first_funding_ms=np.array([int(f.stamp_ms[0]) if f.stamp_ms.size else -1 for f in funding], dtype=np.int64),
+        listed_ms=np.array(
+            [max(start_ms, EPOCH_MS + hour_of(COINS[symbol].listed) * HOUR_MS) for symbol in symbols], dtype=np.int64
+        ),
+        delisted_ms=np.full(len(symbols), -1, dtype=np.int64),
+        sentiment=sentiment,
+        source=f"synthetic seed {seed}",
+        synthetic=True,
+        fingerprint=_fingerprint(symbols, start_ms, spot, perp, funding, sentiment),
+        gaps=_gaps(outage, symbols, start_ms, first),
+        notes=("SYNTHETIC DATA: no price in this run was ever paid; any seed gives another market.",),
+    )
+
+
+def _check(start_ms: int, end_ms: int, symbols: tuple[str, ...]) -> None:
+    unknown = [symbol for symbol in symbols if symbol not in COINS]
+    if unknown or not symbols:
+        raise UsageError(
+            f"the synthetic market has no {', '.join(unknown) or 'symbol to make'}",
+            where="symbols",
+            mend=f"choose from {', '.join(SYMBOLS)}",
+        )
+    if start_ms < EPOCH_MS:
+        raise UsageError("the synthetic market begins on 2017-01-01", where="start", mend="start on or after that day")
+    if end_ms <= start_ms:
+        raise UsageError("the end is not after the start", where="end", mend="give an end after the start")
+    if start_ms % HOUR_MS or end_ms % HOUR_MS:
+        raise UsageError("start and end must be full UTC hours", where="start, end", mend="round them to hours")
+
+
+def outage_hours(seed: int, hours: int) -> BoolArray:
+    """Mark the hours in which the venue was down for all spot markets, a few times a year."""
+    draws = Draws(seed, "market", "outages")
+    luck, length = draws.uniform(2 * hours).reshape(hours, 2).T
+    down = np.zeros(hours + LONGEST_OUTAGE_H, dtype=np.bool_)
+    for start in np.flatnonzero(luck < OUTAGES_PER_YEAR / 8760):
+        down[start : start + 1 + int(length[start] * length[start] * LONGEST_OUTAGE_H)] = True
+    return down[:hours]
+
+
+def _coin_market(seed: int, coin: Coin, common: MarketShocks, moods: MoodPath, outage: BoolArray) -> _CoinMarket:
+    shocks = coin_shocks(seed, coin, common)
+    spot = spot_candles(seed, coin, shocks)
+    gap = premium(seed, coin, shocks, moods)
+    perp = perp_candles(seed, coin, shocks, spot, gap)
+    for name in _COLUMNS:
+        getattr(spot, name)[outage] = np.nan
+    return _CoinMarket(spot, perp, settlements(coin, gap))
+
+
+def _stack(candles: list[Candles], first: int) -> Ohlcv:
+    return Ohlcv(*(np.ascontiguousarray([getattr(c, name)[first:] for c in candles]) for name in _COLUMNS))
+
+
+def _funding(paid: Settlements, start_ms: int, end_ms: int) -> FundingRates:
+    stamps = EPOCH_MS + paid.hour * HOUR_MS
+    inside = (stamps >= start_ms) & (stamps < end_ms)
+    return FundingRates(stamps[inside], paid.rate[inside], paid.interval_h[inside])
+
+
+def _sentiment(seed: int, common: MarketShocks, start_ms: int, end_ms: int) -> Sentiment:
+    value = fear_and_greed(seed, np.cumsum(common.market), common.log_vol)
+    days: Int64Array = EPOCH_MS + (1 + np.arange(value.size, dtype=np.int64)) * DAY_MS
+    inside = (days >= start_ms) & (days < end_ms)
+    return Sentiment(days[inside], value[inside])
+
+
+def _gaps(outage: BoolArray, symbols: tuple[str, ...], start_ms: int, first: int) -> tuple[Gap, ...]:
+    down = np.concatenate(([False], outage[first:], [False])).astype(np.int8)
+    begins, ends = np.flatnonzero(np.diff(down) == 1), np.flatnonzero(np.diff(down) == -1)
+    return tuple(
+        Gap(SPOT.folder, symbol, start_ms + int(begin) * HOUR_MS, start_ms + int(end) * HOUR_MS)
+        for symbol in symbols
+        for begin, end in zip(begins, ends, strict=True)
+        if EPOCH_MS + hour_of(COINS[symbol].listed) * HOUR_MS < start_ms + int(begin) * HOUR_MS
+    )
+
+
+def _fingerprint(
+    symbols: tuple[str, ...],
+    start_ms: int,
+    spot: Ohlcv,
+    perp: Ohlcv,
+    funding: tuple[FundingRates, ...],
+    sentiment: Sentiment,
+) -> str:
+    digest = hashlib.sha256(f"{','.join(symbols)} {start_ms}".encode())
+    arrays: list[Float64Array | Int64Array] = []
+    for bars in (spot, perp):
+        arrays += [bars.open, bars.high, bars.low, bars.close, bars.volume]
+    for paid in funding:
+        arrays += [paid.stamp_ms, paid.rate, paid.interval_h]
+    for array in (*arrays, sentiment.day_ms, sentiment.value):
+        digest.update(np.ascontiguousarray(array).data)
+    return digest.hexdigest()
