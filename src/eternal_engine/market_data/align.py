@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from eternal_engine.market_data.datasets import CANDLE_COLUMNS, Series
+from eternal_engine.market_data.datasets import CANDLE_COLUMNS, FUNDING, Series
 from eternal_engine.market_data.history import HOUR_MS, BoolArray, Gap, Int64Array, Ohlcv
 
 
@@ -37,11 +37,25 @@ def stand_in(perp: Ohlcv, spot: Ohlcv, first_funding_ms: Int64Array, start_ms: i
 
 def gap_runs(series: Series) -> tuple[tuple[int, int], ...]:
     """List the missing periods between the first and the last row as [start_ms, end_ms) runs."""
-    step_ms = series.dataset.step_ms
+    step_ms = _steps_ms(series)
     holes = np.flatnonzero(np.diff(series.stamp_ms) > step_ms)
-    return tuple((int(series.stamp_ms[i]) + step_ms, int(series.stamp_ms[i + 1])) for i in holes)
+    return tuple((int(series.stamp_ms[i] + step_ms[i]), int(series.stamp_ms[i + 1])) for i in holes)
+
+
+def missing_rows(series: Series) -> int:
+    """Count the rows that the gaps between the first and the last row lack."""
+    return int((np.diff(series.stamp_ms) // _steps_ms(series) - 1).clip(min=0).sum())
 
 
 def gaps_between(series: Series) -> tuple[Gap, ...]:
     """List the missing bars between the first and the last row of a candle series."""
     return tuple(Gap(series.dataset.folder, series.symbol, start, end) for start, end in gap_runs(series))
+
+
+def _steps_ms(series: Series) -> Int64Array:
+    """Give the longest regular distance between each row and the next."""
+    if series.dataset is FUNDING:
+        # Where the interval changes, exchanges print the old or the new one: the longer counts.
+        interval_h = series.values["interval_hours"]
+        return np.maximum(interval_h[1:], interval_h[:-1]).astype(np.int64) * HOUR_MS
+    return np.full(max(len(series) - 1, 0), series.dataset.step_ms, np.int64)

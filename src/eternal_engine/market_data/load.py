@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from eternal_engine.market_data.align import gaps_between, on_grid, stand_in
+from eternal_engine.market_data.align import gap_runs, gaps_between, missing_rows, on_grid, stand_in
 from eternal_engine.market_data.datasets import (
     FUNDING,
     PERP,
@@ -128,13 +128,14 @@ def _assemble(stored: _Stored, start_ms: int, hours: int, *, from_ms: int) -> Ma
     spot = on_grid(spot_rows, start_ms, hours)
     perp = on_grid(perp_rows, start_ms, hours)
     flags = stand_in(perp, spot, first_funding_ms, start_ms)
-    funding = tuple(_rates(series.rows_between(from_ms, end_ms)) for series in stored.funding)
+    funding_rows = [series.rows_between(from_ms, end_ms) for series in stored.funding]
+    funding = tuple(_rates(series) for series in funding_rows)
     days = stored.sentiment.rows_between(None, end_ms)
     sentiment = Sentiment(days.stamp_ms, days.values["value"])
     listed_ms, delisted_ms = _memberships(stored, spot_rows, end_ms)
     gaps = tuple(gap for series in (*spot_rows, *perp_rows) for gap in gaps_between(series))
     stored.notes.extend(_stand_in_notes(stored.symbols, flags))
-    stored.notes.extend(_gap_notes(gaps, funding, stored.symbols, sentiment))
+    stored.notes.extend(_gap_notes(gaps, funding_rows, days))
     source, synthetic = _source(stored)
     return MarketHistory(
         symbols=stored.symbols,
@@ -212,23 +213,18 @@ def _stand_in_notes(symbols: tuple[str, ...], flags: BoolArray) -> list[str]:
     return [f"perp stand-ins copied from spot (basis zero by construction): {names}"]
 
 
-def _gap_notes(
-    gaps: tuple[Gap, ...], funding: tuple[FundingRates, ...], symbols: tuple[str, ...], sentiment: Sentiment
-) -> list[str]:
+def _gap_notes(gaps: tuple[Gap, ...], funding: list[Series], days: Series) -> list[str]:
     notes = []
     if gaps:
         missing = sum(gap.bars for gap in gaps)
         notes.append(f"gaps: {len(gaps)} runs, {missing} missing hours; nothing is decided on a missing bar")
-    for symbol, rates in zip(symbols, funding, strict=True):
-        # Where the interval changes, exchanges print the old or the new one: the longer counts.
-        longest_h = np.maximum(rates.interval_h[1:], rates.interval_h[:-1])
-        late = np.diff(rates.stamp_ms) > longest_h * HOUR_MS
-        if late.any():
-            first = iso(int(rates.stamp_ms[:-1][late][0]))
-            notes.append(f"funding {symbol}: {int(late.sum())} intervals without a settlement, the first after {first}")
-    days = np.diff(sentiment.day_ms) // DAY_MS
-    if (days > 1).any():
-        notes.append(f"sentiment: {int((days - 1).sum())} days missing")
+    for series in funding:
+        runs = gap_runs(series)
+        if runs:
+            lacking = missing_rows(series)
+            notes.append(f"funding {series.symbol}: {lacking} settlements missing, the first from {iso(runs[0][0])} on")
+    if missing_rows(days):
+        notes.append(f"sentiment: {missing_rows(days)} days missing")
     return notes
 
 

@@ -28,7 +28,9 @@ class ManifestGap:
 class Manifest:
     """Describe one stored file. `first` and `last` are stamps as UTC text, None when the file has no rows.
 
-    `complete` is always true: a file gets its manifest only after it is whole and on the disk.
+    `exchange` names the venue a download can be continued from (empty: imported or made here), `requested_from` the
+    first instant that was asked for there. `complete` is always true: a file gets its manifest only after it is
+    whole and on the disk.
     """
 
     dataset: str
@@ -42,9 +44,11 @@ class Manifest:
     duplicates_dropped: int
     sha256: str
     written: str
+    exchange: str = ""
+    requested_from: str | None = None
+    note: str = ""
     schema_version: int = SCHEMA_VERSION
     complete: bool = True
-    note: str = ""
 
     def to_json(self) -> str:
         """Print as JSON with one trailing newline, keys in the order of the class."""
