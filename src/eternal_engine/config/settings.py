@@ -1,0 +1,69 @@
+"""The whole settings tree, the checks between its branches, and its hash."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from decimal import Decimal
+from typing import Any, Self
+
+from pydantic import Field, model_validator
+
+from eternal_engine.config.engines import CoreHodl, Funding, Tactical, Trend
+from eternal_engine.config.risk import Risk
+from eternal_engine.config.sections import SYMBOLS, Backtest, Costs, Keys, Log, Paths, Shares
+from eternal_engine.config.types import Section, Symbol, key
+
+# Where files lie and how much is logged changes no decision, and secrets belong in no hash.
+UNHASHED = frozenset({"paths", "log", "keys"})
+
+
+class Settings(Section):
+    """Hold every setting of one run, frozen; made by `eternal_engine.config.load`, never by hand."""
+
+    capital_usdt: Decimal = key(
+        Decimal(100_000), "Capital of a backtest and of the paper account.", unit="USDT", rules="CAP-1", gt=0, le=10**12
+    )
+    symbols: tuple[Symbol, ...] = key(
+        SYMBOLS,
+        "Coins that may be traded, in the order of decisions.",
+        unit="list of symbols",
+        rules="CAP-3",
+        min_length=1,
+    )
+    shares: Shares = Field(default_factory=Shares, description="How the portfolio is divided over the engines.")
+    paths: Paths = Field(default_factory=Paths, description="Where files are kept.")
+    costs: Costs = Field(default_factory=Costs, description="What trading costs.")
+    backtest: Backtest = Field(default_factory=Backtest, description="What only a backtest decides for itself.")
+    log: Log = Field(default_factory=Log, description="How much is written to the log.")
+    core_hodl: CoreHodl = Field(default_factory=CoreHodl, description="CORE_HODL, which accumulates.")
+    trend: Trend = Field(default_factory=Trend, description="TREND, which follows.")
+    funding: Funding = Field(default_factory=Funding, description="FUNDING, which is paid to hedge.")
+    tactical: Tactical = Field(default_factory=Tactical, description="TACTICAL, which buys crashes.")
+    risk: Risk = Field(default_factory=Risk, description="The risk manager and the circuit breaker.")
+    keys: Keys = Field(default_factory=Keys, description="API keys, from .env.local or the environment only.")
+
+    @model_validator(mode="after")
+    def _symbols_are_known(self) -> Self:
+        if len(set(self.symbols)) != len(self.symbols):
+            raise ValueError("symbols names a coin twice")
+        for name in ("core_hodl", "funding", "tactical"):
+            unknown = [symbol for symbol in getattr(self, name).weights if symbol not in self.symbols]
+            if unknown:
+                raise ValueError(f"{name}.weights names {', '.join(unknown)}, missing in symbols")
+        return self
+
+    def hash(self) -> str:
+        """Return the sha256 of everything that can change a decision, in canonical JSON (numbers without zeros)."""
+        text = json.dumps(_canonical(self.model_dump(exclude=set(UNHASHED))), sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _canonical(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _canonical(item) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_canonical(item) for item in value]
+    if isinstance(value, Decimal | float):
+        return format(Decimal(str(value)).normalize(), "f")
+    return value
