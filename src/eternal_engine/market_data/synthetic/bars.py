@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from eternal_engine.market_data.history import Float64Array, Int64Array
+from eternal_engine.market_data.history import BoolArray, Float64Array, Int64Array
 from eternal_engine.market_data.synthetic.coins import Coin, hour_of
 from eternal_engine.market_data.synthetic.draws import Draws, decay, exp, memory, squash, wander
 from eternal_engine.market_data.synthetic.regimes import MoodPath
@@ -85,13 +85,14 @@ def spot_candles(seed: int, coin: Coin, shocks: CoinShocks) -> Candles:
     hop = Draws(seed, coin.symbol, "open").normal(hours) * 0.02 * shocks.sigma
     volume = _turnover(seed, coin, shocks, "spot", hours) / close
     candles = _candles(start * (1.0 + hop), high, low, close, volume, coin)
-    return _from(candles, first)
-
-
-def _from(candles: Candles, first: int) -> Candles:
-    for column in (candles.open, candles.high, candles.low, candles.close, candles.volume):
-        column[:first] = np.nan
+    blank(candles, slice(0, first))
     return candles
+
+
+def blank(candles: Candles, hours: slice | BoolArray) -> None:
+    """Remove the bars of some hours, in place: before a listing, during an outage."""
+    for column in (candles.open, candles.high, candles.low, candles.close, candles.volume):
+        column[hours] = np.nan
 
 
 def premium(seed: int, coin: Coin, shocks: CoinShocks, moods: MoodPath) -> Float64Array:
@@ -123,7 +124,7 @@ def perp_candles(seed: int, coin: Coin, shocks: CoinShocks, spot: Candles, gap: 
     above = np.maximum(gap, before) + wick * Draws(seed, coin.symbol, "perp", "high").exponential(hours)
     below = np.minimum(gap, before) - wick * Draws(seed, coin.symbol, "perp", "low").exponential(hours)
     volume = 4.0 * _turnover(seed, coin, shocks, "perp", hours) / spot.close
-    candles = _candles(
+    return _candles(
         spot.open * (1.0 + before),
         spot.high * (1.0 + above),
         spot.low * (1.0 + below),
@@ -131,7 +132,6 @@ def perp_candles(seed: int, coin: Coin, shocks: CoinShocks, spot: Candles, gap: 
         volume,
         coin,
     )
-    return _from(candles, hour_of(coin.perp_listed))
 
 
 def _mean_of(values: Float64Array, width: int) -> Float64Array:

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import numpy as np
 
 from eternal_engine.market_data.datasets import SPOT
+from eternal_engine.market_data.fingerprint import fingerprint_of
 from eternal_engine.market_data.history import (
     DAY_MS,
     HOUR_MS,
     BoolArray,
-    Float64Array,
     FundingRates,
     Gap,
     Int64Array,
@@ -24,6 +23,7 @@ from eternal_engine.market_data.history import (
 from eternal_engine.market_data.synthetic.bars import (
     Candles,
     Settlements,
+    blank,
     perp_candles,
     premium,
     settlements,
@@ -69,9 +69,13 @@ def synthesize(
     common = market_shocks(seed, moods, hours)
     outage = outage_hours(seed, hours)
     coins = [_coin_market(seed, COINS[symbol], common, moods, outage) for symbol in symbols]
-    sentiment = _sentiment(seed, common, start_ms, end_ms)
-    funding = tuple(_funding(coin.funding, start_ms, end_ms) for coin in coins)
     spot, perp = _stack([c.spot for c in coins], first), _stack([c.perp for c in coins], first)
+    funding = tuple(_funding(coin.funding, start_ms, end_ms) for coin in coins)
+    sentiment = _sentiment(seed, common, end_ms)
+    first_funding = np.array([_first_settlement(coin.funding) for coin in coins], dtype=np.int64)
+    listed = np.array([EPOCH_MS + hour_of(COINS[symbol].listed) * HOUR_MS for symbol in symbols], dtype=np.int64)
+    delisted = np.full(len(symbols), -1, dtype=np.int64)
+    gaps = _gaps(outage, symbols, start_ms, first)
     return MarketHistory(
         symbols=symbols,
         start_ms=start_ms,
@@ -79,18 +83,24 @@ def synthesize(
         perp=perp,
         perp_stand_in=np.zeros(spot.close.shape, dtype=np.bool_),
         funding=funding,
-        first_funding_ms=np.array([int(f.stamp_ms[0]) if f.stamp_ms.size else -1 for f in funding], dtype=np.int64),
-        listed_ms=np.array(
-            [max(start_ms, EPOCH_MS + hour_of(COINS[symbol].listed) * HOUR_MS) for symbol in symbols], dtype=np.int64
-        ),
-        delisted_ms=np.full(len(symbols), -1, dtype=np.int64),
+        first_funding_ms=first_funding,
+        listed_ms=listed,
+        delisted_ms=delisted,
         sentiment=sentiment,
         source=f"synthetic seed {seed}",
         synthetic=True,
-        fingerprint=_fingerprint(symbols, start_ms, spot, perp, funding, sentiment),
-        gaps=_gaps(outage, symbols, start_ms, first),
-        notes=("SYNTHETIC DATA: no price in this run was ever paid; any seed gives another market.",),
+        fingerprint=fingerprint_of(symbols, start_ms, spot, perp, funding, first_funding, listed, delisted, sentiment),
+        gaps=gaps,
+        notes=_notes(seed, gaps),
     )
+
+
+def _notes(seed: int, gaps: tuple[Gap, ...]) -> tuple[str, ...]:
+    notes = [f"SYNTHETIC DATA (seed {seed}): nobody ever paid these prices; another seed gives another market"]
+    if gaps:
+        missing = sum(gap.bars for gap in gaps)
+        notes.append(f"gaps: {len(gaps)} runs, {missing} missing hours; nothing is decided on a missing bar")
+    return tuple(notes)
 
 
 def _check(start_ms: int, end_ms: int, symbols: tuple[str, ...]) -> None:
@@ -123,10 +133,11 @@ def _coin_market(seed: int, coin: Coin, common: MarketShocks, moods: MoodPath, o
     shocks = coin_shocks(seed, coin, common)
     spot = spot_candles(seed, coin, shocks)
     gap = premium(seed, coin, shocks, moods)
+    paid = settlements(coin, gap)
     perp = perp_candles(seed, coin, shocks, spot, gap)
-    for name in _COLUMNS:
-        getattr(spot, name)[outage] = np.nan
-    return _CoinMarket(spot, perp, settlements(coin, gap))
+    blank(perp, slice(0, int(paid.hour[0]) if paid.hour.size else None))
+    blank(spot, outage)
+    return _CoinMarket(spot, perp, paid)
 
 
 def _stack(candles: list[Candles], first: int) -> Ohlcv:
@@ -139,10 +150,14 @@ def _funding(paid: Settlements, start_ms: int, end_ms: int) -> FundingRates:
     return FundingRates(stamps[inside], paid.rate[inside], paid.interval_h[inside])
 
 
-def _sentiment(seed: int, common: MarketShocks, start_ms: int, end_ms: int) -> Sentiment:
+def _first_settlement(paid: Settlements) -> int:
+    return EPOCH_MS + int(paid.hour[0]) * HOUR_MS if paid.hour.size else -1
+
+
+def _sentiment(seed: int, common: MarketShocks, end_ms: int) -> Sentiment:
     value = fear_and_greed(seed, np.cumsum(common.market), common.log_vol)
     days: Int64Array = EPOCH_MS + (1 + np.arange(value.size, dtype=np.int64)) * DAY_MS
-    inside = (days >= start_ms) & (days < end_ms)
+    inside = days < end_ms
     return Sentiment(days[inside], value[inside])
 
 
@@ -155,22 +170,3 @@ def _gaps(outage: BoolArray, symbols: tuple[str, ...], start_ms: int, first: int
         for begin, end in zip(begins, ends, strict=True)
         if EPOCH_MS + hour_of(COINS[symbol].listed) * HOUR_MS < start_ms + int(begin) * HOUR_MS
     )
-
-
-def _fingerprint(
-    symbols: tuple[str, ...],
-    start_ms: int,
-    spot: Ohlcv,
-    perp: Ohlcv,
-    funding: tuple[FundingRates, ...],
-    sentiment: Sentiment,
-) -> str:
-    digest = hashlib.sha256(f"{','.join(symbols)} {start_ms}".encode())
-    arrays: list[Float64Array | Int64Array] = []
-    for bars in (spot, perp):
-        arrays += [bars.open, bars.high, bars.low, bars.close, bars.volume]
-    for paid in funding:
-        arrays += [paid.stamp_ms, paid.rate, paid.interval_h]
-    for array in (*arrays, sentiment.day_ms, sentiment.value):
-        digest.update(np.ascontiguousarray(array).data)
-    return digest.hexdigest()
