@@ -1,0 +1,114 @@
+"""Build valid things with defaults, so that a test names only what it is about."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import numpy.typing as npt
+
+from eternal_engine.market_data.history import DAY_MS, HOUR_MS, Gap
+from eternal_engine.reports.result import ENGINES, BacktestResult, EventRow, OrderRow, TradeRow
+
+
+def a_backtest_result(days: int = 1827, seed: int = 7, **changes: object) -> BacktestResult:
+    """Build a made-up run from 2020-01-01: four engines, hourly, with trades, breaker changes and deposits' fields."""
+    rng = np.random.default_rng(seed)
+    hours = days * 24 + 1
+    start_ms = 1_577_836_800_000
+    close_ms = start_ms + np.arange(hours, dtype=np.int64) * HOUR_MS
+
+    def walk(first: float, year_vol: float, year_drift: float) -> npt.NDArray[np.float64]:
+        swing = 1 + 0.6 * np.sin(np.arange(hours) / 4000.0)
+        steps = rng.normal(year_drift / 8760, year_vol / 8760**0.5, hours) * swing
+        steps[0] = 0
+        return first * np.exp(np.cumsum(steps))
+
+    capital = 100_000.0
+    btc, eth = walk(7_200, 0.65, 0.45), walk(130, 0.8, 0.5)
+    equity = np.vstack(
+        (60_000 * (btc / btc[0]) ** 0.8, walk(2e4, 0.12, 0.1), walk(1.5e4, 0.01, 0.06), walk(5e3, 0.3, 0.05))
+    )
+    flow = np.zeros((4, hours))
+    fees = rng.random((4, hours)) * 0.02
+    level = np.zeros(hours, dtype=np.int64)
+    level[9000:9400], level[20000:20100] = 1, 2
+    symbols = ("BTCUSDT", "ETHUSDT", "SOLUSDT")
+    trades = tuple(
+        TradeRow(
+            engine="trend" if k % 3 else "funding",
+            symbol=symbols[k % 3],
+            position_side="long" if k % 3 else "pair",
+            opened_ms=int(close_ms[(k * 97 + 24) % (hours - 1)]),
+            closed_ms=int(close_ms[min((k * 97 + 24) % (hours - 1) + 1 + 24 * (k % 20), hours - 1)]),
+            qty=0.05 + k / 100,
+            entry_price=float(btc[(k * 97) % hours]),
+            exit_price=float(btc[(k * 97 + 480) % hours]),
+            pnl_usdt=float(rng.normal(20, 150)),
+            fees_usdt=3.5,
+            funding_usdt=float(rng.normal(0, 5)),
+            entry_reason="TREND-E1" if k % 3 else "FUND-E1",
+            exit_reason=("TREND-X1", "TREND-X2", "TREND-X2")[k % 3] if k % 3 else "FUND-X1",
+        )
+        for k in range(180)
+    )
+    orders = tuple(
+        OrderRow(
+            decided_ms=int(close_ms[(k * 13) % hours]),
+            filled_ms=int(close_ms[(k * 13) % hours]),
+            engine=ENGINES[k % 4],
+            symbol=symbols[k % 3],
+            market="spot" if k % 4 == 0 else "perp",
+            side="buy" if k % 2 == 0 else "sell",
+            qty=0.001 * (k % 50 + 1),
+            price=float(round(btc[(k * 13) % hours], 1)),
+            fee_usdt=0.4,
+            slippage_usdt=0.2,
+            reason=("CORE-3", "TREND-E1", "FUND-E1", "TACT-E1")[k % 4],
+        )
+        for k in range(2000)
+    )
+    events = (
+        EventRow(int(close_ms[9000]), "breaker", "", "", "BRK-1", "CAUTION at -10.2 %", 0.0),
+        EventRow(int(close_ms[9400]), "breaker", "", "", "BRK-1", "normal at -4.9 %", 0.0),
+        EventRow(int(close_ms[20000]), "breaker", "", "", "BRK-1", "WARNING at -15.4 %", 0.0),
+        EventRow(int(close_ms[20100]), "approval", "", "", "BRK-5", "approved after 72 h", 0.0),
+        EventRow(int(close_ms[30000]), "transfer", "tactical", "", "CAP-2", "profit to core_hodl", 512.25),
+    )
+    made = BacktestResult(
+        engines=ENGINES,
+        symbols=symbols,
+        capital_usdt=capital,
+        deposit_weekly_usdt=0.0,
+        seed=seed,
+        requested_start_ms=start_ms,
+        requested_end_ms=int(close_ms[-1]),
+        close_ms=close_ms,
+        equity=equity,
+        external_flow=np.zeros(hours),
+        engine_flow=flow,
+        exposure=equity * np.array([[0.95], [0.4], [0.9], [0.2]]),
+        fees=fees,
+        slippage=fees / 2,
+        funding=np.vstack((np.zeros((2, hours)), fees[:1] * 3, np.zeros((1, hours)))),
+        breaker_level=level,
+        orders=orders,
+        trades=trades,
+        events=events,
+        denials={"trend:RISK-8": 41, "trend:RISK-11": 12, "funding:RISK-6": 3},
+        breaker_events=3,
+        approvals=1,
+        btc_close=btc,
+        eth_close=eth,
+        source="made up",
+        synthetic=False,
+        fingerprint="f" * 64,
+        history_start_ms=start_ms - 400 * DAY_MS,
+        gaps=(Gap("spot_1h", "BTCUSDT", start_ms + 48 * HOUR_MS, start_ms + 51 * HOUR_MS),),
+        notes=("hindsight universe: all ten coins are today's survivors (J14)",),
+        instrument_table="bybit-2026-09",
+        config_hash="c" * 64,
+        result_hash="ab" * 32,
+        timing_ms={"features": 7.1, "loop": 9.4},
+    )
+    return replace(made, **changes)  # type: ignore[arg-type]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
@@ -71,6 +71,24 @@ class EventRow:
 
 
 @dataclass(frozen=True)
+class PositionRow:
+    """One position still open at the end, marked at the last close (J12). `value_usdt` is its notional."""
+
+    engine: str
+    symbol: str
+    market: str  # "spot" | "perp"
+    qty: float  # negative = short
+    entry_price: float
+    mark_price: float
+    value_usdt: float
+    unrealised_usdt: float
+
+
+def _no_floats() -> Float64Array:
+    return np.empty(0, dtype=np.float64)
+
+
+@dataclass(frozen=True)
 class BacktestResult:
     """Hold one run. Arrays run over the N processed bar closes; engines are in the order of `ENGINES`.
 
@@ -79,6 +97,10 @@ class BacktestResult:
     in and out of each engine. exposure [4, N]: gross notional. fees, slippage, funding [4, N]: paid (fees, slippage)
     or received (funding) by each engine in the bar. breaker_level [N].
     The first element is the state at `start`, before anything traded.
+
+    The last fields have defaults: `btc_daily_before` [B] holds BTC's daily closes of the B days that end at
+    close_ms[0], oldest first, the last one being that of the day that ends there (regimes need what came before the
+    start; empty: they warm up inside the run).
     """
 
     engines: tuple[str, ...]  # the engines that were switched on
@@ -116,3 +138,7 @@ class BacktestResult:
     config_hash: str
     result_hash: str
     timing_ms: dict[str, float]
+    btc_daily_before: Float64Array = field(default_factory=_no_floats)
+    open_positions: tuple[PositionRow, ...] = ()
+    spot_fee_frac: float = 0.001
+    slippage_frac: float = 0.0005

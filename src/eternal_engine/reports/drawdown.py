@@ -1,0 +1,75 @@
+"""Measure falls from the highest point so far: how deep, how long, and when they were made good."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from eternal_engine.reports.result import Float64Array
+
+
+@dataclass(frozen=True)
+class Fall:
+    """One stretch under a former high, as positions in the series.
+
+    `depth_frac` is negative. `recovery` is the first point back at or above the peak, None while it is still under.
+    """
+
+    peak: int
+    trough: int
+    recovery: int | None
+    depth_frac: float
+
+
+def drawdown(index: Float64Array) -> Float64Array:
+    """Give the distance from the highest point so far, as a fraction from 0 down to -1, same shape as `index`."""
+    high = np.maximum.accumulate(index)
+    if len(high) and high[0] > 0.0:
+        under: Float64Array = index / high - 1.0
+        return under
+    return np.divide(index, high, out=np.ones_like(index), where=high > 0.0) - 1.0
+
+
+def falls(under: Float64Array, at_least_frac: float = 0.0) -> tuple[Fall, ...]:
+    """List the stretches below zero of a drawdown series that are deeper than `at_least_frac`, deepest first."""
+    wet = np.concatenate(([False], under < 0.0, [False]))
+    starts = np.flatnonzero(wet[1:] & ~wet[:-1])
+    ends = np.flatnonzero(~wet[1:] & wet[:-1])
+    if len(starts) == 0:
+        return ()
+    depth = np.minimum.reduceat(under, starts)
+    found = [
+        _fall(under, int(starts[k]), int(ends[k]))
+        for k in np.argsort(depth, kind="stable")
+        if -depth[k] > at_least_frac
+    ]
+    return tuple(found)
+
+
+def deepest(under: Float64Array) -> Fall | None:
+    """Find the deepest stretch below zero, None when the series never falls."""
+    trough = int(np.argmin(under))
+    if under[trough] >= 0.0:
+        return None
+    start = int(np.flatnonzero(under[:trough] >= 0.0)[-1]) + 1
+    back = np.flatnonzero(under[trough:] >= 0.0)
+    end = trough + int(back[0]) if len(back) else len(under)
+    return _fall(under, start, end)
+
+
+def longest_points(under: Float64Array) -> int:
+    """Count the points of the longest stretch from a peak to its recovery, or to the end of the series."""
+    high = np.flatnonzero(under >= 0.0)
+    if len(high) == 0:
+        return len(under)
+    to_end = len(under) - 1 - int(high[-1])
+    gaps = np.diff(high)
+    between = int(gaps.max()) if len(gaps) else 0
+    return max(to_end, between if between > 1 else 0)
+
+
+def _fall(under: Float64Array, start: int, end: int) -> Fall:
+    trough = start + int(np.argmin(under[start:end]))
+    recovery = end if end < len(under) else None
+    return Fall(peak=start - 1, trough=trough, recovery=recovery, depth_frac=float(under[trough]))
