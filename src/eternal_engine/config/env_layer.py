@@ -11,7 +11,7 @@ from typing import Any
 import yaml
 
 from eternal_engine.config.keys import ENV_PREFIX, PROGRAM_VARIABLES, Key, keys_by_env, nearest
-from eternal_engine.config.yaml_layer import Assigned
+from eternal_engine.config.yaml_layer import Assigned, parse_yaml
 from eternal_engine.model.errors import UsageError
 
 _LINE = re.compile(r"""^(?:export\s+)?(?P<name>[A-Za-z_][A-Za-z0-9_]*)\s*=\s*(?P<value>.*)$""")
@@ -97,7 +97,7 @@ def _parsed(entry: Key, text: str, origin: str) -> Any:
     if not entry.container:
         return text
     try:
-        return yaml.safe_load(text)
+        return parse_yaml(text)
     except yaml.YAMLError:
         mend = f"write it like the default: {entry.default}"
         raise UsageError(f"{entry.path} is not YAML", where=_named_origin(entry.env, origin), mend=mend) from None

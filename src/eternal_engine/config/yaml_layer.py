@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -10,7 +11,25 @@ import yaml
 from eternal_engine.config.keys import all_keys, nearest, sections
 from eternal_engine.model.errors import UsageError
 
-_Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
+    """Read YAML with exact decimals: a third written with 18 digits stays what was written."""
+
+
+def _construct_number(loader: Any, node: Any) -> Decimal | float:
+    text = loader.construct_scalar(node)
+    try:
+        return Decimal(text.replace("_", ""))
+    except InvalidOperation:
+        return float(loader.construct_yaml_float(node))  # .inf and .nan, which no setting accepts
+
+
+_Loader.add_constructor("tag:yaml.org,2002:float", _construct_number)
+
+
+def parse_yaml(text: str) -> Any:
+    """Return the value of a YAML text with exact decimals; raises yaml.YAMLError."""
+    return yaml.load(text, Loader=_Loader)  # noqa: S506 - the loader is a safe one
 
 
 class Assigned(NamedTuple):
