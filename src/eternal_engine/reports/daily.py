@@ -60,10 +60,10 @@ def growth_index(equity: Float64Array, flow: Float64Array, rows: Int64Array | No
         return index
     # The product of (E[j] - F[j]) / E[j-1] up to i is E[i] / E[0] times (E[j] - F[j]) / E[j] over the bars with flows.
     kept = np.maximum((equity[bars] - flow[bars]) / equity[bars], 0.0)
-    correction = np.concatenate((np.ones(1), np.cumprod(kept)))
+    correction: Float64Array = np.concatenate((np.ones(1), np.cumprod(kept)))
     points = np.arange(len(equity)) if rows is None else rows
-    index *= correction[np.searchsorted(bars, points, side="right")]
-    return index
+    corrected: Float64Array = index * correction[np.searchsorted(bars, points, side="right")]
+    return corrected
 
 
 def _chained(equity: Float64Array, flow: Float64Array) -> Float64Array:

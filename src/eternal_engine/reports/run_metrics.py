@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, fields
+from operator import attrgetter
 from typing import Any
 
 import numpy as np
@@ -78,9 +79,9 @@ def measure_run(result: BacktestResult, trials: int = 1) -> Measured:
 def _engine_books(result: BacktestResult) -> tuple[dict[str, _Book], dict[str, int]]:
     orders = dict.fromkeys(ENGINES, 0)
     notional = dict.fromkeys(ENGINES, 0.0)
-    for order in result.orders:
-        orders[order.engine] += 1
-        notional[order.engine] += order.qty * order.price
+    for engine, qty, price in map(attrgetter("engine", "qty", "price"), result.orders):
+        orders[engine] += 1
+        notional[engine] += qty * price
     fees, slippage, funding = (paid.sum(axis=1).tolist() for paid in (result.fees, result.slippage, result.funding))
     books = {}
     for name in result.engines:
