@@ -1,0 +1,101 @@
+"""Money between the sub-accounts: the first division, and the profits that move (CAP-1, CAP-2)."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping
+from datetime import datetime
+from decimal import Decimal
+
+from eternal_engine.ledger.pnl import ProfitShare
+from eternal_engine.model.errors import UsageError
+from eternal_engine.model.event import TransferPlanned, Transferred
+from eternal_engine.model.ids import Account, Coin, RuleId, TransferId
+from eternal_engine.model.money import ONE, ZERO, exact_arithmetic, floor_to, ratio
+from eternal_engine.model.rule import Rule
+
+RULES: tuple[Rule, ...] = (
+    Rule(
+        "CAP-2",
+        "TACTICAL's realised profit moves to CORE_HODL, and half of FUNDING's net realised profit above its previous "
+        "peak to TACTICAL on the first of a month; both are transfers that keep total equity, pending where the "
+        "account cannot transfer.",
+        ("funding.profit_share_frac",),
+        (
+            "tests/unit/ledger/test_transfers.py::test_cap2_funding_pays_half_of_what_is_above_its_peak",
+            "tests/unit/ledger/test_transfers.py::test_i9_tacticals_profit_moves_and_keeps_total_equity",
+        ),
+    ),
+)
+
+USDT = Coin("USDT")
+TRANSFER_STEP = Decimal("0.00000001")
+_CAP_2 = RuleId("CAP-2")
+# Any fixed namespace will do: the exchange wants a UUID and refuses a second transfer under the same one.
+_NAMESPACE = uuid.UUID("7c4d1c5e-4b60-5d1c-8d2e-1f6f0a9b7e11")
+
+
+def transfer_id(rule: RuleId, source: Account, target: Account, at: datetime, subject: str = "") -> TransferId:
+    """Compute the id of a transfer from what it is, so that planning it twice is planning it once."""
+    name = f"{rule}|{source.value}|{target.value}|{at.isoformat()}|{subject}"
+    return TransferId(str(uuid.uuid5(_NAMESPACE, name)))
+
+
+def split_capital(capital_usdt: Decimal, shares: Mapping[Account, Decimal]) -> Mapping[Account, Decimal]:
+    """Divide the capital (CAP-1). The largest share takes the rest of the rounding, so the parts sum exactly.
+
+    Raises UsageError when the shares do not sum to 1 within 1e-9.
+    """
+    total = sum(shares.values(), ZERO)
+    if abs(total - ONE) > Decimal("1e-9") or any(share < ZERO for share in shares.values()):
+        raise UsageError(f"the shares sum to {total}, not to 1", where="shares", mend="make them sum to 1")
+    largest = max(shares, key=lambda account: shares[account])
+    with exact_arithmetic():
+        parts = {a: floor_to(capital_usdt * share, TRANSFER_STEP) for a, share in shares.items() if a is not largest}
+        parts[largest] = capital_usdt - sum(parts.values(), ZERO)
+    return {account: parts[account] for account in shares}
+
+
+def plan_transfer(
+    source: Account, target: Account, amount_usdt: Decimal, at: datetime, rule: RuleId, subject: str = ""
+) -> TransferPlanned | None:
+    """Plan a transfer of USDT, cut to the transfer step; None when nothing is left to move."""
+    amount = floor_to(amount_usdt, TRANSFER_STEP)
+    if amount <= ZERO:
+        return None
+    return TransferPlanned(at, transfer_id(rule, source, target, at, subject), source, target, USDT, amount, rule)
+
+
+def tactical_profit(net_profit_usdt: Decimal, at: datetime, subject: str) -> TransferPlanned | None:
+    """Plan the move of one profitable TACTICAL exit to CORE_HODL; `subject` names the exit (TACT-X1)."""
+    return plan_transfer(Account.TACTICAL, Account.CORE_HODL, net_profit_usdt, at, _CAP_2, subject)
+
+
+def share_above_peak(
+    net_realised_usdt: Decimal, peak_usdt: Decimal, share_frac: Decimal, available_usdt: Decimal
+) -> ProfitShare:
+    """Compute the share of net realised profit above its previous peak, at most the cash that is free.
+
+    What free cash cannot pay stays above the remembered peak and is paid a month later.
+    """
+    above = net_realised_usdt - peak_usdt
+    if above <= ZERO:
+        return ProfitShare(ZERO, peak_usdt)
+    with exact_arithmetic():
+        due = floor_to(above * share_frac, TRANSFER_STEP)
+    if due <= available_usdt:
+        return ProfitShare(due, net_realised_usdt)
+    paid = max(floor_to(available_usdt, TRANSFER_STEP), ZERO)
+    return ProfitShare(paid, peak_usdt + ratio(paid, share_frac))
+
+
+def funding_profit(amount_usdt: Decimal, at: datetime) -> TransferPlanned | None:
+    """Plan the monthly move of FUNDING's share to TACTICAL."""
+    return plan_transfer(Account.FUNDING, Account.TACTICAL, amount_usdt, at, _CAP_2)
+
+
+def completed(planned: TransferPlanned, at: datetime) -> Transferred:
+    """Make the entry of a planned transfer that the exchange has executed."""
+    return Transferred(
+        at, planned.transfer_id, planned.source, planned.target, planned.coin, planned.amount, planned.rule
+    )
