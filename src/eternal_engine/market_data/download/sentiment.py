@@ -1,0 +1,64 @@
+"""Fetch the daily fear-and-greed index (0 extreme fear, 100 extreme greed) from its publisher."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import requests
+import stamina
+
+from eternal_engine import clock
+from eternal_engine.market_data.checks import Rows, checked
+from eternal_engine.market_data.datasets import SENTIMENT, SENTIMENT_NAME, Series
+from eternal_engine.market_data.download.venue import Patience, Unreachable
+from eternal_engine.market_data.history import DAY_MS
+from eternal_engine.model.errors import DataError
+
+API_URL = "https://api.alternative.me"
+SOURCE = "alternative.me fear and greed index"
+_LATER = "run the same command again later"
+
+
+def fetch_sentiment(*, api_url: str = "", patience: Patience | None = None) -> Series:
+    """Fetch the whole index, one value a day, oldest first. Raises DataError if the publisher gives nothing usable."""
+    url = (api_url or API_URL).rstrip("/") + "/fng/"
+    patience = patience or Patience()
+    try:
+        for attempt in stamina.retry_context(
+            on=_wait_after,
+            attempts=patience.attempts,
+            timeout=None,
+            wait_initial=patience.first_wait_s,
+            wait_max=patience.longest_wait_s,
+            wait_jitter=patience.first_wait_s,
+        ):
+            with attempt:
+                answer = requests.get(url, params={"limit": "0", "format": "json"}, timeout=20)
+                answer.raise_for_status()
+                body = answer.json()
+    except requests.RequestException as error:
+        raise Unreachable(f"no sentiment: {str(error)[:200]}", where=url, mend=_LATER) from error
+    return _series(body, url)
+
+
+def _wait_after(error: Exception) -> bool | float:
+    if not isinstance(error, requests.RequestException):
+        return False
+    answer = error.response
+    if answer is None:
+        return True
+    if answer.status_code == 429 and answer.headers.get("Retry-After", "").isdigit():
+        return min(float(answer.headers["Retry-After"]), 300.0)
+    return answer.ok or answer.status_code == 429 or answer.status_code >= 500
+
+
+def _series(body: Any, url: str) -> Series:
+    try:
+        # Some early stamps carry an hour; the value is for the day.
+        pairs = {int(row["timestamp"]) * 1000 // DAY_MS * DAY_MS: float(row["value"]) for row in body["data"]}
+    except (TypeError, KeyError, ValueError) as error:
+        raise DataError("the sentiment answer has not the known form", where=url, mend=_LATER) from error
+    days = sorted(day for day in pairs if day <= clock.now_ms())
+    values = np.array([pairs[day] for day in days], np.float64)
+    return checked(Rows(SENTIMENT, SENTIMENT_NAME, np.array(days, np.int64), {"value": values}, url))
