@@ -1,0 +1,64 @@
+"""The end of an order: finished, cancelled, or swept away with the position it protected."""
+
+from __future__ import annotations
+
+from eternal_engine.simulator.venue.entities import ZERO, Order, VenueReject
+from eternal_engine.simulator.venue.instruments import LINEAR, SPOT
+from eternal_engine.simulator.venue.state import VenueState
+
+
+def finish(
+    state: VenueState, order: Order, status: str, *, reason: str = "EC_NoError", cancel: str = "UNKNOWN"
+) -> None:
+    """Close an order with a status and release what it held."""
+    order.status = status
+    order.reject_reason = reason
+    order.cancel_type = cancel
+    order.locked = ZERO
+    if status != "Filled":
+        order.leaves_qty = ZERO
+    if order.in_quote:
+        order.leaves_value = order.qty - order.cum_value
+    state.note_order(order)
+
+
+def finish_unfilled(state: VenueState, order: Order, *, cancel: str = "UNKNOWN", reason: str = "EC_NoError") -> None:
+    """Close an order whose rest will not trade, with the status its category uses."""
+    partly = order.category == SPOT and order.cum_qty > ZERO
+    finish(state, order, "PartiallyFilledCanceled" if partly else "Cancelled", reason=reason, cancel=cancel)
+
+
+def cancel(state: VenueState, uid: int, order: Order) -> None:
+    """Cancel an open order for its owner; raise VenueReject when it is too late."""
+    if order.uid != uid or not order.is_open:
+        raise too_late(order.category, order)
+    finish_unfilled(state, order, cancel="CancelByUser", reason="EC_PerCancelRequest")
+
+
+def too_late(category: str, order: Order | None = None) -> VenueReject:
+    """Make the refusal for an order that is unknown or already done."""
+    if category == SPOT:
+        if order is not None and order.status == "Filled":
+            return VenueReject(170139, "Order has been filled.")
+        if order is not None:
+            return VenueReject(170142, "Order has been canceled.")
+        return VenueReject(170213, "Order does not exist.")
+    return VenueReject(110001, "order not exists or too late to cancel")
+
+
+def clear_if_flat(state: VenueState, order: Order) -> None:
+    """Cancel the stop and reduce-only orders of a position that a fill has closed."""
+    if order.category != LINEAR:
+        return
+    position = state.positions.get((order.uid, order.symbol, order.position_idx))
+    if position is None or position.size or position.seq < 0:
+        return
+    if position.take_profit or position.stop_loss or position.trailing_stop:
+        position.take_profit = position.stop_loss = position.trailing_stop = ZERO
+        position.trailing_active = position.trailing_best = ZERO
+        state.note_position(position)
+    for other in state.opens(order.uid):
+        same = other.category == LINEAR and other.symbol == order.symbol and other.position_idx == order.position_idx
+        if same and other.reduce_only and other.order_id != order.order_id:
+            child = other.create_type != "CreateByUser"
+            finish_unfilled(state, other, cancel="CancelByTpSlTsClear" if child else "CancelByReduceOnly")
