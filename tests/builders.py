@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import UTC, datetime
+from decimal import Decimal
 
 import numpy as np
 import numpy.typing as npt
 
 from eternal_engine.market_data.history import DAY_MS, HOUR_MS, Gap
+from eternal_engine.model.fill import Fill
+from eternal_engine.model.ids import Account, ClientOrderId, Coin, Engine, ExecutionId, Leg, OrderKey, RuleId, Symbol
+from eternal_engine.model.instrument import Market, Side
+from eternal_engine.model.order import OrderIntent, OrderKind
 from eternal_engine.reports.result import ENGINES, BacktestResult, EventRow, OrderRow, TradeRow
 
 
@@ -112,3 +118,71 @@ def a_backtest_result(days: int = 1827, seed: int = 7, **changes: object) -> Bac
         timing_ms={"features": 7.1, "loop": 9.4},
     )
     return replace(made, **changes)  # type: ignore[arg-type]
+
+
+def a_fill(
+    execution_id: str = "e1",
+    *,
+    account: Account = Account.TREND,
+    symbol: str = "BTCUSDT",
+    market: Market = Market.SPOT,
+    side: Side = Side.BUY,
+    qty: str = "1",
+    price: str = "70000",
+    fee: str = "0",
+    fee_coin: str = "USDT",
+    at: datetime = datetime(2024, 1, 1, tzinfo=UTC),
+    order: str | None = None,
+) -> Fill:
+    """Build an execution; the base coin is the symbol without its USDT."""
+    return Fill(
+        execution_id=ExecutionId(execution_id),
+        account=account,
+        symbol=Symbol(symbol),
+        market=market,
+        side=side,
+        qty=Decimal(qty),
+        price=Decimal(price),
+        fee=Decimal(fee),
+        fee_coin=Coin(fee_coin),
+        base=Coin(symbol.removesuffix("USDT")),
+        quote=Coin("USDT"),
+        executed_at=at,
+        client_order_id=ClientOrderId(order) if order else None,
+    )
+
+
+def an_intent(
+    *,
+    engine: Engine = Engine.TREND,
+    symbol: str = "BTCUSDT",
+    leg: Leg = Leg.ENTRY,
+    at: datetime = datetime(2024, 1, 1, tzinfo=UTC),
+    attempt: int = 1,
+    market: Market = Market.PERP,
+    side: Side = Side.BUY,
+    kind: OrderKind = OrderKind.MARKET,
+    qty: str | None = "1",
+    amount_usdt: str | None = None,
+    limit_price: str | None = None,
+    trigger_price: str | None = None,
+    reduce_only: bool = False,
+) -> OrderIntent:
+    """Build an intent: by default TREND's market entry of one coin."""
+
+    def number(written: str | None) -> Decimal | None:
+        return None if written is None else Decimal(written)
+
+    return OrderIntent(
+        key=OrderKey(engine, at, Symbol(symbol), leg, attempt),
+        market=market,
+        side=side,
+        kind=kind,
+        price_usdt=Decimal(70_000),
+        reason=RuleId("TREND-E1"),
+        qty=number(qty),
+        amount_usdt=number(amount_usdt),
+        limit_price=number(limit_price),
+        trigger_price=number(trigger_price),
+        reduce_only=reduce_only,
+    )
