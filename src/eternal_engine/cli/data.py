@@ -211,12 +211,11 @@ def _print_inventory(inventory: Inventory, as_json: bool) -> None:
 
 
 def _print_table(inventory: Inventory) -> None:
-    from rich import box
     from rich.console import Console
     from rich.table import Table
 
     kind = "store" if inventory.is_store else "plain files"
-    table = Table(title=f"{inventory.path} ({kind})", title_justify="left", box=box.SIMPLE, pad_edge=False)
+    table = Table(title=f"{inventory.path} ({kind})", title_justify="left", box=None, padding=(0, 1), pad_edge=False)
     for heading in ("dataset", "symbol", "first", "last", "rows", "gaps", "missing"):
         right = heading in ("rows", "gaps", "missing")
         table.add_column(heading, justify="right" if right else "left", no_wrap=True)
