@@ -1,29 +1,24 @@
-"""The closed vocabularies of trading, in this program's words and not in any exchange's."""
+"""The closed vocabularies of the port, in this program's words and not in any exchange's."""
 
 from __future__ import annotations
 
 from enum import StrEnum
 
+from eternal_engine.model.instrument import Market, Side
+from eternal_engine.model.position import PositionSide
 
-class Market(StrEnum):
-    """Name the two markets the daemon trades: coins themselves, and USDT-settled perpetual contracts."""
-
-    SPOT = "spot"
-    PERP = "perp"
-
-
-class Side(StrEnum):
-    """Name the direction of an order or a fill."""
-
-    BUY = "buy"
-    SELL = "sell"
-
-
-class PositionSide(StrEnum):
-    """Name the direction of a held perpetual position."""
-
-    LONG = "long"
-    SHORT = "short"
+__all__ = [
+    "ExecutionKind",
+    "MarginMode",
+    "Market",
+    "OrderKind",
+    "OrderStatus",
+    "PositionSide",
+    "QtyUnit",
+    "Side",
+    "TimeInForce",
+    "TriggerBy",
+]
 
 
 class OrderKind(StrEnum):

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
 
+from eternal_engine.exchange.bybit.wire.fields import read_time
 from eternal_engine.model.errors import (
     AlreadyDone,
     BadReply,
@@ -26,7 +27,7 @@ from eternal_engine.model.errors import (
 
 
 class Verb(Enum):
-    """Name the kind of call that failed: only a call that changes something can have an unknown outcome."""
+    """Name the kind of call that failed: only some can have an unknown outcome that matters."""
 
     READ = "read"
     PLACE = "place"
@@ -37,8 +38,8 @@ class Verb(Enum):
 
     @property
     def changes_something(self) -> bool:
-        """Tell whether the call may have had an effect although no answer came."""
-        return self is not Verb.READ
+        """Tell whether repeating the call after a lost answer could do a thing twice; setting a value cannot."""
+        return self not in (Verb.READ, Verb.SET)
 
 
 class Outcome(Enum):
@@ -204,6 +205,14 @@ def _unlisted(code: int, text: str, verb: Verb, where: str) -> ExchangeError:
     if verb.changes_something:
         return UnknownOutcome(message, code=code, where=where, mend=_LOOK_UP)
     return RejectedForGood(message, code=code, where=where, mend="add the code to the catalogue")
+
+
+def reset_time(header: str | None) -> datetime | None:
+    """Return the reset of a rate limit from its header (ms); None when it is missing or no time at all."""
+    try:
+        return read_time(header)
+    except ValueError:
+        return None
 
 
 def from_status(status: int, *, verb: Verb, where: str) -> ExchangeError:

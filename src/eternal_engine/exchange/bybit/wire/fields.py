@@ -110,6 +110,12 @@ def _whole(value: object) -> int:
     raise Unfit
 
 
+def _nanos(value: object) -> int:
+    if not isinstance(value, str) or not re.fullmatch(r"[0-9]{19}", value, re.ASCII):
+        raise Unfit
+    return int(value)
+
+
 def _text(value: object) -> str:
     if not isinstance(value, str) or len(value) > _TEXT_LIMIT:
         raise Unfit
@@ -191,6 +197,7 @@ INT_TEXT = Codec("a whole number", _whole, str)
 OPT_INT: Codec[int | None] = Codec(
     "a whole number or empty", _blank_is_none(_whole), lambda value: "" if value is None else value, True
 )
+NANOS = Codec("nanoseconds since 1970", _nanos, str)
 TEXT = Codec("a text", _text, lambda value: value)
 NAME = Codec("a text that is not empty", _name, lambda value: value)
 OPT_TEXT = Codec("a text or nothing", _optional_text, lambda value: value, True)

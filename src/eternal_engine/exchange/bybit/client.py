@@ -1,0 +1,221 @@
+"""The port over the wire: one account of Bybit, demo, live or the embedded exchange; endpoint and keys differ alone.
+
+Facts cited as "fact N" and "1.1" are those of docs/exchange-client.md.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import Decimal
+
+from pybit.unified_trading import HTTP
+
+from eternal_engine.exchange.bybit import errors, wire
+from eternal_engine.exchange.bybit.caller import Caller, rows_of
+from eternal_engine.exchange.bybit.checks import check_client_id, check_request
+from eternal_engine.exchange.bybit.errors import Verb
+from eternal_engine.exchange.bybit.holdings import AccountReader, scope_of
+from eternal_engine.exchange.bybit.market import MarketReader
+from eternal_engine.exchange.bybit.paging import Params
+from eternal_engine.exchange.bybit.throttle import EndpointClass, Throttle
+from eternal_engine.exchange.bybit.transport import Reply, Transport, TransportSettings
+from eternal_engine.exchange.bybit.wire.fields import NAME
+from eternal_engine.exchange.capability import CAPABILITIES, Capabilities, Capability, Environment
+from eternal_engine.exchange.orders import OrderAck, OrderRequest
+from eternal_engine.exchange.terms import Market
+from eternal_engine.model.errors import BadReply, UnknownOutcome
+
+DEMO_ENDPOINT = "https://api-demo.bybit.com"
+LIVE_ENDPOINT = "https://api.bybit.com"
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """Hold one key pair; its text never shows."""
+
+    key: str
+    secret: str
+
+    def __repr__(self) -> str:
+        """Return a text without the secret."""
+        return f"Credentials(key={self.key[:4]}..., secret=***)"
+
+
+class PybitClient(MarketReader, AccountReader):
+    """Implement `exchange.port.Exchange` over pybit for one account.
+
+    Public calls need no credentials. Every signed call waits its turn in the throttle; nothing is ever sent twice
+    from here: repeating is the order manager's decision.
+    """
+
+    environment = Environment.LIVE
+    default_endpoint = LIVE_ENDPOINT
+
+    def __init__(
+        self,
+        account: str,
+        credentials: Credentials | None = None,
+        *,
+        endpoint: str | None = None,
+        environment: Environment | None = None,
+        throttle: Throttle | None = None,
+        settings: TransportSettings | None = None,
+    ) -> None:
+        key, secret = (credentials.key, credentials.secret) if credentials else ("", "")
+        caller = Caller(
+            account,
+            Transport(endpoint or self.default_endpoint, key, secret, settings),
+            throttle or Throttle(),
+            CAPABILITIES[environment or self.environment],
+            has_key=credentials is not None,
+        )
+        MarketReader.__init__(self, caller)
+        AccountReader.__init__(self, caller)
+
+    @property
+    def account(self) -> str:
+        """Return the account's name."""
+        return self._caller.account
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """Return what this environment can do."""
+        return self._caller.capabilities
+
+    @property
+    def clock_offset_ms(self) -> int | None:
+        """Return the exchange's clock minus ours, None before the first answer."""
+        return self._caller.clock.offset_ms
+
+    @property
+    def clock_is_alarming(self) -> bool:
+        """Tell whether the clock offset endangers signed calls (beyond 500 ms)."""
+        return self._caller.clock.is_alarming
+
+    @property
+    def silent_s(self) -> float | None:
+        """Return the seconds since the last answered call (ORD-6), None before the first."""
+        return self._caller.silent_s
+
+    async def place(self, request: OrderRequest) -> OrderAck:
+        """Send one order, once. An answer means taken in, not filled (fact 5); UnknownOutcome means look it up."""
+        check_request(request)
+        kind = EndpointClass.SPOT_ORDER if request.market is Market.SPOT else EndpointClass.PERP_ORDER
+        where = f"order/create {request.client_order_id}"
+        reply = await self._caller.change(where, HTTP.place_order, kind, wire.dump_request(request), Verb.PLACE)
+        return _ack(reply, request.client_order_id, where, Verb.PLACE)
+
+    async def cancel(self, market: Market, symbol: str, client_order_id: str) -> OrderAck:
+        """Ask to cancel one order; AlreadyDone when it is gone: read its final state."""
+        check_client_id(client_order_id)
+        kind = EndpointClass.SPOT_CANCEL if market is Market.SPOT else EndpointClass.PERP_CANCEL
+        where = f"order/cancel {client_order_id}"
+        params: Params = {
+            "category": wire.CATEGORY_OF[market],
+            "symbol": symbol,
+            "orderLinkId": client_order_id,
+        }
+        reply = await self._caller.change(where, HTTP.cancel_order, kind, params, Verb.CANCEL)
+        return _ack(reply, client_order_id, where, Verb.CANCEL)
+
+    async def cancel_all(self, market: Market, symbol: str | None = None) -> tuple[OrderAck, ...]:
+        """Ask to cancel every open order of a market, conditional ones included."""
+        where = f"order/cancel-all {wire.CATEGORY_OF[market]}"
+        # Spot cancels plain orders only unless told otherwise (1.1).
+        filters = ("Order", "StopOrder", "tpslOrder") if market is Market.SPOT else (None,)
+        acks: list[OrderAck] = []
+        for order_filter in filters:
+            params = scope_of(market, symbol) | ({"orderFilter": order_filter} if order_filter else {})
+            reply = await self._caller.change(
+                where, HTTP.cancel_all_orders, EndpointClass.CANCEL_ALL, params, Verb.CANCEL
+            )
+            try:
+                acks.extend(wire.parse_list(wire.ACK, reply.answer.result.get("list"), where))
+            except BadReply as error:
+                raise errors.unreadable(error, verb=Verb.CANCEL, where=where) from error
+        return tuple(acks)
+
+    async def set_leverage(self, symbol: str, leverage: Decimal) -> None:
+        """Set the leverage of a perpetual; an unchanged one is success."""
+        text = wire.write_number(leverage)
+        params: Params = {"category": "linear", "symbol": symbol, "buyLeverage": text, "sellLeverage": text}
+        await self._caller.set_value(f"set-leverage {symbol}", HTTP.set_leverage, EndpointClass.LEVERAGE, params)
+
+    async def set_stop(self, symbol: str, price: Decimal | None) -> None:
+        """Set or (None) remove the stop of the whole position, triggered by the mark price; unchanged is success."""
+        params: Params = {
+            "category": "linear",
+            "symbol": symbol,
+            "positionIdx": 0,
+            "tpslMode": "Full",
+            "stopLoss": "0" if price is None else wire.write_number(price),
+            "slTriggerBy": "MarkPrice",
+        }
+        await self._caller.set_value(f"trading-stop {symbol}", HTTP.set_trading_stop, EndpointClass.STOP, params)
+
+    async def transfer(self, transfer_id: str, coin: str, amount: Decimal, from_uid: str, to_uid: str) -> str:
+        """Move coins between sub-accounts; `transfer_id` is a UUID and the key of idempotency. Returns the status.
+
+        Unsupported on the demo. After UnknownOutcome ask `transfer_status`.
+        """
+        self._caller.need(Capability.TRANSFER, "universal-transfer")
+        where = f"universal-transfer {transfer_id}"
+        params: Params = {
+            "transferId": transfer_id,
+            "coin": coin,
+            "amount": wire.write_number(amount),
+            "fromMemberId": int(from_uid),
+            "toMemberId": int(to_uid),
+            "fromAccountType": "UNIFIED",
+            "toAccountType": "UNIFIED",
+        }
+        reply = await self._caller.change(
+            where, HTTP.create_universal_transfer, EndpointClass.TRANSFER, params, Verb.TRANSFER
+        )
+        try:
+            return wire.read_field(reply.answer.result, "status", NAME, where)
+        except BadReply as error:
+            raise errors.unreadable(error, verb=Verb.TRANSFER, where=where) from error
+
+    async def transfer_status(self, transfer_id: str) -> str | None:
+        """Return the status of one transfer, None when the exchange does not know the id."""
+        self._caller.need(Capability.TRANSFER, "universal-transfer")
+        where = f"query-universal-transfer-list {transfer_id}"
+        params: Params = {"transferId": transfer_id}
+        reply = await self._caller.read(where, HTTP.get_universal_transfer_records, EndpointClass.TRANSFER, params)
+        for row in rows_of(reply.answer.result, where):
+            if row.get("transferId") == transfer_id:
+                return wire.read_field(row, "status", NAME, where)
+        return None
+
+    async def close(self) -> None:
+        """Give back threads and connections; the object is of no use afterwards."""
+        self._caller.close()
+
+
+class PybitDemoClient(PybitClient):
+    """Be the client of the demo site and, by `endpoint` and `environment`, of the embedded exchange."""
+
+    environment = Environment.DEMO
+    default_endpoint = DEMO_ENDPOINT
+
+
+class PybitLiveClient(PybitClient):
+    """Be the client of the real site."""
+
+    environment = Environment.LIVE
+    default_endpoint = LIVE_ENDPOINT
+
+
+def _ack(reply: Reply, client_order_id: str, where: str, verb: Verb) -> OrderAck:
+    try:
+        ack = wire.ACK.parse(reply.answer.result, where)
+    except BadReply as error:
+        raise errors.unreadable(error, verb=verb, where=where) from error
+    if ack.client_order_id != client_order_id:
+        raise UnknownOutcome(
+            f"the acknowledgement names order {ack.client_order_id!r}",
+            where=where,
+            mend="look the order up by its client order id",
+        )
+    return ack

@@ -1,0 +1,182 @@
+"""Carry one call to the exchange through pybit in a worker thread, once, and translate whatever comes of it.
+
+pybit stays because it is the exchange's own library; everything it does beyond one request is switched off (5.4):
+no retries, no hidden waits, no redirects, its own time-outs replaced. Each thread has its own pybit object, because a
+requests session is not safe to share.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+import requests
+import urllib3
+from pybit.exceptions import FailedRequestError, InvalidRequestError
+from pybit.unified_trading import HTTP
+
+from eternal_engine import clock
+from eternal_engine.exchange.bybit import errors
+from eternal_engine.exchange.bybit.errors import Verb
+from eternal_engine.exchange.bybit.wire import Answer, parse_answer
+from eternal_engine.exchange.bybit.wire.fields import bad
+from eternal_engine.model.errors import BadReply, ExchangeError, RateLimited
+
+# pybit reads an empty set as "use the defaults", so a code that nobody sends switches its retries off (5.4).
+NO_RETRY_CODES = {-999999}
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
+RESET_HEADER = "X-Bapi-Limit-Reset-Timestamp"
+
+Method = Callable[..., Any]
+
+
+@dataclass(frozen=True, slots=True)
+class TransportSettings:
+    """Set how long a call may take, in seconds, and how many run at once.
+
+    `deadline_s` covers waiting for a thread, sending and reading; after it the caller gets its error while the thread
+    is left to finish alone.
+    """
+
+    connect_timeout_s: float = 3.0
+    read_timeout_s: float = 8.0
+    deadline_s: float = 12.0
+    recv_window_ms: int = 5_000
+    workers: int = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """Hold a successful answer with its headers and the local times (ms) between which the server wrote it."""
+
+    answer: Answer
+    headers: Mapping[str, str]
+    sent_ms: int
+    received_ms: int
+
+
+class Transport:
+    """Own the worker threads and pybit objects of one account."""
+
+    def __init__(self, endpoint: str, key: str, secret: str, settings: TransportSettings | None = None) -> None:
+        self._endpoint = endpoint.rstrip("/")
+        self._key = key
+        self._secret = secret
+        self._settings = settings or TransportSettings()
+        self._pool = ThreadPoolExecutor(self._settings.workers, thread_name_prefix="exchange")
+        self._local = threading.local()
+        self._sessions: list[HTTP] = []
+
+    @property
+    def settings(self) -> TransportSettings:
+        """Return the time-outs in force."""
+        return self._settings
+
+    async def call(self, method: Method, params: Mapping[str, object], *, verb: Verb, where: str) -> Reply:
+        """Send one request, once.
+
+        Raises the exchange branch of the error tree only; `where` names the call in its messages.
+        """
+        start_by = clock.monotonic() + self._settings.deadline_s
+        loop = asyncio.get_running_loop()
+        work = loop.run_in_executor(self._pool, self._send, method, dict(params), verb, where, start_by)
+        try:
+            return await asyncio.wait_for(work, self._settings.deadline_s)
+        except TimeoutError:
+            raise errors.lost(f"no answer within {self._settings.deadline_s:g} s", verb=verb, where=where) from None
+
+    def close(self) -> None:
+        """Close all connections; running calls are left to end on their own time-outs."""
+        self._pool.shutdown(wait=False, cancel_futures=True)
+        for session in self._sessions:
+            session.client.close()
+
+    def _session(self) -> HTTP:
+        session = getattr(self._local, "session", None)
+        if session is None:
+            session = self._new_session()
+            self._local.session = session
+            self._sessions.append(session)
+        return session
+
+    def _new_session(self) -> HTTP:
+        session = HTTP(
+            api_key=self._key or None,
+            api_secret=self._secret or None,
+            timeout=(self._settings.connect_timeout_s, self._settings.read_timeout_s),
+            recv_window=self._settings.recv_window_ms,
+            force_retry=False,
+            retry_codes=NO_RETRY_CODES,
+            max_retries=1,
+            return_response_headers=True,
+        )
+        session.endpoint = self._endpoint
+        # A redirect with 307 would make requests send the order a second time.
+        session.client.max_redirects = 0
+        if urlsplit(self._endpoint).hostname in LOOPBACK:
+            session.client.trust_env = False
+        return session
+
+    def _send(self, method: Method, params: dict[str, object], verb: Verb, where: str, start_by: float) -> Reply:
+        if clock.monotonic() >= start_by:
+            raise errors.never_sent("all worker threads were busy until the deadline", where=where)
+        sent_ms = clock.now_ms()
+        try:
+            message, _, headers = method(self._session(), **params)
+        except InvalidRequestError as error:
+            raise self._refused(error, verb, where) from error
+        except FailedRequestError as error:
+            raise _failed(error, verb, where) from error
+        except requests.exceptions.RequestException as error:
+            raise _network(error, verb, where) from error
+        except urllib3.exceptions.HTTPError as error:
+            raise errors.lost(_words(error), verb=verb, where=where) from error
+        except (AttributeError, KeyError, TypeError, ValueError, RecursionError) as error:
+            # pybit looks into the answer before it knows that it is an object (5.4): a list, null, a missing retMsg.
+            raise errors.lost(f"pybit could not read the answer: {_words(error)}", verb=verb, where=where) from error
+        received_ms = clock.now_ms()
+        try:
+            answer = parse_answer(message, where)
+        except BadReply as error:
+            raise errors.unreadable(error, verb=verb, where=where) from error
+        return Reply(answer, headers, sent_ms, received_ms)
+
+    def _refused(self, error: InvalidRequestError, verb: Verb, where: str) -> ExchangeError:
+        code = error.status_code
+        if isinstance(code, bool) or not isinstance(code, int):
+            return errors.unreadable(bad("retCode", code, "a whole number", where), verb=verb, where=where)
+        found = errors.from_code(code, str(error.message), verb=verb, where=where)
+        if isinstance(found, RateLimited):
+            found.reset_at = errors.reset_time((error.resp_headers or {}).get(RESET_HEADER))
+        return found
+
+
+def _failed(error: FailedRequestError, verb: Verb, where: str) -> ExchangeError:
+    # Without headers the status is pybit's own invention: 409 for text that is not JSON (5.4).
+    if error.resp_headers is None or not isinstance(error.status_code, int):
+        return errors.lost(f"unreadable answer: {error.message}", verb=verb, where=where)
+    return errors.from_status(error.status_code, verb=verb, where=where)
+
+
+def _network(error: requests.exceptions.RequestException, verb: Verb, where: str) -> ExchangeError:
+    if isinstance(error, requests.exceptions.ConnectTimeout) or _was_refused(error):
+        return errors.never_sent(_words(error), where=where)
+    return errors.lost(_words(error), verb=verb, where=where)
+
+
+def _was_refused(error: BaseException) -> bool:
+    """Tell whether no connection came about at all: refused, unreachable, no such host."""
+    reason = getattr(error.args[0], "reason", None) if error.args else None
+    return isinstance(error, requests.exceptions.ConnectionError) and isinstance(
+        reason, urllib3.exceptions.NewConnectionError
+    )
+
+
+def _words(error: BaseException) -> str:
+    text = f"{type(error).__name__}: {error}"
+    return text if len(text) <= 200 else text[:197] + "..."
