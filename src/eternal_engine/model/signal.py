@@ -129,4 +129,6 @@ Signal: TypeAlias = BuySpot | SellSpot | OpenPerp | ReducePerp | MoveStop | Open
 
 def is_reducing(signal: Signal) -> bool:
     """Tell whether a signal only shrinks exposure and so passes every halt (RISK-0)."""
+    if isinstance(signal, HedgePair):  # a pair is long spot, short perp
+        return signal.side is (Side.SELL if signal.market is Market.SPOT else Side.BUY)
     return isinstance(signal, (SellSpot, ReducePerp, MoveStop, ReducePair))
