@@ -54,9 +54,7 @@ def range_lines(report: Report) -> tuple[str, ...]:
         lines.insert(0, f"{data.mark}: a made-up market, no statement about any real one")
     missing = sum(gap.bars for gap in data.gaps)
     if missing:
-        lines.append(
-            f"gaps: {len(data.gaps)} runs of missing bars, {missing} hourly bars in all; nothing decided on them"
-        )
+        lines.append(f"gaps: {len(data.gaps)}, {missing} hourly bars missing in all; nothing is decided on them")
     return tuple(lines)
 
 

@@ -1,0 +1,165 @@
+"""Turn the options of `eternal backtest` into requests, run them, and show that something is happening."""
+
+from __future__ import annotations
+
+import math
+import re
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from eternal_engine.model.errors import UsageError
+from eternal_engine.reports.result import ENGINES, BacktestResult
+
+if TYPE_CHECKING:
+    from eternal_engine.config import Settings
+
+ALIASES = {"core": "core_hodl"}
+
+DataOption = Annotated[
+    Path | None,
+    typer.Option("--data", metavar="DIR", help="Folder of candles; none: the own store, or a synthetic market."),
+]
+StartOption = Annotated[str, typer.Option("--start", metavar="YYYY-MM-DD", help="First day.")]
+EndOption = Annotated[str, typer.Option("--end", metavar="YYYY-MM-DD", help="Last day, inclusive.")]
+YearsOption = Annotated[int | None, typer.Option("--years", metavar="N", help="The last N years of the data.")]
+EngineOption = Annotated[
+    list[str] | None,
+    typer.Option("--engine", metavar="NAME", help="core_hodl (core), trend, funding, tactical; repeat; none: all."),
+]
+CapitalOption = Annotated[float | None, typer.Option("--capital", metavar="N", help="USDT at the start.")]
+DepositOption = Annotated[
+    float | None, typer.Option("--deposit-weekly", metavar="N", help="USDT a week into CORE_HODL.")
+]
+SeedOption = Annotated[int | None, typer.Option("--seed", metavar="N", help="Seed of the synthetic market.")]
+TrialsOption = Annotated[
+    int, typer.Option("--trials", metavar="N", help="Variants tried before this one, for the deflated Sharpe ratio.")
+]
+PlainOption = Annotated[bool, typer.Option("--plain", help="Run as plain Python instead of compiled; same result.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout and nothing else.")]
+
+
+@dataclass(frozen=True)
+class Wish:
+    """Hold what the user asked for, checked; None means "as configured" or "all there is"."""
+
+    data: Path | None = None
+    start: date | None = None
+    end: date | None = None
+    years: int | None = None
+    engines: tuple[str, ...] = ENGINES
+    capital_usdt: float | None = None
+    deposit_weekly_usdt: float | None = None
+    seed: int | None = None
+    plain: bool = False
+
+
+def wish(
+    *,
+    data: Path | None,
+    start: str,
+    end: str,
+    years: int | None,
+    engine: Sequence[str] | None,
+    capital: float | None,
+    deposit_weekly: float | None,
+    seed: int | None,
+    plain: bool = False,
+) -> Wish:
+    """Check the options; UsageError names the option and the mend."""
+    first = parse_day(start, "--start") if start else None
+    last = parse_day(end, "--end") if end else None
+    if first and last and last < first:
+        raise UsageError(f"--end {last} is before --start {first}", where="--end", mend="swap them")
+    if years is not None and not 1 <= years <= 100:
+        raise UsageError(f"--years {years} is not between 1 and 100", where="--years", mend="name a number such as 5")
+    if years is not None and first is not None:
+        raise UsageError("--years and --start exclude each other", where="--years", mend="name one of them")
+    _check_amount(capital, "--capital", lowest=1.0)
+    _check_amount(deposit_weekly, "--deposit-weekly", lowest=0.0)
+    if seed is not None and not 0 <= seed < 2**63:
+        raise UsageError(f"--seed {seed} is not a whole number from 0", where="--seed", mend="name one such as 7")
+    engines = parse_engines(engine or ())
+    return Wish(data, first, last, years, engines, capital, deposit_weekly, seed, plain)
+
+
+def run_wish(wanted: Wish, settings: Settings) -> BacktestResult:
+    """Run one backtest; what the wish leaves open comes from the settings."""
+    from eternal_engine.backtest.runner import BacktestRequest, run_backtest
+
+    capital = settings.capital_usdt if wanted.capital_usdt is None else wanted.capital_usdt
+    weekly = settings.backtest.deposit_weekly_usdt if wanted.deposit_weekly_usdt is None else wanted.deposit_weekly_usdt
+    request = BacktestRequest(
+        data=wanted.data,
+        start=wanted.start,
+        end=wanted.end,
+        years=wanted.years,
+        engines=wanted.engines,
+        capital_usdt=float(capital),
+        deposit_weekly_usdt=float(weekly),
+        seed=settings.backtest.seed if wanted.seed is None else wanted.seed,
+        plain=wanted.plain,
+    )
+    return run_backtest(request, settings)
+
+
+def read_settings() -> Settings:
+    """Read the configuration of the backtest mode."""
+    from eternal_engine.config import load
+
+    return load("backtest")
+
+
+def parse_day(text: str, option: str) -> date:
+    """Read YYYY-MM-DD."""
+    mend = "write it as YYYY-MM-DD, such as 2024-12-31"
+    if not re.fullmatch(r"\d{4}-\d{2}-\d{2}", text):
+        raise UsageError(f"{text!r} is not a day", where=option, mend=mend)
+    try:
+        return datetime.strptime(text, "%Y-%m-%d").replace(tzinfo=UTC).date()
+    except ValueError as error:
+        raise UsageError(f"{text!r} is not a day: {error}", where=option, mend=mend) from None
+
+
+def parse_engines(names: Sequence[str]) -> tuple[str, ...]:
+    """Read engine names, in the engines' own order; none named: all of them."""
+    wanted = set()
+    for part in (part for name in names for part in name.split(",")):
+        plain = part.strip().lower().replace("-", "_")
+        known = ALIASES.get(plain, plain)
+        if known not in ENGINES:
+            raise UsageError(
+                f"no engine is called {part!r}", where="--engine", mend=f"name one of {', '.join(ENGINES)}, or core"
+            )
+        wanted.add(known)
+    return tuple(name for name in ENGINES if name in wanted) if wanted else ENGINES
+
+
+@contextmanager
+def busy(text: str) -> Iterator[None]:
+    """Show on a terminal's stderr that work goes on, and for how long; a pipe stays clean."""
+    if not sys.stderr.isatty():
+        yield
+        return
+    from rich.console import Console
+    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        progress.add_task(text, total=None)
+        yield
+
+
+def _check_amount(amount: float | None, option: str, lowest: float) -> None:
+    if amount is None:
+        return
+    if not math.isfinite(amount) or amount < lowest or amount > 1e12:
+        raise UsageError(
+            f"{option} {amount:g} is not between {lowest:g} and 1e12 USDT", where=option, mend="name an amount of USDT"
+        )
