@@ -6,7 +6,7 @@ daemon does next. Implementations: `bybit.client` over the wire, `simulator.adap
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Protocol
@@ -26,12 +26,12 @@ class MarketSource(Protocol):
         """Return the exchange's clock; the cheapest call, and so the health check (ORD-6)."""
         ...
 
-    async def instruments(self, market: Market) -> tuple[Instrument, ...]:
-        """Return the rules of every tradable symbol, all pages."""
+    async def instruments(self, market: Market, symbols: Collection[str] | None = None) -> tuple[Instrument, ...]:
+        """Return the rules of these symbols (None: of every tradable one), all pages."""
         ...
 
-    async def tickers(self, market: Market, symbol: str | None = None) -> tuple[Ticker, ...]:
-        """Return the latest prices of one symbol or of all."""
+    async def tickers(self, market: Market, symbols: Collection[str] | None = None) -> tuple[Ticker, ...]:
+        """Return the latest prices of these symbols (None: of all)."""
         ...
 
     async def candles(
@@ -68,6 +68,12 @@ class TradingAccount(Protocol):
 
     async def open_orders(self, market: Market, symbol: str | None = None) -> tuple[OrderReport, ...]:
         """Return resting and conditional orders, all pages."""
+        ...
+
+    async def order_history(
+        self, market: Market, start: datetime, end: datetime, symbol: str | None = None
+    ) -> tuple[OrderReport, ...]:
+        """Return orders created in [start, end], oldest first; one not listed may still have existed (fact 14)."""
         ...
 
     async def executions(

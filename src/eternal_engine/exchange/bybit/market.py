@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import UTC, datetime, timedelta
 
 from pybit.unified_trading import HTTP
@@ -30,8 +31,11 @@ class MarketReader:
         nanos = wire.read_field(reply.answer.result, "timeNano", NANOS, "market/time")
         return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=nanos // 1000)
 
-    async def instruments(self, market: Market) -> tuple[Instrument, ...]:
-        """Return the rules of every tradable symbol, all pages."""
+    async def instruments(self, market: Market, symbols: Collection[str] | None = None) -> tuple[Instrument, ...]:
+        """Return the rules of these symbols (None: of every tradable one), all pages.
+
+        Rows of other symbols are not read: an odd one among hundreds must not stop the daemon.
+        """
         category = wire.CATEGORY_OF[market]
         shape = wire.SPOT_INSTRUMENT if market is Market.SPOT else wire.PERP_INSTRUMENT
         where = f"instruments-info {category}"
@@ -40,16 +44,20 @@ class MarketReader:
             # Over 500 symbols: without a limit the list is silently cut (1.1).
             params["limit"] = 1000
         fetch = self._caller.fetcher(where, HTTP.get_instruments_info, EndpointClass.MARKET, signed=False)
-        return await all_pages(fetch, params, shape, where, {"category": category})
+        return await all_pages(fetch, params, shape, where, {"category": category}, symbols)
 
-    async def tickers(self, market: Market, symbol: str | None = None) -> tuple[Ticker, ...]:
-        """Return the latest prices of one symbol or of all."""
+    async def tickers(self, market: Market, symbols: Collection[str] | None = None) -> tuple[Ticker, ...]:
+        """Return the latest prices of these symbols (None: of all)."""
         category = wire.CATEGORY_OF[market]
         where = f"tickers {category}"
-        reply = await self._caller.public(where, HTTP.get_tickers, {"category": category, "symbol": symbol})
-        rows = rows_of(reply.answer.result, where)
+        params: Params = {"category": category}
+        if symbols is not None and len(symbols) == 1:
+            params["symbol"] = next(iter(symbols))
+        reply = await self._caller.public(where, HTTP.get_tickers, params)
         at_ms = server_ms(reply)
-        return tuple(wire.parse_ticker(row, category, at_ms, where) for row in rows)
+        rows = rows_of(reply.answer.result, where)
+        wanted = [row for row in rows if symbols is None or row.get("symbol") in symbols]
+        return tuple(wire.parse_ticker(row, category, at_ms, where) for row in wanted)
 
     async def candles(
         self, market: Market, symbol: str, interval: timedelta, start: datetime, end: datetime

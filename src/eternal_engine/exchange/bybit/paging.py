@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping
 from datetime import datetime, timedelta
 from typing import TypeVar
 
@@ -17,9 +17,14 @@ MAX_PAGES = 1_000
 
 
 async def all_pages(
-    fetch: Fetch, params: Params, shape: Shape[R], where: str, defaults: Mapping[str, object] | None = None
+    fetch: Fetch,
+    params: Params,
+    shape: Shape[R],
+    where: str,
+    defaults: Mapping[str, object] | None = None,
+    symbols: Collection[str] | None = None,
 ) -> tuple[R, ...]:
-    """Follow the cursor to its end.
+    """Follow the cursor to its end; with `symbols` rows of other symbols are passed over unread.
 
     Raises BadReply when a cursor comes back twice or never ends: a partial list would be taken for the whole.
     """
@@ -28,7 +33,7 @@ async def all_pages(
     cursor = ""
     while True:
         result = await fetch({**params, "cursor": cursor} if cursor else params)
-        rows.extend(parse_list(shape, result.get("list"), where, defaults))
+        rows.extend(parse_list(shape, _only(result.get("list"), symbols), where, defaults))
         cursor = next_cursor(result, where)
         if not cursor:
             return tuple(rows)
@@ -37,6 +42,12 @@ async def all_pages(
                 "the pages do not end", field="nextPageCursor", value=cursor[:80], where=where, mend="ask again"
             )
         seen.add(cursor)
+
+
+def _only(rows: object, symbols: Collection[str] | None) -> object:
+    if symbols is None or not isinstance(rows, list):
+        return rows
+    return [row for row in rows if not isinstance(row, Mapping) or row.get("symbol") in symbols]
 
 
 def windows(start: datetime, end: datetime, longest: timedelta) -> Iterator[tuple[datetime, datetime]]:
