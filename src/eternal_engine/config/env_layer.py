@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from difflib import SequenceMatcher
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,7 @@ from eternal_engine.model.errors import UsageError
 
 _LINE = re.compile(r"""^(?:export\s+)?(?P<name>[A-Za-z_][A-Za-z0-9_]*)\s*=\s*(?P<value>.*)$""")
 _QUOTED = re.compile(r"""^(?P<quote>["'])(?P<text>.*)(?P=quote)\s*(?:#.*)?$""")
-_NEARLY_THE_PREFIX = 0.85
+_START_OF_THE_PREFIX = ENV_PREFIX[:5]
 
 
 def read_dotenv(path: Path) -> dict[str, Assigned]:
@@ -89,8 +88,7 @@ def _nearest_variable(name: str) -> str:
 
 
 def _looks_like_ours(name: str) -> bool:
-    start = name.upper().split("_")[0] + "_"
-    return "__" in name and SequenceMatcher(None, start, ENV_PREFIX).ratio() >= _NEARLY_THE_PREFIX
+    return "__" in name and name.upper().startswith(_START_OF_THE_PREFIX)
 
 
 def _parsed(entry: Key, text: str, origin: str) -> Any:

@@ -123,7 +123,7 @@ def _usage_error(error: ValidationError, assigned: Mapping[str, Assigned]) -> Us
         message, _, mend = problem["msg"].removeprefix("Value error, ").partition("; mend: ")
         setting = next((name for name in all_keys() if path == name or path.startswith(f"{name}.")), "")
         lines.append(f"{path or 'settings'}{_shown(setting, path, problem['input'])}: {message}")
-        places.append(_place(path, setting, assigned))
+        places += _places(path, setting, message, assigned)
         mends.append(mend or f"see `eternal config explain {setting or path}`")
     return UsageError("; ".join(lines), where=", ".join(dict.fromkeys(places)), mend="; ".join(dict.fromkeys(mends)))
 
@@ -134,8 +134,10 @@ def _shown(setting: str, path: str, value: object) -> str:
     return f" = {to_text(value)}"
 
 
-def _place(path: str, setting: str, assigned: Mapping[str, Assigned]) -> str:
+def _places(path: str, setting: str, message: str, assigned: Mapping[str, Assigned]) -> list[str]:
     if setting in assigned:
-        return assigned[setting].origin
-    below = [origin for name, (_, origin) in assigned.items() if name.startswith(f"{path}.")]
-    return below[-1] if below else "the settings as a whole"
+        return [assigned[setting].origin]
+    if path:
+        return [origin for name, (_, origin) in assigned.items() if name.startswith(f"{path}.")][-1:]
+    # A check between branches names the settings it compares.
+    return [origin for name, (_, origin) in assigned.items() if name in message]
