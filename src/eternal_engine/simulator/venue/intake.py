@@ -100,7 +100,9 @@ def _make(state: VenueState, uid: int, request: OrderRequest, instrument: Instru
         qty = min(qty or instrument.max_market_qty, room)
     in_quote = request.market_unit == "quoteCoin"
     conditional = request.trigger_price is not None
-    delay = 0 if conditional else state.config.match_delay_ms
+    waits = not conditional and (
+        state.config.match_delay_ms > 0 or (instrument.category, request.symbol) in state.halted
+    )
     number = state.next_number()
     return Order(
         uid=uid,
@@ -135,7 +137,7 @@ def _make(state: VenueState, uid: int, request: OrderRequest, instrument: Instru
         leaves_value=qty if in_quote else qty * price,
         last_on_created=quote.last,
         visible_ms=state.now_ms + state.config.visible_delay_ms,
-        live_ms=state.now_ms + delay if delay else 0,
+        live_ms=state.now_ms + state.config.match_delay_ms if waits else 0,
     )
 
 

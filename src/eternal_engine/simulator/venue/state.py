@@ -75,7 +75,7 @@ class VenueState:
         self.accounts: dict[int, Account] = {}
         self.uid_of_key: dict[str, int] = {}
         self.quotes: dict[Key, Quote] = {}
-        self.funding_rates: dict[str, tuple[Decimal, int]] = {}
+        self.halted: set[Key] = set()
         self.orders: dict[str, Order] = {}
         self.open_orders: dict[int, dict[str, Order]] = {}
         self.links: dict[tuple[int, str], str] = {}

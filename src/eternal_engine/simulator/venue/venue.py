@@ -218,14 +218,20 @@ class Venue:
             order
             for orders in self.state.open_orders.values()
             for order in orders.values()
-            if order.live_ms and order.live_ms <= now_ms and order.status == "New"
+            if order.live_ms and order.live_ms <= now_ms and (order.category, order.symbol) not in self.state.halted
         ]
         for order in sorted(due, key=lambda row: row.number):
             working.work(self.state, order)
 
     def set_quotes(self, quotes: dict[Key, Quote]) -> None:
-        """Take new prices without letting them touch anything: the open of a bar, at which orders then trade."""
+        """Take new prices without letting them touch anything: the open of a bar, at which waiting orders trade."""
         self.state.quotes.update(quotes)
+        self.state.halted.difference_update(quotes)
+        self.advance(self.state.now_ms)
+
+    def halt(self, category: Category, symbol: str) -> None:
+        """Note that a symbol has no market now: its orders are accepted and wait for the next price."""
+        self.state.halted.add((category, symbol))
 
     def tick(self, quotes: dict[Key, Quote]) -> None:
         """Take new prices in running time: they trigger, fill and liquidate what they touch."""

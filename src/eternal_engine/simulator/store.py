@@ -1,0 +1,186 @@
+"""The venue's own state file: every change is committed to SQLite before anyone hears of it."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import sqlite3
+from collections import deque
+from collections.abc import Callable
+from dataclasses import asdict
+from decimal import Decimal
+from pathlib import Path
+from typing import IO, Any
+
+from eternal_engine.model.errors import DataError, RefusedError
+from eternal_engine.simulator.venue import Account, ClosedPnl, Execution, LogRow, Order, Position, Transfer, Venue
+
+SCHEMA_VERSION = 1
+TABLE = """
+CREATE TABLE IF NOT EXISTS entity (
+    number INTEGER PRIMARY KEY AUTOINCREMENT,
+    kind TEXT NOT NULL,
+    key TEXT NOT NULL,
+    doc TEXT NOT NULL,
+    UNIQUE (kind, key)
+)
+"""
+
+
+class VenueStore:
+    """Keep one venue in one file; one process at a time, by a lock that a killed process lets go of."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._lock = _locked(path)
+        self._db = sqlite3.connect(path, isolation_level=None)
+        self._db.execute("PRAGMA journal_mode=WAL")
+        self._db.execute("PRAGMA synchronous=FULL")
+        version = self._db.execute("PRAGMA user_version").fetchone()[0]
+        if version not in (0, SCHEMA_VERSION):
+            raise DataError(
+                f"the state file has schema {version}, this program knows {SCHEMA_VERSION}",
+                where=str(path),
+                mend="move the file away to start an empty exchange",
+            )
+        self._db.execute(TABLE)
+        self._db.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
+
+    def commit(self, venue: Venue, **meta: Any) -> None:
+        """Write what changed in one durable transaction; nothing when nothing did."""
+        changes = venue.state.take_dirty()
+        if not changes and not meta:
+            return
+        rows = [(kind, key, _encode(value)) for kind, key, value in changes]
+        rows += [("meta", key, _encode(value)) for key, value in meta.items()]
+        self._db.execute("BEGIN IMMEDIATE")
+        self._db.executemany(
+            "INSERT INTO entity (kind, key, doc) VALUES (?, ?, ?) "
+            "ON CONFLICT (kind, key) DO UPDATE SET doc = excluded.doc",
+            rows,
+        )
+        self._db.execute("COMMIT")
+
+    def meta(self) -> dict[str, Any]:
+        """Read the loose values: the venue's time and what it was started with."""
+        rows = self._db.execute("SELECT key, doc FROM entity WHERE kind = 'meta'")
+        return {key: _decode(doc) for key, doc in rows}
+
+    def load(self, venue: Venue) -> None:
+        """Fill an empty venue with everything that was committed."""
+        for kind, key, doc in self._db.execute("SELECT kind, key, doc FROM entity ORDER BY number"):
+            _LOADERS[kind](venue, key, _decode(doc))
+        for rows in venue.state.closed.values():
+            ordered = sorted(rows, key=lambda order: (order.updated_ms, order.number))
+            rows.clear()
+            rows.extend(ordered)
+        venue.state.take_dirty()
+        venue.state.take_events()
+
+    def close(self) -> None:
+        """Close the file and let another process have it."""
+        self._db.close()
+        self._lock.close()
+
+
+def _locked(path: Path) -> IO[str]:
+    handle = Path(f"{path}.lock").open("w", encoding="ascii")  # noqa: SIM115 - held as long as the store
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        handle.close()
+        raise RefusedError(
+            "another process serves this exchange already",
+            where=str(path),
+            mend="stop it, or name another file with --state",
+        ) from error
+    return handle
+
+
+def _encode(value: Any) -> str:
+    plain = asdict(value) if hasattr(value, "__dataclass_fields__") else value
+    return json.dumps(plain, default=_tagged, separators=(",", ":"))
+
+
+def _tagged(value: object) -> dict[str, str]:
+    if isinstance(value, Decimal):
+        return {"$": str(value)}
+    raise TypeError(f"cannot store a {type(value).__name__}")
+
+
+def _decode(doc: str) -> Any:
+    return json.loads(doc, object_hook=lambda found: Decimal(found["$"]) if "$" in found else found)
+
+
+def _load_account(venue: Venue, _key: str, doc: dict[str, Any]) -> None:
+    venue.state.note_account(Account(**doc))
+
+
+def _load_order(venue: Venue, _key: str, doc: dict[str, Any]) -> None:
+    order = Order(**doc)
+    state = venue.state
+    state.orders[order.order_id] = order
+    if order.link_id:
+        state.links[order.uid, order.link_id] = order.order_id
+    if order.is_open:
+        state.open_orders.setdefault(order.uid, {})[order.order_id] = order
+    else:
+        state.closed.setdefault(order.uid, deque()).append(order)
+
+
+def _load_execution(venue: Venue, _key: str, doc: dict[str, Any]) -> None:
+    row = Execution(**doc)
+    venue.state.executions.setdefault(row.uid, deque(maxlen=venue.state.config.keep_rows)).append(row)
+
+
+def _load_log(venue: Venue, _key: str, doc: dict[str, Any]) -> None:
+    row = LogRow(**doc)
+    venue.state.logs.setdefault(row.uid, deque(maxlen=venue.state.config.keep_rows)).append(row)
+
+
+def _load_position(venue: Venue, _key: str, doc: dict[str, Any]) -> None:
+    row = Position(**doc)
+    venue.state.positions[row.uid, row.symbol, row.idx] = row
+
+
+def _load_closed_pnl(venue: Venue, key: str, doc: dict[str, Any]) -> None:
+    row = ClosedPnl(**doc)
+    venue.state.closed_pnl.setdefault(row.uid, {})[key] = row
+
+
+def _load_transfer(venue: Venue, key: str, doc: dict[str, Any]) -> None:
+    venue.state.transfers[key] = Transfer(**doc)
+
+
+def _load_balance(venue: Venue, key: str, doc: Decimal) -> None:
+    holder, coin = key.split(":", 1)
+    venue.state.books.balances[int(holder), coin] = doc
+
+
+def _load_declared(venue: Venue, key: str, doc: Decimal) -> None:
+    venue.state.books.declared[key] = doc
+
+
+def _load_check(venue: Venue, key: str, doc: Decimal) -> None:
+    venue.state.checks[key] = doc
+
+
+def _load_meta(venue: Venue, key: str, doc: Any) -> None:
+    if key == "counter":
+        venue.state.counter = int(doc)
+
+
+_LOADERS: dict[str, Callable[[Venue, str, Any], None]] = {
+    "account": _load_account,
+    "order": _load_order,
+    "execution": _load_execution,
+    "log": _load_log,
+    "position": _load_position,
+    "closed_pnl": _load_closed_pnl,
+    "transfer": _load_transfer,
+    "balance": _load_balance,
+    "declared": _load_declared,
+    "check": _load_check,
+    "meta": _load_meta,
+}
