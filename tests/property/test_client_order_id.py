@@ -12,10 +12,10 @@ from eternal_engine.model.ids import Engine, Leg, OrderKey, Symbol, read_client_
 
 SENDABLE = re.compile(r"[A-Za-z0-9_-]{1,36}")
 symbols = st.from_regex(r"[A-Z0-9]{2,24}", fullmatch=True).map(Symbol)
-times = st.integers(0, 100 * 365 * 86_400_000).map(
-    lambda ms: datetime(2000, 1, 1, tzinfo=UTC) + timedelta(milliseconds=ms)
-)
-hours = st.integers(0, 100 * 365 * 24).map(lambda h: datetime(2000, 1, 1, tzinfo=UTC) + timedelta(hours=h))
+EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
+MS = timedelta(milliseconds=1)
+times = st.integers(0, 100 * 365 * 86_400_000).map(lambda ms: EPOCH + ms * MS)
+hours = st.integers(0, 100 * 365 * 24).map(lambda h: EPOCH + timedelta(hours=h))
 keys = st.builds(
     OrderKey, st.sampled_from(Engine), st.one_of(times, hours), symbols, st.sampled_from(Leg), st.integers(1, 99)
 )

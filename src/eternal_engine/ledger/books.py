@@ -10,6 +10,7 @@ from typing import NamedTuple
 from eternal_engine.ledger.book import Book, Booked
 from eternal_engine.ledger.fills import book_fill
 from eternal_engine.ledger.flows import book_correction, book_deposit, book_funding, book_transfer
+from eternal_engine.model.errors import BookError
 from eternal_engine.model.event import BookEntry, Corrected, Deposited, Filled, FundingSettled, Transferred
 from eternal_engine.model.ids import Account
 from eternal_engine.model.money import ZERO, exact_arithmetic
@@ -93,6 +94,12 @@ class Books:
         target = book_transfer(self.of(moved.target), moved)
         if not source.is_new and not target.is_new:
             return BooksAfter(self, (), (), is_new=False)
+        if source.is_new != target.is_new:
+            raise BookError(
+                f"only one of {moved.source.value} and {moved.target.value} knows this transfer",
+                where=f"transfer {moved.transfer_id}",
+                mend="give every transfer an id of its own",
+            )
         keys = (BookKey(moved.source), BookKey(moved.target))
         rows = {**self.rows, keys[0]: source.book, keys[1]: target.book}
         return BooksAfter(Books(rows), keys, (), is_new=True)

@@ -1,0 +1,120 @@
+"""Marking books to market."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from decimal import Decimal
+
+import pytest
+
+from builders import a_fill
+from eternal_engine.ledger.book import Book
+from eternal_engine.ledger.books import Books
+from eternal_engine.ledger.equity import (
+    ACTIVE,
+    Equity,
+    Prices,
+    add_equities,
+    counted_holdings,
+    mark_accounts,
+    mark_book,
+)
+from eternal_engine.ledger.fills import book_fill
+from eternal_engine.model.event import Deposited, Filled
+from eternal_engine.model.ids import Account, Coin, RecordId, Symbol
+from eternal_engine.model.instrument import Market, Side
+
+D = Decimal
+AT = datetime(2024, 1, 1, tzinfo=UTC)
+BTC, ETH = Symbol("BTCUSDT"), Symbol("ETHUSDT")
+
+
+def deposited(amount: str, account: Account = Account.CORE_HODL, record_id: str = "d1") -> Deposited:
+    return Deposited(AT, RecordId(record_id), account, Coin("USDT"), D(amount), D(amount), AT)
+
+
+def spot_book(qty: str = "1", price: str = "100") -> Book:
+    return book_fill(Book(Account.TREND), a_fill(qty=qty, price=price)).book
+
+
+def test_f1_equity_is_marked_not_cash() -> None:
+    books = Books().apply(deposited("163865")).books
+    coins = D("14174.32") / 20_000
+    fill = a_fill(account=Account.CORE_HODL, qty=str(coins), price="20000", fee=str(coins * D("0.001")), fee_coin="BTC")
+    books = books.apply(Filled(AT, fill)).books
+    equity = mark_accounts(books, Prices(spot={BTC: D(20_000)}))
+    assert equity.total_usdt == D(163_865) - D("14.17432")
+    assert equity.usable_usdt == equity.total_usdt
+    assert equity.why_unknown == ""
+
+
+def test_u6_perps_add_their_unrealised_profit_and_their_notional_exposure() -> None:
+    book = book_fill(spot_book("2", "100"), a_fill("e2", market=Market.PERP, side=Side.SELL, qty="1", price="100")).book
+    equity = mark_book(book, Prices({BTC: D(110)}, {BTC: D(120)}))
+    assert (equity.cash_usdt, equity.spot_usdt, equity.unrealised_usdt) == (-200, 220, -20)
+    assert equity.exposure_usdt == 340
+    assert equity.total_usdt == 0
+
+
+@pytest.mark.parametrize(
+    "prices", [Prices(), Prices(spot={BTC: D(0)}), Prices(spot={BTC: D(-1)}), Prices(mark={BTC: D(1)})]
+)
+def test_u6_an_unknown_price_makes_equity_unknown(prices: Prices) -> None:
+    equity = mark_book(spot_book(), prices)
+    assert (equity.total_usdt, equity.usable_usdt) == (None, None)
+    assert equity.why_unknown == "no price of spot BTCUSDT"
+
+
+def test_u6_an_unknown_mark_makes_equity_unknown() -> None:
+    book = book_fill(Book(Account.TREND), a_fill(market=Market.PERP)).book
+    equity = mark_book(book, Prices(spot={BTC: D(1)}))
+    assert equity.total_usdt is None
+    assert equity.why_unknown == "no price of perp BTCUSDT"
+
+
+@pytest.mark.parametrize(("cost", "known"), [("0.99", True), ("1", False)])
+def test_ord5_dust_without_a_price_does_not_stop_everything(cost: str, known: bool) -> None:
+    equity = mark_book(spot_book("1", cost), Prices())
+    assert (equity.total_usdt is not None) is known
+
+
+def test_f18_equity_of_zero_is_unknown() -> None:
+    nothing = mark_book(Book(Account.TREND), Prices())
+    assert (nothing.total_usdt, nothing.usable_usdt, nothing.why_unknown) == (0, None, "equity is 0")
+    assert Equity(cash_usdt=D(-1)).usable_usdt is None
+    assert Equity(cash_usdt=D("0.01")).usable_usdt == D("0.01")
+
+
+def test_u6_the_sum_of_equities_misses_what_any_part_misses() -> None:
+    parts = (
+        Equity(D(1), D(2), D(3), D(4), ("spot A",)),
+        Equity(D(10), D(20), D(30), D(40), ("spot A", "perp B")),
+    )
+    assert add_equities(parts) == Equity(D(11), D(22), D(33), D(44), ("spot A", "perp B"))
+    assert add_equities(()) == Equity()
+
+
+def test_the_active_scope_leaves_core_hodl_and_master_out() -> None:
+    books = Books()
+    for n, account in enumerate(Account):
+        books = books.apply(deposited(str(10**n), account, f"d{n}")).books
+    assert mark_accounts(books, Prices()).total_usdt == 11_111
+    assert mark_accounts(books, Prices(), ACTIVE).total_usdt == 11_100
+
+
+def test_d13_orphans_belong_to_the_accounts_equity() -> None:
+    books = Books().apply(deposited("100", Account.TREND)).books
+    books = books.apply(Filled(AT, a_fill(qty="1", price="50"), unassigned=True)).books
+    assert mark_accounts(books, Prices(spot={BTC: D(60)}), (Account.TREND,)).total_usdt == 110
+
+
+@pytest.mark.parametrize(("qty", "counted"), [("0.99", False), ("1.00", True)])
+def test_d11_dust_starts_below_one_usdt(qty: str, counted: bool) -> None:
+    book = spot_book(qty, "5")
+    assert (BTC in counted_holdings(book, Prices(spot={BTC: D(1)}))) is counted
+    assert mark_book(book, Prices(spot={BTC: D(1)})).spot_usdt == D(qty), "dust stays in the ledger"
+
+
+def test_a_holding_of_unknown_worth_is_counted() -> None:
+    book = book_fill(spot_book(), a_fill("e2", symbol="ETHUSDT", qty="0.1", price="5")).book
+    assert set(counted_holdings(book, Prices(spot={ETH: D(5)}))) == {BTC}

@@ -1,0 +1,148 @@
+"""The first division and the profits that move."""
+
+from __future__ import annotations
+
+import uuid
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+
+import pytest
+
+from eternal_engine.ledger.books import Books
+from eternal_engine.ledger.equity import Prices, mark_accounts
+from eternal_engine.ledger.transfers import (
+    completed,
+    funding_profit,
+    plan_transfer,
+    share_above_peak,
+    split_capital,
+    tactical_profit,
+    transfer_id,
+)
+from eternal_engine.model.errors import UsageError
+from eternal_engine.model.event import Deposited
+from eternal_engine.model.ids import Account, Coin, RecordId, RuleId
+
+D = Decimal
+AT = datetime(2024, 2, 1, tzinfo=UTC)
+SHARES = {
+    Account.CORE_HODL: D("0.60"),
+    Account.TREND: D("0.20"),
+    Account.FUNDING: D("0.15"),
+    Account.TACTICAL: D("0.05"),
+}
+HALF = D("0.5")
+
+
+def test_cap1_the_shares_sum_to_the_capital_exactly() -> None:
+    assert split_capital(D(100_000), SHARES) == {
+        Account.CORE_HODL: 60_000,
+        Account.TREND: 20_000,
+        Account.FUNDING: 15_000,
+        Account.TACTICAL: 5_000,
+    }
+    odd = split_capital(D("163865.123456789"), SHARES)
+    assert sum(odd.values()) == D("163865.123456789")
+    assert odd[Account.TACTICAL] == D("8193.25617283")
+    assert list(odd) == list(SHARES)
+
+
+def test_cap1_a_third_each_leaves_the_rest_with_the_largest() -> None:
+    parts = split_capital(D(1), {Account.TREND: D("0.3333333333"), Account.FUNDING: D("0.6666666667")})
+    assert parts == {Account.TREND: D("0.33333333"), Account.FUNDING: D("0.66666667")}
+
+
+@pytest.mark.parametrize(
+    "shares",
+    [
+        {Account.TREND: D("0.999999998")},
+        {Account.TREND: D("1.000000002")},
+        {Account.TREND: D("1.5"), Account.FUNDING: D("-0.5")},
+    ],
+)
+def test_cap1_shares_that_do_not_sum_to_one_are_refused(shares: dict[Account, Decimal]) -> None:
+    with pytest.raises(UsageError, match=f"the shares sum to {sum(shares.values())}"):
+        split_capital(D(1), shares)
+
+
+def test_cap1_shares_may_miss_one_by_1e_9() -> None:
+    assert split_capital(D(1), {Account.TREND: D("0.999999999")}) == {Account.TREND: 1}
+
+
+@pytest.mark.parametrize(
+    ("net", "peak", "available", "amount", "new_peak"),
+    [
+        ("100", "0", "1000", "50", "100"),
+        ("100", "40", "1000", "30", "100"),
+        ("100", "100", "1000", "0", "100"),
+        ("90", "100", "1000", "0", "100"),
+        ("-50", "0", "1000", "0", "0"),
+        ("100", "0", "50", "50", "100"),
+        ("100", "0", "20", "20", "40"),
+        ("100", "0", "-5", "0", "0"),
+        ("0.000000019", "0", "1", "0", "0.000000019"),
+    ],
+)
+def test_cap2_funding_pays_half_of_what_is_above_its_peak(
+    net: str, peak: str, available: str, amount: str, new_peak: str
+) -> None:
+    share = share_above_peak(D(net), D(peak), HALF, D(available))
+    assert (share.amount_usdt, share.peak_usdt) == (D(amount), D(new_peak))
+
+
+def test_cap2_the_same_profit_is_never_paid_twice() -> None:
+    first = share_above_peak(D(100), D(0), HALF, D(1000))
+    assert share_above_peak(D(100), first.peak_usdt, HALF, D(1000)).amount_usdt == 0
+    rest = share_above_peak(D(100), share_above_peak(D(100), D(0), HALF, D(20)).peak_usdt, HALF, D(1000))
+    assert rest.amount_usdt == 30
+
+
+def test_i9_tacticals_profit_moves_and_keeps_total_equity() -> None:
+    deposit = Deposited(AT, RecordId("d1"), Account.TACTICAL, Coin("USDT"), D(5_000), D(5_000), AT)
+    books = Books().apply(deposit).books
+    before = mark_accounts(books, Prices()).total_usdt
+    planned = tactical_profit(D("1234.567890125"), AT, "BTCUSDT")
+    assert planned is not None
+    assert (planned.source, planned.target, planned.rule) == (Account.TACTICAL, Account.CORE_HODL, "CAP-2")
+    assert (planned.amount, planned.coin) == (D("1234.56789012"), "USDT")
+    moved = completed(planned, AT + timedelta(seconds=5))
+    after = books.apply(moved).books
+    assert (moved.at, moved.transfer_id, moved.rule) == (AT + timedelta(seconds=5), planned.transfer_id, "CAP-2")
+    assert mark_accounts(after, Prices()).total_usdt == before
+    assert after.of(Account.CORE_HODL).cash_usdt == D("1234.56789012")
+    assert after.imbalance_usdt == 0
+
+
+def test_cap2_funding_pays_to_tactical() -> None:
+    planned = funding_profit(D(30), AT)
+    assert planned is not None
+    assert (planned.source, planned.target, planned.amount, planned.rule) == (
+        Account.FUNDING, Account.TACTICAL, 30, "CAP-2",
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("amount", ["0", "-5", "0.000000009"])
+def test_cap2_nothing_to_move_is_no_transfer(amount: str) -> None:
+    assert plan_transfer(Account.FUNDING, Account.TACTICAL, D(amount), AT, RuleId("CAP-2")) is None
+
+
+def test_cap2_the_smallest_step_is_moved() -> None:
+    assert plan_transfer(Account.FUNDING, Account.TACTICAL, D("0.00000001"), AT, RuleId("CAP-2")) is not None
+
+
+def test_cap2_planning_a_transfer_twice_is_planning_it_once() -> None:
+    one = transfer_id(RuleId("CAP-2"), Account.TACTICAL, Account.CORE_HODL, AT, "BTCUSDT")
+    assert one == transfer_id(RuleId("CAP-2"), Account.TACTICAL, Account.CORE_HODL, AT, "BTCUSDT")
+    others = {
+        transfer_id(RuleId("CAP-1"), Account.TACTICAL, Account.CORE_HODL, AT, "BTCUSDT"),
+        transfer_id(RuleId("CAP-2"), Account.FUNDING, Account.CORE_HODL, AT, "BTCUSDT"),
+        transfer_id(RuleId("CAP-2"), Account.TACTICAL, Account.TREND, AT, "BTCUSDT"),
+        transfer_id(RuleId("CAP-2"), Account.TACTICAL, Account.CORE_HODL, AT + timedelta(days=1), "BTCUSDT"),
+        transfer_id(RuleId("CAP-2"), Account.TACTICAL, Account.CORE_HODL, AT, "ETHUSDT"),
+        transfer_id(RuleId("CAP-2"), Account.TACTICAL, Account.CORE_HODL, AT),
+    }
+    assert len(others | {one}) == 7
+    assert uuid.UUID(one).version == 5
+    planned = tactical_profit(D(1), AT, "BTCUSDT")
+    assert planned is not None
+    assert planned.transfer_id == one
