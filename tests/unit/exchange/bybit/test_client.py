@@ -48,7 +48,8 @@ def order_row(**changes: Any) -> dict[str, Any]:
         "qty": "10.000000", "marketUnit": "quoteCoin", "price": "0", "timeInForce": "IOC",
         "orderStatus": "PartiallyFilledCanceled", "cumExecQty": "0.000306", "cumExecValue": "9.98631000",
         "avgPrice": "32635", "leavesQty": "0.000000", "leavesValue": "0.01369000",
-        "cumFeeDetail": {"BTC": "0.000000306"}, "cumExecFee": "0.000000306", "rejectReason": "EC_CancelForNoFullFill", "positionIdx": 0, "reduceOnly": False,
+        "cumFeeDetail": {"BTC": "0.000000306"}, "cumExecFee": "0.000000306",
+        "rejectReason": "EC_CancelForNoFullFill", "positionIdx": 0, "reduceOnly": False,
         "closeOnTrigger": False, "triggerPrice": "", "triggerDirection": 0, "createdTime": str(NOW_MS),
         "updatedTime": str(NOW_MS),
     } | changes  # fmt: skip

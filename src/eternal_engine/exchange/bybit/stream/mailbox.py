@@ -1,0 +1,77 @@
+"""The bounded queue between the streams and their one consumer. Nothing that matters is dropped in silence."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict, deque
+
+from eternal_engine.exchange.events import StreamEvent, StreamProblem, StreamStateChanged, TickerSeen
+
+NOTICE_BOUND = 1_000
+
+
+class MailboxFull(Exception):
+    """Say that the consumer is too slow: the stream must reconnect and catch up."""
+
+
+class Mailbox:
+    """Queue events in order; of each symbol's tickers only the newest waits.
+
+    A full box refuses facts (MailboxFull) instead of losing them. Notices (states, problems) have a bound of their
+    own, where the oldest goes first.
+    """
+
+    def __init__(self, bound: int = 10_000) -> None:
+        self._bound = bound
+        self._facts: deque[StreamEvent] = deque()
+        self._tickers: OrderedDict[tuple[str, str], TickerSeen] = OrderedDict()
+        self._notices: deque[StreamEvent] = deque(maxlen=NOTICE_BOUND)
+        self._closed = False
+        self._filled = asyncio.Event()
+        self._drained = asyncio.Event()
+
+    def __len__(self) -> int:
+        """Return how many events wait."""
+        return len(self._facts) + len(self._tickers) + len(self._notices)
+
+    def offer(self, event: StreamEvent) -> None:
+        """Add an event at once.
+
+        Raises MailboxFull for a fact when the box is full.
+        """
+        if isinstance(event, TickerSeen):
+            self._tickers[event.ticker.market, event.ticker.symbol] = event
+        elif isinstance(event, StreamStateChanged | StreamProblem):
+            self._notices.append(event)
+        elif len(self._facts) >= self._bound:
+            raise MailboxFull(f"{self._bound} events wait for the consumer")
+        else:
+            self._facts.append(event)
+        self._filled.set()
+
+    async def put(self, event: StreamEvent) -> None:
+        """Add an event, waiting for room."""
+        while len(self._facts) >= self._bound:
+            self._drained.clear()
+            await self._drained.wait()
+        self.offer(event)
+
+    def close(self) -> None:
+        """Let the consumer take what is left and then end."""
+        self._closed = True
+        self._filled.set()
+
+    async def take(self) -> StreamEvent | None:
+        """Return the next event: notices first, then facts in order, then tickers; None after the end."""
+        while True:
+            for queue in (self._notices, self._facts):
+                if queue:
+                    event = queue.popleft()
+                    self._drained.set()
+                    return event
+            if self._tickers:
+                return self._tickers.popitem(last=False)[1]
+            if self._closed:
+                return None
+            self._filled.clear()
+            await self._filled.wait()
