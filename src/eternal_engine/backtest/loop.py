@@ -1,0 +1,342 @@
+"""The backtest's loop over hourly bars, in the order of U-8. Runs compiled or as plain Python, with equal results."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import numpy.typing as npt
+
+from eternal_engine.backtest import tape as records
+from eternal_engine.backtest.fills import (
+    Lots,
+    Market,
+    delist,
+    fill_intent,
+    liquidate_funding,
+    run_stops,
+    settle_funding,
+)
+from eternal_engine.backtest.tape import BARS, Tape, write_event
+from eternal_engine.model import reason
+from eternal_engine.portfolio.flows import FlowState, funding_share_usdt, month_of, peak_after_usdt
+from eternal_engine.portfolio.hour import advance_risk, decide_all, scope_usdt
+from eternal_engine.portfolio.params import (
+    BookView,
+    Decision,
+    Equities,
+    Features,
+    Intent,
+    Marks,
+    Params,
+    States,
+    no_decisions,
+    no_intents,
+)
+from eternal_engine.portfolio.valuation import equities, free_usdt, prices_known
+from eternal_engine.risk import breaker
+from eternal_engine.strategies import core_hodl
+from eternal_engine.strategies.base import CORE_HODL, FUNDING, TACTICAL, TREND
+
+Float64Array = npt.NDArray[np.float64]
+Int64Array = npt.NDArray[np.int64]
+
+
+def run(
+    params: Params,
+    features: Features,
+    market: Market,
+    book: BookView,
+    lots: Lots,
+    marks: Marks,
+    states: States,
+    tape: Tape,
+    first_bar: int,
+    last_bar: int,
+    deposit_weekly_usdt: float,
+) -> States:
+    """Run bars [first_bar, last_bar) and write everything on the tape; books and marks are changed in place.
+
+    The state at `first_bar`'s open is bar 0 of the tape: first decisions are taken there (U-2).
+    """
+    start_h = market.first_h + first_bar
+    paid = np.zeros(len(marks.spot), np.int64)
+    settled = np.zeros(len(marks.spot), np.int64)
+    count_settled(features, paid, start_h)
+    count_settled(features, settled, start_h)
+    pending = no_intents()
+    decisions = no_decisions()
+    flows = FlowState(0.0, month_of(start_h))
+    next_deposit_h = start_h + params.core.interval_h
+    if first_bar > 0 and prime_marks(market, marks, first_bar):
+        states, flows = close_bar(
+            params, features, book, marks, states, flows, tape, pending, decisions, settled, start_h, 0.0, True
+        )
+    else:
+        equity = equities(book, marks, True)
+        write_bar(tape, book, marks, equity, states, start_h, True)
+    for bar in range(first_bar, last_bar):
+        tape.counts[BARS] += 1
+        now_h = market.first_h + bar
+        pay_funding(features, market, book, tape, lots, marks, paid, bar, now_h)
+        if len(pending) > 0:
+            states, pending = fill_pending(params, market, book, tape, lots, marks, states, pending, bar)
+        if holds_perps(book, TREND):
+            states = run_stops(params, market, book, tape, lots, states, bar)
+        if holds_perps(book, FUNDING):
+            liquidate_funding(params, market, book, tape, lots, marks, bar)
+        states = delist(params, market, book, tape, lots, marks, states, bar)
+        if not update_marks(market, marks, bar):
+            tape.counts[BARS] -= 1
+            continue
+        now_h += 1
+        deposit = 0.0
+        while deposit_weekly_usdt > 0.0 and now_h >= next_deposit_h:
+            deposit += deposit_weekly_usdt
+            next_deposit_h += params.core.interval_h
+        count_settled(features, settled, now_h)
+        states, flows = close_bar(
+            params, features, book, marks, states, flows, tape, pending, decisions, settled, now_h, deposit,
+            bar + 1 < last_bar,
+        )  # fmt: skip
+    tape.counts[BARS] += 1
+    return states
+
+
+def count_settled(features: Features, settled: Int64Array, now_h: int) -> None:
+    """Advance, per symbol, the count of settlements stamped up to `now_h` (U-4)."""
+    stamps = features.funding.stamp_h
+    for s in range(len(settled)):
+        k = settled[s]
+        while k < stamps.shape[1] and stamps[s, k] <= now_h:
+            k += 1
+        settled[s] = k
+
+
+def prime_marks(market: Market, marks: Marks, first_bar: int) -> bool:
+    """Set the marks to the last bars before the start; say whether the bar just closed exists at all."""
+    for s in range(len(marks.spot)):
+        oldest = max(market.listed_h[s] - market.first_h, 0)
+        for bar in range(first_bar - 1, oldest - 1, -1):
+            if not math.isnan(market.spot_close[s, bar]):
+                marks.spot[s] = market.spot_close[s, bar]
+                marks.spot_h[s] = market.first_h + bar
+                break
+        for bar in range(first_bar - 1, oldest - 1, -1):
+            if not math.isnan(market.perp_close[s, bar]):
+                marks.perp[s] = market.perp_close[s, bar]
+                marks.perp_h[s] = market.first_h + bar
+                break
+    newest = -1
+    for s in range(len(marks.spot)):
+        newest = max(newest, marks.spot_h[s], marks.perp_h[s])
+    return newest == market.first_h + first_bar - 1
+
+
+def update_marks(market: Market, marks: Marks, bar: int) -> bool:
+    """Take over the closes of one bar; say whether any symbol had one (U-7)."""
+    any_bar = False
+    at_h = market.first_h + bar
+    for s in range(len(marks.spot)):
+        if at_h < market.listed_h[s] or at_h >= market.delisted_h[s]:
+            continue
+        close = market.spot_close[s, bar]
+        if not math.isnan(close):
+            marks.spot[s] = close
+            marks.spot_h[s] = at_h
+            any_bar = True
+        close = market.perp_close[s, bar]
+        if not math.isnan(close):
+            marks.perp[s] = close
+            marks.perp_h[s] = at_h
+            any_bar = True
+    return any_bar
+
+
+def holds_perps(book: BookView, engine: int) -> bool:
+    """Tell whether an engine has any perp position."""
+    for s in range(book.perp_qty.shape[1]):
+        if book.perp_qty[engine, s] != 0.0:
+            return True
+    return False
+
+
+def pay_funding(
+    features: Features,
+    market: Market,
+    book: BookView,
+    tape: Tape,
+    lots: Lots,
+    marks: Marks,
+    paid: Int64Array,
+    bar: int,
+    now_h: int,
+) -> None:
+    """Settle every contract stamped up to `now_h` on the positions held before it (U-8), at the bar's open."""
+    stamps = features.funding.stamp_h
+    for s in range(len(paid)):
+        k = paid[s]
+        while k < stamps.shape[1] and stamps[s, k] <= now_h:
+            if book.perp_qty[TREND, s] != 0.0 or book.perp_qty[FUNDING, s] != 0.0:
+                mark = market.perp_open[s, bar]
+                if math.isnan(mark):
+                    mark = marks.perp[s]
+                settle_funding(book, tape, lots, s, mark, features.funding.rate[s, k])
+            k += 1
+        paid[s] = k
+
+
+def fill_pending(
+    params: Params,
+    market: Market,
+    book: BookView,
+    tape: Tape,
+    lots: Lots,
+    marks: Marks,
+    states: States,
+    pending: list[Intent],
+    bar: int,
+) -> tuple[States, list[Intent]]:
+    """Fill what can be filled at this bar's open; the rest waits for its next bar (U-5)."""
+    waiting = no_intents()
+    for intent in pending:
+        done, states = fill_intent(params, market, book, tape, lots, marks, states, intent, bar)
+        if not done and market.first_h + bar < market.delisted_h[intent.symbol]:
+            waiting.append(intent)
+    return states, waiting
+
+
+def close_bar(
+    params: Params,
+    features: Features,
+    book: BookView,
+    marks: Marks,
+    states: States,
+    flows: FlowState,
+    tape: Tape,
+    pending: list[Intent],
+    decisions: list[Decision],
+    settled: Int64Array,
+    now_h: int,
+    deposit_usdt: float,
+    decides: bool,
+) -> tuple[States, FlowState]:
+    """Close one bar: flows, mark, limits, breaker, decisions (U-8). Without `decides` the run ends here."""
+    bar = tape.counts[BARS]
+    if deposit_usdt > 0.0:
+        book.cash[CORE_HODL] += deposit_usdt
+        tape.engine_flow[CORE_HODL, bar] += deposit_usdt
+        tape.external[bar] += deposit_usdt
+        write_event(tape, now_h, records.DEPOSIT, CORE_HODL, -1, 0, deposit_usdt)
+        if params.core.enabled:
+            states = states._replace(core=core_hodl.on_deposit(params.core, states.core, deposit_usdt))
+    flows = share_funding_profit(params, book, marks, flows, tape, pending, now_h)
+    known = prices_known(book, marks, now_h - 1, params.risk.stale_bars)
+    equity = equities(book, marks, known)
+    scope = scope_usdt(params, equity)
+    flow = tape.external[bar]
+    if params.risk.breaker.scope == breaker.SCOPE_ACTIVE:
+        flow = tape.engine_flow[TREND, bar] + tape.engine_flow[FUNDING, bar] + tape.engine_flow[TACTICAL, bar]
+    before = states.risk
+    if flow != 0.0:
+        states = states._replace(risk=breaker.with_flow(before, scope - flow, flow))
+    states = advance_risk(params, states, now_h, equity)
+    states = states._replace(risk=operate(params, states.risk, tape, now_h, scope, known))
+    if states.risk.events != before.events or states.risk.day_breached or states.risk.week_breached:
+        write_risk_events(tape, before, states.risk, now_h, scope)
+    if decides:
+        phase = states.core.phase
+        states, notes = decide_all(
+            params, features, book, marks, pending, decisions, equity, states, now_h, settled, before.level, 0
+        )
+        if notes != 0 or phase != states.core.phase:
+            write_core_events(tape, states.core, phase, notes, now_h)
+        for decision in decisions:
+            if decision.rule != reason.NONE:
+                tape.denials[decision.engine, decision.rule] += 1
+        decisions.clear()
+    write_bar(tape, book, marks, equity, states, now_h, known)
+    return states, flows
+
+
+def operate(
+    params: Params, state: breaker.RiskState, tape: Tape, now_h: int, scope: float, known: bool
+) -> breaker.RiskState:
+    """Play the operator of a backtest: approve or resume after the configured delay (BRK-5)."""
+    if known and breaker.operator_is_due(state, now_h, params.approval_delay_h):
+        write_event(tape, now_h, records.APPROVAL, -1, -1, state.level, scope)
+        state = breaker.release(params.risk.breaker, breaker.approve(state), now_h, scope)
+    if breaker.resume_is_due(state, now_h, params.approval_delay_h):
+        write_event(tape, now_h, records.RESUME, -1, -1, 0, scope)
+        state = breaker.resume(state)
+    return state
+
+
+def write_risk_events(tape: Tape, before: breaker.RiskState, after: breaker.RiskState, now_h: int, scope: float) -> None:
+    """Write what changed in breaker and loss limits."""
+    if after.events != before.events:
+        write_event(tape, now_h, records.BREAKER, before.level, -1, after.level, scope)
+    if after.day_block_h != before.day_block_h:
+        write_event(tape, now_h, records.DAY_LOSS, -1, -1, 0, scope)
+    if after.week_block_h != before.week_block_h:
+        write_event(tape, now_h, records.WEEK_LOSS, -1, -1, 0, scope)
+    if after.halted and not before.halted:
+        write_event(tape, now_h, records.STOP, -1, -1, 0, scope)
+
+
+def write_core_events(tape: Tape, state: core_hodl.CoreState, phase_before: int, notes: int, now_h: int) -> None:
+    """Write CORE_HODL's changes of phase and its notes."""
+    if state.phase != phase_before:
+        write_event(tape, now_h, records.PHASE, CORE_HODL, phase_before, state.phase, state.target_usdt)
+    if notes & core_hodl.NOTE_EXTENDED:
+        write_event(tape, now_h, records.EXTENDED, CORE_HODL, -1, state.weeks_remaining, 0.0)
+    if notes & core_hodl.NOTE_NO_CASH:
+        write_event(tape, now_h, records.NO_CASH, CORE_HODL, -1, 0, 0.0)
+    if notes & core_hodl.NOTE_STILL_OFF:
+        write_event(tape, now_h, records.STILL_OFF, CORE_HODL, -1, 0, state.weeks_needed)
+
+
+def share_funding_profit(
+    params: Params, book: BookView, marks: Marks, flows: FlowState, tape: Tape, pending: list[Intent], now_h: int
+) -> FlowState:
+    """Hand FUNDING's share of new realised profit to TACTICAL at the turn of a month (CAP-2)."""
+    month = month_of(now_h)
+    if month == flows.month:
+        return flows
+    free = free_usdt(params, book, marks, pending, FUNDING)
+    peak = flows.funding_peak_usdt
+    moved = funding_share_usdt(book.realised[FUNDING], peak, params.funding.profit_share_frac, free)
+    if moved > 0.0:
+        bar = tape.counts[BARS]
+        book.cash[FUNDING] -= moved
+        book.cash[TACTICAL] += moved
+        tape.engine_flow[FUNDING, bar] -= moved
+        tape.engine_flow[TACTICAL, bar] += moved
+        write_event(tape, now_h, records.TRANSFER, FUNDING, -1, TACTICAL, moved)
+        peak = peak_after_usdt(peak, moved, params.funding.profit_share_frac)
+    return FlowState(peak, month)
+
+
+def write_bar(
+    tape: Tape, book: BookView, marks: Marks, equity: Equities, states: States, now_h: int, known: bool
+) -> None:
+    """Write one bar's close: equities, exposure and level; the equity is the one its flows have already reached."""
+    bar = tape.counts[BARS]
+    tape.close_h[bar] = now_h
+    tape.equity[CORE_HODL, bar] = equity.core
+    tape.equity[TREND, bar] = equity.trend
+    tape.equity[FUNDING, bar] = equity.funding
+    tape.equity[TACTICAL, bar] = equity.tactical
+    tape.level[bar] = states.risk.level
+    tape.exposure[CORE_HODL, bar] = equity.core - book.cash[CORE_HODL]
+    tape.exposure[TACTICAL, bar] = equity.tactical - book.cash[TACTICAL]
+    trend_usdt = 0.0
+    funding_usdt = 0.0
+    for s in range(len(marks.perp)):
+        if book.perp_qty[TREND, s] != 0.0:
+            trend_usdt += abs(book.perp_qty[TREND, s]) * marks.perp[s]
+        if book.perp_qty[FUNDING, s] != 0.0:
+            funding_usdt += abs(book.perp_qty[FUNDING, s]) * marks.perp[s] + book.spot_qty[FUNDING, s] * marks.spot[s]
+    tape.exposure[TREND, bar] = trend_usdt
+    tape.exposure[FUNDING, bar] = funding_usdt
+

@@ -1,0 +1,181 @@
+"""Equity, margin and free cash of the engines from books and marks (U-6, FUND-2, RISK-10)."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import numpy.typing as npt
+
+from eternal_engine.portfolio.params import BookView, Equities, Intent, Marks, Params
+from eternal_engine.strategies.base import CORE_HODL, FUNDING, PAIR, PERP, SPOT, TACTICAL, TREND
+
+Float64Array = npt.NDArray[np.float64]
+
+
+def spot_value_usdt(book: BookView, marks: Marks, engine: int) -> float:
+    """Sum an engine's coins at their last closes; coins never priced make it NaN."""
+    total = 0.0
+    for s in range(len(marks.spot)):
+        qty = book.spot_qty[engine, s]
+        if qty != 0.0:
+            total += qty * marks.spot[s]
+    return total
+
+
+def unrealised_usdt(book: BookView, marks: Marks, engine: int) -> float:
+    """Sum the unrealised result of an engine's perps at their last closes."""
+    total = 0.0
+    for s in range(len(marks.perp)):
+        qty = book.perp_qty[engine, s]
+        if qty != 0.0:
+            total += qty * (marks.perp[s] - book.perp_entry[engine, s])
+    return total
+
+
+def perp_notional_usdt(book: BookView, marks: Marks, engine: int) -> float:
+    """Sum the absolute notional of an engine's perps at their last closes."""
+    total = 0.0
+    for s in range(len(marks.perp)):
+        qty = book.perp_qty[engine, s]
+        if qty != 0.0:
+            total += abs(qty) * marks.perp[s]
+    return total
+
+
+def prices_known(book: BookView, marks: Marks, bar_h: int, stale_bars: int) -> bool:
+    """Tell whether every held position has a price younger than `stale_bars` bars (U-6, RISK-3)."""
+    for s in range(len(marks.spot)):
+        spot = book.spot_qty[0, s] + book.spot_qty[2, s] + book.spot_qty[3, s]
+        if spot != 0.0 and bar_h - marks.spot_h[s] >= stale_bars:
+            return False
+        if (book.perp_qty[1, s] != 0.0 or book.perp_qty[2, s] != 0.0) and bar_h - marks.perp_h[s] >= stale_bars:
+            return False
+    return True
+
+
+def equities(book: BookView, marks: Marks, known: bool) -> Equities:
+    """Mark all four engines to market (U-6)."""
+    return Equities(
+        core=book.cash[CORE_HODL] + spot_value_usdt(book, marks, CORE_HODL),
+        trend=book.cash[TREND] + unrealised_usdt(book, marks, TREND),
+        funding=book.cash[FUNDING] + spot_value_usdt(book, marks, FUNDING) + unrealised_usdt(book, marks, FUNDING),
+        tactical=book.cash[TACTICAL] + spot_value_usdt(book, marks, TACTICAL),
+        known=known,
+    )
+
+
+def portfolio_usdt(equity: Equities) -> float:
+    """Sum the engines' equities."""
+    return equity.core + equity.trend + equity.funding + equity.tactical
+
+
+def engine_usdt(equity: Equities, engine: int) -> float:
+    """Pick one engine's equity."""
+    if engine == CORE_HODL:
+        return equity.core
+    if engine == TREND:
+        return equity.trend
+    if engine == FUNDING:
+        return equity.funding
+    return equity.tactical
+
+
+def pending_usdt(params: Params, pending: list[Intent], engine: int) -> float:
+    """Sum the cash that an engine's entries on their way will bind (RISK-10)."""
+    total = 0.0
+    for intent in pending:
+        if intent.engine != engine or intent.reduces:
+            continue
+        s = intent.symbol
+        if intent.quote_steps > 0:
+            total += intent.quote_steps * params.instruments.quote_step[s]
+        else:
+            total += intent_notional_usdt(params, intent) / intent.price * _unit_need(params, intent)
+    return total
+
+
+def _unit_need(params: Params, intent: Intent) -> float:
+    risk = params.risk
+    if intent.market == PERP:
+        return intent.price * (1.0 / risk.trend_leverage + risk.perp_fee_frac)
+    spot = intent.price * (1.0 + risk.slippage_frac) / (1.0 - risk.spot_fee_frac)
+    return spot + intent.price * (1.0 / risk.funding_leverage + risk.perp_fee_frac)
+
+
+def intent_notional_usdt(params: Params, intent: Intent) -> float:
+    """Give an intent's notional at the price it was sized with; a pair counts once (RISK-6)."""
+    s = intent.symbol
+    if intent.quote_steps > 0:
+        return float(intent.quote_steps * params.instruments.quote_step[s])
+    if intent.market == SPOT:
+        return float(intent.qty_steps * params.instruments.spot_step[s] * intent.price)
+    return float(intent.qty_steps * params.instruments.perp_step[s] * intent.price)
+
+
+def margin_used_usdt(params: Params, book: BookView, marks: Marks, engine: int) -> float:
+    """Give the initial margin of an engine's perps: on entry price for TREND (isolated), on mark for FUNDING (cross)."""
+    total = 0.0
+    for s in range(len(marks.perp)):
+        qty = book.perp_qty[engine, s]
+        if qty != 0.0:
+            if engine == TREND:
+                total += abs(qty) * book.perp_entry[engine, s] / params.risk.trend_leverage
+            else:
+                total += abs(qty) * marks.perp[s] / params.risk.funding_leverage
+    return total
+
+
+def free_usdt(params: Params, book: BookView, marks: Marks, pending: list[Intent], engine: int) -> float:
+    """Give the cash an engine may still bind: gains not yet realised do not count, losses do (RISK-10)."""
+    free = book.cash[engine] - pending_usdt(params, pending, engine)
+    if engine in (TREND, FUNDING):
+        free -= margin_used_usdt(params, book, marks, engine)
+        free += min(unrealised_usdt(book, marks, engine), 0.0)
+    return float(free)
+
+
+def position_usdt(
+    params: Params, book: BookView, marks: Marks, pending: list[Intent], engine: int, symbol: int
+) -> float:
+    """Give the notional an engine holds or has on its way in a symbol; FUNDING's pair by its spot leg (RISK-6)."""
+    if engine == TREND:
+        held = abs(book.perp_qty[engine, symbol])
+        total = held * marks.perp[symbol] if held > 0.0 else 0.0
+    else:
+        held = book.spot_qty[engine, symbol]
+        total = held * marks.spot[symbol] if held > 0.0 else 0.0
+    for intent in pending:
+        if intent.engine == engine and intent.symbol == symbol and not intent.reduces:
+            total += intent_notional_usdt(params, intent)
+    return float(total)
+
+
+def perp_exposure_usdt(params: Params, book: BookView, marks: Marks, pending: list[Intent], engine: int) -> float:
+    """Give an engine's perp notional, held and on its way (RISK-9)."""
+    total = perp_notional_usdt(book, marks, engine)
+    for intent in pending:
+        if intent.engine == engine and not intent.reduces and intent.market in (PERP, PAIR):
+            total += intent_notional_usdt(params, intent)
+    return total
+
+
+def is_busy(pending: list[Intent], engine: int, symbol: int) -> bool:
+    """Tell whether an order of an engine in a symbol is on its way."""
+    for intent in pending:
+        if intent.engine == engine and intent.symbol == symbol:
+            return True
+    return False
+
+
+def exposure_usdt(params: Params, book: BookView, marks: Marks, pending: list[Intent]) -> float:
+    """Sum the notional of everything held and on its way, for the armed cap (RISK-13); skipped without a cap."""
+    if math.isinf(params.risk.cap_usdt):
+        return 0.0
+    total = 0.0
+    for engine in range(4):
+        total += spot_value_usdt(book, marks, engine) + perp_notional_usdt(book, marks, engine)
+    for intent in pending:
+        if not intent.reduces:
+            total += intent_notional_usdt(params, intent)
+    return total

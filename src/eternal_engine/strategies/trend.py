@@ -1,0 +1,307 @@
+"""TREND: long the trend of a coin by its perpetual, at most 2x (rules TREND-E1 to TREND-F1)."""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from eternal_engine.model import reason
+from eternal_engine.model.rule import Rule
+from eternal_engine.strategies.base import (
+    BUY,
+    PERP,
+    SELL,
+    TREND,
+    Signal,
+    exceeded,
+    no_signals,
+    reached,
+    reduce_signal,
+)
+from eternal_engine.strategies.indicators import (
+    MIN_BARS_PER_DAY,
+    DailyBars,
+    adx,
+    atr,
+    days_known,
+    ema,
+    sma,
+    volume_mean,
+)
+
+Float64Array = npt.NDArray[np.float64]
+Int64Array = npt.NDArray[np.int64]
+BoolArray = npt.NDArray[np.bool_]
+
+RULES = (
+    Rule(
+        "TREND-E1",
+        "Enter when close and EMA50 stand above SMA200 and ADX14 above 25, after 200 days; rank by ADX.",
+        ("trend.sma_days", "trend.ema_days", "trend.adx_days", "trend.adx_min", "trend.warmup_days")
+        + ("trend.max_stop_frac", "trend.volume_filter", "trend.volume_days", "trend.shorts"),
+        ("tests/unit/strategies/test_trend.py::test_trend_e1_each_condition_refuses_alone",),
+    ),
+    Rule(
+        "TREND-S1",
+        "Stop two ATR from the entry; quantity risks a fixed fraction of engine equity over that distance.",
+        ("trend.stop_atr", "trend.risk_frac", "trend.atr_days"),
+        ("tests/unit/strategies/test_trend.py::test_trend_s1_stop_and_quantity",),
+    ),
+    Rule(
+        "TREND-S2",
+        "From the first close two ATR in profit a trail follows the best close at three ATR; it only tightens.",
+        ("trend.trail_start_atr", "trend.trail_atr"),
+        ("tests/unit/strategies/test_trend.py::test_trend_s2_trail_activates_and_only_rises",),
+    ),
+    Rule(
+        "TREND-X1",
+        "Exit on a daily close beyond SMA200 against the position.",
+        (),
+        ("tests/unit/strategies/test_trend.py::test_trend_x1_close_below_the_mean_exits",),
+    ),
+    Rule(
+        "TREND-X2",
+        "Exit when the mark price touches the stop or the trail, at the worse of the bar's open and the stop.",
+        (),
+        ("tests/unit/backtest/test_fills.py::test_trend_x2_stop_fills_at_the_worse_of_open_and_stop",),
+    ),
+)
+
+
+class TrendParams(NamedTuple):
+    """Hold TREND's configuration: days are daily bars, `_atr` multiples of ATR, `_frac` fractions."""
+
+    enabled: bool
+    sma_days: int
+    ema_days: int
+    adx_days: int
+    adx_min: float
+    atr_days: int
+    warmup_days: int
+    max_stop_frac: float
+    stop_atr: float
+    trail_start_atr: float
+    trail_atr: float
+    risk_frac: float
+    volume_filter: bool
+    volume_days: int
+    shorts: bool
+    leverage: float
+    maintenance_frac: float
+
+
+class TrendFeatures(NamedTuple):
+    """Hold daily arrays [S, D] of spot; row d may be used from the close of day d on."""
+
+    close: Float64Array
+    sma: Float64Array
+    ema: Float64Array
+    adx: Float64Array
+    atr: Float64Array
+    volume: Float64Array
+    volume_mean: Float64Array
+    days_known: Int64Array
+    bars: Int64Array
+
+
+class TrendState(NamedTuple):
+    """Hold, per symbol, what belongs to an open position and must survive a restart (zero when flat).
+
+    `side` is +1 long, -1 short; `stop` the price in force (USDT); `base_qty` the coins before any breaker cut.
+    """
+
+    side: Int64Array
+    entry: Float64Array
+    atr: Float64Array
+    stop: Float64Array
+    best_close: Float64Array
+    trailing: BoolArray
+    base_qty: Float64Array
+
+
+class TrendObservation(NamedTuple):
+    """Hold what TREND may see at a daily decision; arrays per symbol.
+
+    `day` is the row of the features that just closed. `price` last perp close, `tradable` spot and perp bars
+    just closed and the perp listed, `busy` an order of TREND is open in the symbol, `held_qty` signed coins.
+    """
+
+    day: int
+    engine_usdt: float
+    price: Float64Array
+    tradable: BoolArray
+    busy: BoolArray
+    held_qty: Float64Array
+
+
+def features(params: TrendParams, daily: DailyBars) -> TrendFeatures:
+    """Compute every indicator over the whole history at once (causal: row d uses days up to d)."""
+    empty = np.full((1, 1), np.nan)
+    return TrendFeatures(
+        close=daily.close,
+        sma=sma(daily, params.sma_days),
+        ema=ema(daily, params.ema_days),
+        adx=adx(daily, params.adx_days),
+        atr=atr(daily, params.atr_days),
+        volume=daily.volume,
+        volume_mean=volume_mean(daily, params.volume_days) if params.volume_filter else empty,
+        days_known=days_known(daily),
+        bars=daily.bars,
+    )
+
+
+def initial_state(symbols: int) -> TrendState:
+    """Give the state of an engine without positions."""
+    return TrendState(
+        side=np.zeros(symbols, np.int64),
+        entry=np.zeros(symbols),
+        atr=np.zeros(symbols),
+        stop=np.zeros(symbols),
+        best_close=np.zeros(symbols),
+        trailing=np.zeros(symbols, np.bool_),
+        base_qty=np.zeros(symbols),
+    )
+
+
+def day_decides(rows: TrendFeatures, symbol: int, day: int) -> bool:
+    """Tell whether a day had enough hourly bars for a daily decision (U-10)."""
+    return bool(rows.bars[symbol, day] >= MIN_BARS_PER_DAY)
+
+
+def entry_side(params: TrendParams, rows: TrendFeatures, symbol: int, day: int) -> int:
+    """Give +1 for a long entry, -1 for a short one, 0 for none (TREND-E1, market conditions only)."""
+    close = rows.close[symbol, day]
+    mean = rows.sma[symbol, day]
+    fast = rows.ema[symbol, day]
+    strength = rows.adx[symbol, day]
+    span = rows.atr[symbol, day]
+    if math.isnan(close) or math.isnan(mean) or math.isnan(fast) or math.isnan(strength) or math.isnan(span):
+        return 0
+    if not exceeded(strength, params.adx_min) or span <= 0.0:
+        return 0
+    if not reached(params.max_stop_frac * close, params.stop_atr * span):
+        return 0
+    # The filter asks for at least the mean; an unknown mean does not pass it.
+    if params.volume_filter and not rows.volume[symbol, day] >= rows.volume_mean[symbol, day]:
+        return 0
+    if close > mean and fast > mean:
+        return BUY
+    if params.shorts and close < mean and fast < mean:
+        return SELL
+    return 0
+
+
+def is_warm(params: TrendParams, rows: TrendFeatures, symbol: int, day: int) -> bool:
+    """Tell whether the symbol has its minimum number of daily bars (reason WARMUP n/200 otherwise)."""
+    return bool(rows.days_known[symbol, day] >= params.warmup_days)
+
+
+def stop_price(params: TrendParams, side: int, entry: float, atr_usdt: float) -> float:
+    """Give the protective stop of a fill at `entry` (TREND-S1), before rounding to the tick."""
+    return entry - side * params.stop_atr * atr_usdt
+
+
+def trailed(params: TrendParams, state: TrendState, symbol: int, close: float) -> TrendState:
+    """Advance the trail of one position by a daily close (TREND-S2); the stop only ever tightens."""
+    side = state.side[symbol]
+    best = state.best_close[symbol]
+    best = max(best, close) if side > 0 else min(best, close)
+    profit = side * (close - state.entry[symbol])
+    trailing = state.trailing[symbol] or reached(profit, params.trail_start_atr * state.atr[symbol])
+    stop = state.stop[symbol]
+    if trailing:
+        trail = best - side * params.trail_atr * state.atr[symbol]
+        stop = max(stop, trail) if side > 0 else min(stop, trail)
+    best_close = state.best_close.copy()
+    trailing_flags = state.trailing.copy()
+    stops = state.stop.copy()
+    best_close[symbol] = best
+    trailing_flags[symbol] = trailing
+    stops[symbol] = stop
+    return state._replace(best_close=best_close, trailing=trailing_flags, stop=stops)
+
+
+def opened(
+    params: TrendParams, state: TrendState, symbol: int, side: int, entry: float, atr_usdt: float, stop: float, qty: float
+) -> TrendState:
+    """Take over a filled entry: the stop counts from the fill price (TREND-S1)."""
+    sides = state.side.copy()
+    entries = state.entry.copy()
+    atrs = state.atr.copy()
+    stops = state.stop.copy()
+    best_close = state.best_close.copy()
+    trailing = state.trailing.copy()
+    base_qty = state.base_qty.copy()
+    sides[symbol] = side
+    entries[symbol] = entry
+    atrs[symbol] = atr_usdt
+    stops[symbol] = stop
+    best_close[symbol] = -np.inf if side > 0 else np.inf
+    trailing[symbol] = False
+    base_qty[symbol] = qty
+    return TrendState(sides, entries, atrs, stops, best_close, trailing, base_qty)
+
+
+def closed(state: TrendState, symbol: int) -> TrendState:
+    """Forget a position that is flat again."""
+    sides = state.side.copy()
+    stops = state.stop.copy()
+    trailing = state.trailing.copy()
+    base_qty = state.base_qty.copy()
+    sides[symbol] = 0
+    stops[symbol] = 0.0
+    trailing[symbol] = False
+    base_qty[symbol] = 0.0
+    return state._replace(side=sides, stop=stops, trailing=trailing, base_qty=base_qty)
+
+
+def risk_qty(params: TrendParams, engine_usdt: float, atr_usdt: float) -> float:
+    """Give the coins that lose `risk_frac` of the engine's equity between entry and stop (TREND-S1)."""
+    return params.risk_frac * engine_usdt / (params.stop_atr * atr_usdt)
+
+
+def decide(
+    params: TrendParams, rows: TrendFeatures, state: TrendState, seen: TrendObservation
+) -> tuple[TrendState, list[Signal], list[Signal]]:
+    """Decide on one completed day: the new state, exits in symbol order, and entry candidates by falling ADX."""
+    exits = no_signals()
+    candidates = no_signals()
+    day = seen.day
+    for s in range(len(state.side)):
+        if not seen.tradable[s] or not day_decides(rows, s, day):
+            continue
+        close = rows.close[s, day]
+        if seen.held_qty[s] != 0.0:
+            if state.side[s] * (close - rows.sma[s, day]) < 0.0:
+                if not seen.busy[s]:
+                    side = SELL if seen.held_qty[s] > 0.0 else BUY
+                    qty = abs(seen.held_qty[s])
+                    exits.append(reduce_signal(TREND, s, PERP, side, qty, seen.price[s], reason.TREND_EXIT))
+            elif state.side[s] != 0:
+                state = trailed(params, state, s, close)
+        elif not seen.busy[s] and is_warm(params, rows, s, day):
+            side = entry_side(params, rows, s, day)
+            if side != 0:
+                span = rows.atr[s, day]
+                qty = risk_qty(params, seen.engine_usdt, span)
+                candidates.append(
+                    Signal(
+                        TREND, s, PERP, side, False, qty, 0.0, seen.price[s], reason.TREND_ENTRY,
+                        params.stop_atr * span, span, 0.0, 0,
+                    )
+                )  # fmt: skip
+    return state, exits, ranked(candidates, rows, day)
+
+
+def ranked(candidates: list[Signal], rows: TrendFeatures, day: int) -> list[Signal]:
+    """Order candidates by falling ADX, ties in symbol order (TREND-E1)."""
+    out = no_signals()
+    for candidate in candidates:
+        at = len(out)
+        while at > 0 and rows.adx[out[at - 1].symbol, day] < rows.adx[candidate.symbol, day]:
+            at -= 1
+        out.insert(at, candidate)
+    return out
