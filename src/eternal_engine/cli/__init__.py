@@ -1,7 +1,4 @@
-"""The `eternal` command: one table of verb groups, each loaded only when it is used.
-
-Exit codes: 0 done, 2 usage or configuration, 3 bad or missing data, 4 refused for safety, 1 anything else.
-"""
+"""The `eternal` command: one table of verb groups, each loaded only when it is used."""
 
 from __future__ import annotations
 
@@ -15,6 +12,10 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from eternal_engine.model.errors import EternalError
+
+EXIT_CODES = (
+    "Exit codes: 0 done, 2 usage or configuration, 3 bad or missing data, 4 refused for safety, 1 anything else."
+)
 
 
 class Group(NamedTuple):
@@ -64,7 +65,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
-    epilog=__doc__.splitlines()[-1],
+    epilog=EXIT_CODES,
 )
 
 
@@ -106,6 +107,11 @@ def run(args: list[str]) -> int:
     except EternalError as error:
         _print_error(error, debug=_wants_debug(args))
         return error.exit_code
+    except OSError as error:
+        mend = "check that the file or directory exists and may be used"
+        problem = EternalError(error.strerror or str(error), where=str(error.filename or ""), mend=mend)
+        _print_error(problem.with_traceback(error.__traceback__), debug=_wants_debug(args))
+        return problem.exit_code
     return 0
 
 

@@ -81,6 +81,15 @@ def test_an_error_becomes_its_exit_code_and_says_what_where_and_mend(
     assert "Traceback" in capsys.readouterr().err
 
 
+def test_a_file_that_cannot_be_used_is_named_without_a_traceback(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    monkeypatch.setattr(cli, "app", lambda **_: (tmp_path / "nothing").read_text())
+    assert cli.run([]) == 1
+    err = capsys.readouterr().err
+    assert err.startswith(f"error: No such file or directory\nwhere: {tmp_path / 'nothing'}\nmend:")
+
+
 def test_main_ends_the_process_with_the_code(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "argv", ["eternal", "--version"])
     with pytest.raises(SystemExit) as ended:
