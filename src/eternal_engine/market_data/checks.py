@@ -28,14 +28,10 @@ class Rows:
 
 
 def checked(rows: Rows) -> Series:
-    """Check all rows and return them as a series, identical duplicates dropped and counted.
+    """Check all rows (at least one) and return them as a series, identical duplicates dropped and counted.
 
     Raises DataError for the first bad row: off the grid, unsorted, conflicting, future-dated or an impossible value.
     """
-    if rows.stamp_ms.shape[0] == 0:
-        raise DataError(
-            "the file has no rows", where=rows.where, mend="delete it, or download or import this dataset again"
-        )
     rows = _on_grid(rows)
     rows, dropped = _without_duplicates(rows)
     _check_not_in_future(rows)

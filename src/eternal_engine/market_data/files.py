@@ -50,16 +50,23 @@ def parse_series(content: bytes, path: Path, dataset: Dataset, symbol: str, *, m
     """
     table = _parse_table(content, path)
     _check_columns(table, path, dataset)
-    if table.num_rows == 0 and may_be_empty:
-        return empty_series(dataset, symbol)
+    if table.num_rows == 0:
+        if may_be_empty:
+            return empty_series(dataset, symbol)
+        raise DataError("the file has no rows", where=str(path), mend=f"{AGAIN}, or delete it")
     if dataset is FUNDING:
         _check_symbol(table, path, symbol)
-    stamps = _stamps(table, path, dataset) if table.num_rows else np.empty(0, np.int64)
+    stamps = _stamps(table, path, dataset)
     values = {name: _numbers(table, path, name) for name in dataset.columns}
     return checked(Rows(dataset, symbol, stamps, values, str(path)))
 
 
 def _parse_table(content: bytes, path: Path) -> pa.Table:
+    if path.suffix == ".csv" and not content.endswith((b"\n", b"\r")):
+        # 44.123 cut to 44.1 is still a number: only the line's end proves that the last row is whole.
+        raise DataError(
+            "the last line has no end, so it may be cut off", where=str(path), mend=f"{AGAIN}, or end its last line"
+        )
     source = pa.BufferReader(content)
     try:
         if path.suffix == ".csv":

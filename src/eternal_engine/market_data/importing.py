@@ -42,7 +42,7 @@ def import_folder(
     with writing(store):
         if not replace:
             _refuse_losses(store, checked)
-        return _write_all(checked, source, store, source_name or f"import of {source.name}", steps, progress)
+        return _write_all(checked, source, store, source_name or f"imported: {source.name}", steps, progress)
 
 
 def _check_all(

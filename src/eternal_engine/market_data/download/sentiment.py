@@ -60,5 +60,7 @@ def _series(body: Any, url: str) -> Series:
     except (TypeError, KeyError, ValueError) as error:
         raise DataError("the sentiment answer has not the known form", where=url, mend=_LATER) from error
     days = sorted(day for day in pairs if day <= clock.now_ms())
+    if not days:
+        raise DataError("the sentiment answer has no values", where=url, mend=_LATER)
     values = np.array([pairs[day] for day in days], np.float64)
     return checked(Rows(SENTIMENT, SENTIMENT_NAME, np.array(days, np.int64), {"value": values}, url))
