@@ -16,7 +16,9 @@ from eternal_engine.reports.wording import engine_title
 
 Figure = dict[str, Any]
 
-INK, FAINT, GRID = "#1d2733", "#5c6b7a", "#e6eaee"
+INK, GRID = "#1d2733", "#e6eaee"
+# Plotly writes the 2 and 5 between powers of ten without their zeros; these name every tick in full.
+LOG_AXIS = {"type": "log", "tickvals": [digit * 10**power for power in range(-2, 9) for digit in (1, 2, 5)]}
 LINE_COLOURS = {
     "portfolio": "#0b5cad",
     "btc_hold": "#e08a00",
@@ -63,11 +65,10 @@ def growth_figure(report: Report, series: Series) -> Figure:
             | {"yaxis": "y2", "showlegend": False, "legendgroup": name}
             | fall
         )
-    layout = _layout("100 USDT grown, time-weighted", height=520)
-    layout["yaxis"] |= {"domain": [0.36, 1], "type": "log", "dtick": "D2"}
-    layout["yaxis2"] = _axis("Drawdown, daily closes") | {"domain": [0, 0.28], "tickformat": ".0%"}
+    layout = _layout(height=520)
+    layout["yaxis"] |= {"domain": [0.36, 1]} | LOG_AXIS
+    layout["yaxis2"] = _axis() | {"domain": [0, 0.28], "tickformat": ".0%"}
     layout["xaxis"] |= {"anchor": "y2"}
-    layout["updatemenus"] = [_scale_switch("yaxis")]
     return {"data": traces, "layout": layout}
 
 
@@ -78,7 +79,7 @@ def engine_equity_figure(series: Series) -> Figure:
         | {"stackgroup": "one", "fillcolor": ENGINE_COLOURS[name] + "59"}
         for name, equity in series.equity.items()
     ]
-    return {"data": traces, "layout": _layout("Equity, USDT")}
+    return {"data": traces, "layout": _layout()}
 
 
 def engine_growth_figure(series: Series) -> Figure:
@@ -92,9 +93,8 @@ def engine_growth_figure(series: Series) -> Figure:
         )
         for name, index in series.engine_index.items()
     ]
-    layout = _layout("100 USDT grown, time-weighted")
-    layout["yaxis"] |= {"type": "log", "dtick": "D2"}
-    layout["updatemenus"] = [_scale_switch("yaxis")]
+    layout = _layout()
+    layout["yaxis"] |= LOG_AXIS
     return {"data": traces, "layout": layout}
 
 
@@ -111,9 +111,9 @@ def contribution_figure(report: Report) -> Figure:
         "textposition": "auto",
         "hovertemplate": "%{x}: %{y:+,.2f} USDT<extra></extra>",
     }
-    layout = _layout("Profit, USDT", height=280)
+    layout = _layout(height=280)
     layout |= {"showlegend": False, "hovermode": "closest"}
-    layout["xaxis"] = {"fixedrange": True, "type": "category"}
+    layout["xaxis"] = {"fixedrange": True, "type": "category", "automargin": True}
     return {"data": [trace], "layout": layout}
 
 
@@ -134,8 +134,8 @@ def regime_figure(series: Series) -> Figure:
         }
         for label, colour in REGIME_COLOURS.items()
     ]
-    layout = _layout("BTC, USDT (log)", height=380)
-    layout["yaxis"] |= {"type": "log", "dtick": "D2"}
+    layout = _layout(height=380)
+    layout["yaxis"] |= LOG_AXIS
     layout["shapes"] = _bands(series)
     return {"data": [trace, *keys], "layout": layout}
 
@@ -147,7 +147,7 @@ def exposure_figure(series: Series) -> Figure:
         | {"stackgroup": "one", "fillcolor": ENGINE_COLOURS[name] + "59"}
         for name, share in series.exposure.items()
     ]
-    layout = _layout("Gross notional / portfolio equity")
+    layout = _layout()
     layout["yaxis"] |= {"tickformat": ".0%", "rangemode": "tozero"}
     return {"data": traces, "layout": layout}
 
@@ -171,8 +171,8 @@ def cost_figure(report: Report) -> Figure:
         }
         for kind, colour, amounts in kinds
     ]
-    layout = _layout("Received (+) or paid (−), USDT", height=320)
-    layout["xaxis"] = {"fixedrange": True, "type": "category"}
+    layout = _layout(height=320)
+    layout["xaxis"] = {"fixedrange": True, "type": "category", "automargin": True}
     layout["barmode"] = "group"
     return {"data": traces, "layout": layout}
 
@@ -192,7 +192,7 @@ def breaker_figure(report: Report, series: Series) -> Figure:
         "marker": {"symbol": "triangle-up", "size": 11, "color": "#12805c"},
         "hovertemplate": "%{x|%Y-%m-%d %H:%M}: %{text}<extra></extra>",
     }
-    layout = _layout("Breaker level", height=240)
+    layout = _layout(height=240)
     layout["yaxis"] |= {"range": [0, 4.3], "dtick": 1, "tickformat": "d"}
     return {"data": [level, approvals], "layout": layout}
 
@@ -217,9 +217,8 @@ def _drawdown(index: Sequence[float]) -> list[float]:
     return under
 
 
-def _axis(title: str) -> dict[str, Any]:
+def _axis() -> dict[str, Any]:
     return {
-        "title": {"text": title, "font": {"size": 12, "color": FAINT}},
         "gridcolor": GRID,
         "zerolinecolor": "#c3ccd4",
         "fixedrange": True,
@@ -227,44 +226,26 @@ def _axis(title: str) -> dict[str, Any]:
     }
 
 
-def _layout(y_title: str, height: int = 340) -> dict[str, Any]:
+def _layout(height: int = 340) -> dict[str, Any]:
     return {
         "height": height,
-        "margin": {"l": 8, "r": 8, "t": 34, "b": 8},
+        "margin": {"l": 8, "r": 8, "t": 34, "b": 28},
         "font": {"family": "system-ui, sans-serif", "size": 12, "color": INK},
         "paper_bgcolor": "#ffffff",
         "plot_bgcolor": "#ffffff",
         "hovermode": "x unified",
         "showlegend": True,
-        "legend": {"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0},
-        "xaxis": {"type": "date", "gridcolor": GRID, "automargin": True, "hoverformat": "%a %Y-%m-%d"},
-        "yaxis": _axis(y_title),
-    }
-
-
-def _scale_switch(axis: str) -> dict[str, Any]:
-    def button(label: str, scale: str) -> dict[str, Any]:
-        # Ticks of a logarithmic axis ("D2") mean nothing on a linear one.
-        ticks = "D2" if scale == "log" else None
-        return {
-            "label": label,
-            "method": "relayout",
-            "args": [{f"{axis}.type": scale, f"{axis}.dtick": ticks, f"{axis}.autorange": True}],
-        }
-
-    return {
-        "type": "buttons",
-        "direction": "right",
-        "x": 1,
-        "xanchor": "right",
-        "y": 1.02,
-        "yanchor": "bottom",
-        "showactive": True,
-        "buttons": [button("log", "log"), button("linear", "linear")],
-        "font": {"size": 11},
-        "pad": {"r": 0, "t": 0, "b": 2, "l": 0},
-        "bgcolor": "#ffffff",
-        "bordercolor": GRID,
+        "legend": {"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0, "traceorder": "normal"},
+        "xaxis": {
+            "type": "date",
+            "gridcolor": GRID,
+            "automargin": True,
+            "hoverformat": "%a %Y-%m-%d",
+            "ticks": "outside",
+            "ticklen": 6,
+            "tickcolor": "#ffffff",
+        },
+        "yaxis": _axis(),
     }
 
 

@@ -118,7 +118,7 @@ def _cards(report: Report) -> tuple[Card, ...]:
         Card(
             "CAGR",
             percent(metrics.cagr_frac, sign=True),
-            f"over {report.data.years:.2f} years; BTC {percent(hold.cagr_frac, sign=True)}",
+            f"{report.data.years:.2f} years; BTC {percent(hold.cagr_frac, sign=True)}",
             _tone(metrics.cagr_frac),
         ),
         Card(
@@ -129,7 +129,7 @@ def _cards(report: Report) -> tuple[Card, ...]:
         Card("Sharpe", ratio(metrics.sharpe), f"BTC {ratio(hold.sharpe)}; Sortino {ratio(metrics.sortino)}"),
         Card("Calmar", ratio(metrics.calmar), f"BTC {ratio(hold.calmar)}"),
         Card("Volatility", percent(metrics.volatility_frac), f"BTC {percent(hold.volatility_frac)}"),
-        Card("Fees and slippage", f"{usdt(paid)} USDT", f"funding {usdt(metrics.funding_usdt, sign=True)} USDT"),
+        Card("Fees and slippage, USDT", usdt(paid), f"funding {usdt(metrics.funding_usdt, sign=True)}"),
     )
 
 
@@ -196,19 +196,19 @@ class TradeCells:
 
 TRADE_COLUMNS = (
     "Opened",
-    "Closed",
-    "Days",
     "Engine",
     "Symbol",
     "Side",
+    "Opened by",
+    "Closed by",
+    "Profit",
+    "Days",
     "Entry",
     "Exit",
     "Quantity",
-    "Profit",
     "Fees",
     "Funding",
-    "Opened by",
-    "Closed by",
+    "Closed",
 )
 
 
@@ -217,22 +217,22 @@ def _trades(report: Report) -> dict[str, Any]:
     for trade in report.detail.trades if report.detail else ():
         cells: tuple[tuple[str, str | float], ...] = (
             (_minute(trade.opened_at), trade.opened_at),
-            (_minute(trade.closed_at), trade.closed_at),
-            (f"{trade.days:.1f}", trade.days),
             (engine_title(trade.engine), trade.engine),
             (trade.symbol, trade.symbol),
             (trade.position_side, trade.position_side),
+            (trade.entry_reason, trade.entry_reason),
+            (trade.exit_reason, trade.exit_reason),
+            (usdt(trade.pnl_usdt, 2, sign=True), trade.pnl_usdt),
+            (f"{trade.days:.1f}", trade.days),
             (quantity(trade.entry_price), trade.entry_price),
             (quantity(trade.exit_price), trade.exit_price),
             (quantity(trade.qty), trade.qty),
-            (usdt(trade.pnl_usdt, 2, sign=True), trade.pnl_usdt),
             (usdt(trade.fees_usdt, 2), trade.fees_usdt),
             (usdt(trade.funding_usdt, 2, sign=True), trade.funding_usdt),
-            (trade.entry_reason, trade.entry_reason),
-            (trade.exit_reason, trade.exit_reason),
+            (_minute(trade.closed_at), trade.closed_at),
         )
         rows.append(TradeCells(trade.engine, cells, _tone(trade.pnl_usdt)))
-    return {"columns": TRADE_COLUMNS, "left": frozenset({0, 1, 3, 4, 5, 12, 13}), "profit": 9, "rows": tuple(rows)}
+    return {"columns": TRADE_COLUMNS, "left": frozenset({0, 1, 2, 3, 4, 5, 13}), "profit": 6, "rows": tuple(rows)}
 
 
 def _events(report: Report) -> Table:

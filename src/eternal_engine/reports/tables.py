@@ -147,7 +147,8 @@ def engine_table(report: Report) -> Table:
         columns,
         tuple(rows),
         note="USDT. Profit is without flows (deposits and transfers between engines); contribution is profit over the "
-        "portfolio's start equity; exposure is the mean of gross notional over the engine's equity.",
+        "portfolio's start equity; exposure is the mean of gross notional over the engine's equity; PF is the "
+        "profit factor, gains over losses.",
         left=frozenset({0, 11}),
     )
 
@@ -156,8 +157,8 @@ def won(one: RunMetrics) -> str:
     """Say how many closed trades won, or that there are none."""
     if one.win_rate_frac is None:
         return "no closed trades"
-    factor = "no losses" if one.profit_factor is None else f"profit factor {one.profit_factor:.2f}"
-    return f"{one.closed_trades}, {percent(one.win_rate_frac, 0)} won, {factor}"
+    factor = "no losses" if one.profit_factor is None else f"PF {one.profit_factor:.2f}"
+    return f"{one.closed_trades}: {percent(one.win_rate_frac, 0)} won, {factor}"
 
 
 def cost_table(report: Report) -> Table:

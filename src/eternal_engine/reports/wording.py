@@ -31,14 +31,15 @@ def percent(fraction: float | None, digits: int = 1, sign: bool = False) -> str:
     if fraction is None:
         return NOTHING
     value = round(fraction * 100, digits) + 0.0
-    return f"{value:{'+' if sign else ''},.{digits}f} %"
+    return f"{value:{'+' if sign and value else ''},.{digits}f} %"
 
 
 def usdt(amount: float | None, digits: int = 0, sign: bool = False) -> str:
     """Write an amount of USDT with thousands separators, without the unit."""
     if amount is None:
         return NOTHING
-    return f"{round(amount, digits) + 0.0:{'+' if sign else ''},.{digits}f}"
+    value = round(amount, digits) + 0.0
+    return f"{value:{'+' if sign and value else ''},.{digits}f}"
 
 
 def ratio(value: float | None, digits: int = 2) -> str:

@@ -21,6 +21,23 @@
   plots.forEach((plot) => watcher.observe(plot));
   window.addEventListener("beforeprint", () => plots.forEach(draw));
 
+  for (const group of document.querySelectorAll(".switch")) {
+    const place = document.querySelector('[data-figure="' + group.dataset.for + '"]');
+    const buttons = [...group.querySelectorAll("button")];
+    for (const button of buttons) {
+      button.addEventListener("click", () => {
+        draw(place);
+        const scale = button.dataset.scale;
+        Plotly.relayout(place, {
+          "yaxis.type": scale,
+          "yaxis.tickmode": scale === "log" ? "array" : "auto",
+          "yaxis.autorange": true,
+        });
+        for (const other of buttons) other.setAttribute("aria-pressed", String(other === button));
+      });
+    }
+  }
+
   function keyOf(row, column) {
     const cell = row.cells[column];
     const text = cell.dataset.key ?? cell.textContent;
