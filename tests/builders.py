@@ -74,12 +74,16 @@ def a_backtest_result(days: int = 1827, seed: int = 7, **changes: object) -> Bac
         )
         for k in range(2000)
     )
-    events = (
-        EventRow(int(close_ms[9000]), "breaker", "", "", "BRK-1", "CAUTION at -10.2 %", 0.0),
-        EventRow(int(close_ms[9400]), "breaker", "", "", "BRK-1", "normal at -4.9 %", 0.0),
-        EventRow(int(close_ms[20000]), "breaker", "", "", "BRK-1", "WARNING at -15.4 %", 0.0),
-        EventRow(int(close_ms[20100]), "approval", "", "", "BRK-5", "approved after 72 h", 0.0),
-        EventRow(int(close_ms[30000]), "transfer", "tactical", "", "CAP-2", "profit to core_hodl", 512.25),
+    happened = (
+        (9000, "breaker", "", "BRK-1", "CAUTION at -10.2 %", 0.0),
+        (9400, "breaker", "", "BRK-1", "normal at -4.9 %", 0.0),
+        (20000, "breaker", "", "BRK-1", "WARNING at -15.4 %", 0.0),
+        (20100, "approval", "", "BRK-5", "approved after 72 h", 0.0),
+        (30000, "transfer", "tactical", "CAP-2", "profit to core_hodl", 512.25),
+    )
+    events = tuple(
+        EventRow(int(close_ms[min(hour, hours - 1)]), kind, engine, "", rule, detail, amount_usdt)
+        for hour, kind, engine, rule, detail, amount_usdt in happened
     )
     made = BacktestResult(
         engines=ENGINES,

@@ -95,7 +95,7 @@ def _page_data(report: Report) -> str:
         return "{}"
     series = report.detail.series
     drawn = {"days": series.days, "figures": figures(report, series)}
-    return json.dumps(drawn, separators=(",", ":"), allow_nan=False).replace("</", "<\\/")
+    return json.dumps(drawn, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c")
 
 
 def _cards(report: Report) -> tuple[Card, ...]:
