@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from typing import Any
 
 import numpy as np
@@ -9,6 +12,7 @@ import pytest
 
 from eternal_engine.market_data.history import DAY_MS, HOUR_MS, MarketHistory, Ohlcv
 from eternal_engine.market_data.synthetic import COINS, EPOCH_MS, SYMBOLS, synthesize
+from eternal_engine.market_data.synthetic.draws import Draws, decay, exp
 from eternal_engine.model.errors import UsageError
 
 START = EPOCH_MS + 1000 * DAY_MS
@@ -133,3 +137,41 @@ def test_a_crooked_request_is_refused_with_its_mend(arguments: dict[str, Any], w
     with pytest.raises(UsageError, match=word) as refusal:
         synthesize(1, **window)
     assert refusal.value.mend
+
+
+def test_the_market_of_seed_1_is_this_one_on_every_machine() -> None:
+    """A new value means another market for everybody: change it only with the model (decision 0030)."""
+    fingerprint = synthesize(1, end_ms=EPOCH_MS + 900 * DAY_MS).fingerprint
+    assert fingerprint == "fd0ce14c3844c44a0470b9dbdb4e471823df9f3609906738462e9440705b36f5"
+
+
+def test_processor_features_change_no_bit() -> None:
+    program = (
+        "from eternal_engine.market_data.synthetic import EPOCH_MS, synthesize;"
+        "print(synthesize(1, end_ms=EPOCH_MS + 900 * 86_400_000).fingerprint)"
+    )
+    slow = "AVX2 FMA3 X86_V3 AVX512F AVX512CD AVX512_SKX AVX512_CLX AVX512_CNL AVX512_ICL AVX512_SPR X86_V4"
+    environment = {**os.environ, "NPY_DISABLE_CPU_FEATURES": slow}
+    found = subprocess.run([sys.executable, "-W", "ignore", "-c", program], env=environment, capture_output=True)
+    assert found.stdout.decode().strip() == synthesize(1, end_ms=EPOCH_MS + 900 * DAY_MS).fingerprint
+
+
+def test_exp_is_as_good_as_the_libraries() -> None:
+    x = np.linspace(-40.0, 40.0, 100_001)
+    assert np.max(np.abs(exp(x) / np.exp(x) - 1.0)) < 1e-15
+
+
+def test_normal_draws_are_standard_normal_to_the_fourth_moment() -> None:
+    z = Draws(1, "test").normal(1_000_000)
+    assert abs(z.mean()) < 0.004
+    assert abs(z.std() - 1.0) < 0.003
+    assert abs((z**4).mean() - 2.9) < 0.03
+
+
+def test_decay_is_the_plain_recursion() -> None:
+    shocks = Draws(2, "test").normal(500)
+    level, expected = 0.0, []
+    for shock in shocks:
+        level = shock + 0.9 * level
+        expected.append(level)
+    assert np.allclose(decay(shocks, 0.9), expected, rtol=1e-12, atol=1e-12)

@@ -16,6 +16,7 @@ INTEREST_8H = 1.0e-4
 CLAMP = 5.0e-4
 SQUEEZE_PREMIUM = -60.0e-4
 VOLUME_STEPS = 1000.0
+USUAL_SPAN = 0.012
 
 
 @dataclass(frozen=True)
@@ -56,12 +57,14 @@ def _before(path: Float64Array) -> Float64Array:
     return np.concatenate((path[:1], path[:-1]))
 
 
-def _turnover(seed: int, coin: Coin, shocks: CoinShocks, kind: str, hours: int) -> Float64Array:
-    """Draw the USDT traded in each hour: it follows volatility, the clock and moods of its own."""
-    mood = wander(Draws(seed, coin.symbol, kind, "attention"), hours, 24 * 40, 0.45)
-    mood += wander(Draws(seed, coin.symbol, kind, "turnover"), hours, 6, 0.30)
-    noise = Draws(seed, coin.symbol, kind, "trades").normal(hours) * 0.22
-    return coin.turnover_usdt * season(hours) * exp(0.75 * shocks.log_vol + mood + noise - 0.3)
+def _turnover(seed: int, coin: Coin, shocks: CoinShocks, kind: str, span: Float64Array) -> Float64Array:
+    """Draw the USDT traded in each hour: it follows volatility, the bar's span, the clock and a mood of its own."""
+    hours = span.size
+    mood = wander(Draws(seed, coin.symbol, kind, "attention"), hours, 24 * 40, 0.33)
+    noise = Draws(seed, coin.symbol, kind, "trades").normal(hours) * 0.25
+    calm = coin.turnover_usdt * season(hours) * exp(0.08 * shocks.log_vol + mood + noise)
+    root = np.sqrt(span / USUAL_SPAN)
+    return calm * root * np.sqrt(root)
 
 
 def spot_candles(seed: int, coin: Coin, shocks: CoinShocks) -> Candles:
@@ -75,7 +78,7 @@ def spot_candles(seed: int, coin: Coin, shocks: CoinShocks) -> Candles:
     base = shocks.level[first] if first < hours else 0.0
     before = _before(shocks.level)
     step = shocks.level - before
-    spread = 2.1 * shocks.sigma * shocks.sigma
+    spread = 2.35 * shocks.sigma * shocks.sigma
     up = Draws(seed, coin.symbol, "high").exponential(hours)
     down = Draws(seed, coin.symbol, "low").exponential(hours)
     start = coin.start_price * exp(before - base)
@@ -83,7 +86,7 @@ def spot_candles(seed: int, coin: Coin, shocks: CoinShocks) -> Candles:
     low = start * exp(0.5 * (step - np.sqrt(step * step + spread * down)))
     close = coin.start_price * exp(shocks.level - base)
     hop = Draws(seed, coin.symbol, "open").normal(hours) * 0.02 * shocks.sigma
-    volume = _turnover(seed, coin, shocks, "spot", hours) / close
+    volume = _turnover(seed, coin, shocks, "spot", (high - low) / start) / close
     candles = _candles(start * (1.0 + hop), high, low, close, volume, coin)
     blank(candles, slice(0, first))
     return candles
@@ -104,14 +107,14 @@ def premium(seed: int, coin: Coin, shocks: CoinShocks, moods: MoodPath) -> Float
     hours = shocks.level.size
     returns = shocks.level - _before(shocks.level)
     momentum = squash(5.0 * decay(returns, memory(24 * 15)))
-    appetite = 0.55 * moods.appetite + 0.9 * momentum + wander(Draws(seed, "market", "leverage"), hours, 24 * 9, 0.40)
-    appetite += wander(Draws(seed, coin.symbol, "leverage"), hours, 24 * 7, 0.35)
-    eager = np.maximum(appetite - 0.35, 0.0)
+    appetite = 0.50 * moods.appetite + 0.8 * momentum + wander(Draws(seed, "market", "leverage"), hours, 24 * 14, 0.40)
+    appetite += wander(Draws(seed, coin.symbol, "leverage"), hours, 24 * 10, 0.35)
+    eager = 1.6 * squash(np.maximum(appetite - 0.35, 0.0) / 1.6)
     shy = np.maximum(-appetite - 0.9, 0.0)
-    bps = -2.6 + 3.0 * appetite + 9.0 * eager * eager - 3.0 * shy * shy
-    bps += wander(Draws(seed, coin.symbol, "basis", "slow"), hours, 30, 1.6)
-    bps += wander(Draws(seed, coin.symbol, "basis", "fast"), hours, 2, 1.5)
-    bps += 250.0 * decay(returns, memory(1.7))
+    bps = -1.8 + 2.2 * appetite + 15.5 * eager * eager - 2.0 * shy * shy
+    bps += wander(Draws(seed, coin.symbol, "basis", "slow"), hours, 20, 1.7)
+    bps += wander(Draws(seed, coin.symbol, "basis", "fast"), hours, 1.6, 2.9)
+    bps += 200.0 * decay(returns, memory(1.7))
     crash = np.where(shocks.jumps < -0.15, shocks.jumps, 0.0)
     return (bps + 700.0 * decay(crash, memory(60))) * 1.0e-4
 
@@ -123,7 +126,7 @@ def perp_candles(seed: int, coin: Coin, shocks: CoinShocks, spot: Candles, gap: 
     wick = 0.06 * shocks.sigma
     above = np.maximum(gap, before) + wick * Draws(seed, coin.symbol, "perp", "high").exponential(hours)
     below = np.minimum(gap, before) - wick * Draws(seed, coin.symbol, "perp", "low").exponential(hours)
-    volume = 4.0 * _turnover(seed, coin, shocks, "perp", hours) / spot.close
+    volume = 4.0 * _turnover(seed, coin, shocks, "perp", (spot.high - spot.low) / spot.open) / spot.close
     return _candles(
         spot.open * (1.0 + before),
         spot.high * (1.0 + above),

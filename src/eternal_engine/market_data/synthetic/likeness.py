@@ -12,14 +12,82 @@ HOURS_A_YEAR = 8760.0
 
 
 class Band(NamedTuple):
-    """Name a figure of `measure`, the range it must lie in, and what it is; "alt" is the median of all but BTC."""
+    """Give the range a figure of `measure` must lie in, and say what it is; "alt" is the median of all but BTC."""
 
     low: float
     high: float
     meaning: str
 
 
-BANDS: dict[str, Band] = {}
+# Chosen around the figures of ten real coins in 2020-2024; measured values stand in docs/synthetic-market.md.
+BANDS: dict[str, Band] = {
+    "btc_volatility": Band(0.5, 0.9, "standard deviation of hourly log returns, a year"),
+    "btc_kurtosis_1h": Band(10, 120, "fourth moment of hourly log returns; 3 is normal"),
+    "btc_kurtosis_1d": Band(5, 90, "the same of daily returns"),
+    "btc_beyond_4_sigma_1h": Band(0.004, 0.012, "share of hourly returns beyond 4 sigma; a normal law has 0.00006"),
+    "btc_beyond_4_sigma_1d": Band(0.001, 0.012, "share of daily returns beyond 4 sigma"),
+    "btc_size_memory_1h": Band(0.2, 0.45, "autocorrelation of absolute hourly returns, 1 hour"),
+    "btc_size_memory_24h": Band(0.09, 0.3, "the same, 24 hours"),
+    "btc_size_memory_168h": Band(0.05, 0.22, "the same, one week"),
+    "btc_size_memory_1d": Band(0.08, 0.35, "autocorrelation of absolute daily returns, 1 day"),
+    "btc_size_memory_7d": Band(0.03, 0.27, "the same, 7 days"),
+    "btc_return_memory_1h": Band(-0.06, 0.05, "autocorrelation of hourly returns, 1 hour: nearly none"),
+    "btc_return_memory_1d": Band(-0.16, 0.06, "autocorrelation of daily returns, 1 day: nearly none"),
+    "btc_max_drawdown": Band(0.48, 0.96, "deepest fall of a close from the highest close before"),
+    "btc_above_sma200": Band(0.28, 0.82, "share of days whose close is above its mean of 200 days"),
+    "btc_span_to_body": Band(
+        2.02, 2.3, "mean log(high/low) over mean size of log(close/open); a finely watched walk has 2.0"
+    ),
+    "btc_volume_with_span": Band(0.2, 0.9, "correlation of log volume with log(high/low)"),
+    "btc_volume_memory_1h": Band(0.7, 0.97, "autocorrelation of log volume, 1 hour"),
+    "btc_volume_memory_24h": Band(0.45, 0.92, "the same, 24 hours"),
+    "btc_volume_spread": Band(0.7, 1.9, "standard deviation of log volume"),
+    "alt_volatility": Band(0.85, 1.4, "standard deviation of hourly log returns, a year"),
+    "alt_kurtosis_1h": Band(12, 120, "fourth moment of hourly log returns; 3 is normal"),
+    "alt_kurtosis_1d": Band(5.5, 90, "the same of daily returns"),
+    "alt_beyond_4_sigma_1h": Band(0.004, 0.012, "share of hourly returns beyond 4 sigma; a normal law has 0.00006"),
+    "alt_beyond_4_sigma_1d": Band(0.003, 0.012, "share of daily returns beyond 4 sigma"),
+    "alt_size_memory_1h": Band(0.22, 0.45, "autocorrelation of absolute hourly returns, 1 hour"),
+    "alt_size_memory_24h": Band(0.1, 0.3, "the same, 24 hours"),
+    "alt_size_memory_168h": Band(0.06, 0.2, "the same, one week"),
+    "alt_size_memory_1d": Band(0.13, 0.35, "autocorrelation of absolute daily returns, 1 day"),
+    "alt_size_memory_7d": Band(0.04, 0.25, "the same, 7 days"),
+    "alt_return_memory_1h": Band(-0.06, 0.03, "autocorrelation of hourly returns, 1 hour: nearly none"),
+    "alt_return_memory_1d": Band(-0.16, 0.06, "autocorrelation of daily returns, 1 day: nearly none"),
+    "alt_max_drawdown": Band(0.65, 0.99, "deepest fall of a close from the highest close before"),
+    "alt_above_sma200": Band(0.3, 0.82, "share of days whose close is above its mean of 200 days"),
+    "alt_span_to_body": Band(
+        2.02, 2.25, "mean log(high/low) over mean size of log(close/open); a finely watched walk has 2.0"
+    ),
+    "alt_volume_with_span": Band(0.2, 0.9, "correlation of log volume with log(high/low)"),
+    "alt_volume_memory_1h": Band(0.72, 0.97, "autocorrelation of log volume, 1 hour"),
+    "alt_volume_memory_24h": Band(0.5, 0.92, "the same, 24 hours"),
+    "alt_volume_spread": Band(0.75, 1.9, "standard deviation of log volume"),
+    "correlation_with_btc": Band(0.5, 0.75, "correlation of daily returns with BTC, median of the others"),
+    "correlation_with_btc_least": Band(0.3, 0.65, "the same, the least"),
+    "correlation_with_btc_most": Band(0.7, 0.92, "the same, the most"),
+    "correlation_among_alts": Band(0.42, 0.7, "correlation of daily returns between two others, median"),
+    "funding_mean": Band(0.05, 0.35, "mean funding rate, a year, median of the coins"),
+    "funding_median": Band(0.1, 0.12, "median funding rate, a year: the interest part of the formula"),
+    "funding_positive": Band(0.75, 0.95, "share of settlements at which longs pay"),
+    "funding_rich": Band(0.08, 0.33, "share of settlements whose last five rates make more than 19 % a year (FUND-E1)"),
+    "funding_memory_1": Band(0.65, 0.93, "autocorrelation of rates, one settlement"),
+    "funding_memory_21": Band(0.22, 0.6, "the same, 21 settlements (a week of 8 h)"),
+    "funding_p99_bps": Band(11, 25, "the rate that one settlement in a hundred exceeds, bps"),
+    "basis_mean_bps": Band(-2, 4, "mean of perpetual / spot - 1 at hourly closes, bps"),
+    "basis_spread_bps": Band(5, 13, "its standard deviation, bps"),
+    "basis_p01_bps": Band(-20, -10, "its 1 % quantile, bps"),
+    "basis_p99_bps": Band(13, 32, "its 99 % quantile, bps"),
+    "basis_memory_1h": Band(0.72, 0.93, "its autocorrelation, 1 hour"),
+    "basis_memory_24h": Band(0.5, 0.8, "the same, 24 hours"),
+    "basis_with_momentum": Band(0.22, 0.45, "its correlation with the return of the week before"),
+    "sentiment_mean": Band(38, 60, "mean fear-and-greed value"),
+    "sentiment_spread": Band(16, 25, "its standard deviation"),
+    "sentiment_fear": Band(0.02, 0.2, "share of days at 20 or lower (TACT-E2)"),
+    "sentiment_memory_1d": Band(0.93, 0.98, "its autocorrelation, 1 day"),
+    "sentiment_memory_30d": Band(0.2, 0.65, "the same, 30 days"),
+    "sentiment_with_month": Band(0.65, 0.9, "its correlation with BTC's return of the 30 days before"),
+}
 
 
 def measure(history: MarketHistory) -> dict[str, float]:

@@ -13,6 +13,6 @@ def fear_and_greed(seed: int, btc_level: Float64Array, log_vol: Float64Array) ->
     closes, calm = btc_level[23::24], -log_vol[23::24]
     days = closes.size
     returns = closes - np.concatenate((np.zeros(1), closes[:-1]))
-    momentum = 3.2 * decay(returns, memory(22)) + 0.10 * squash(calm)
-    noise = wander(Draws(seed, "market", "sentiment"), days, 6, 6.0) + Draws(seed, "market", "poll").normal(days) * 2.5
-    return np.clip(np.rint(44.0 + 42.0 * squash(momentum) + noise), 3.0, 97.0)
+    momentum = 3.6 * decay(returns, memory(28)) + 0.10 * squash(calm)
+    noise = wander(Draws(seed, "market", "sentiment"), days, 12, 6.0) + Draws(seed, "market", "poll").normal(days) * 1.8
+    return np.clip(np.rint(46.0 + 46.0 * squash(momentum) + noise), 3.0, 97.0)

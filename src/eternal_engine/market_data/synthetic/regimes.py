@@ -30,23 +30,31 @@ class _Manner:
     drift: float
     log_vol: float
     appetite: float
-    next_moods: tuple[tuple[Mood, float], ...]
+    next_moods: dict[Mood, float]
 
 
 _MANNERS = {
     Mood.BULL: _Manner(
-        150,
-        420,
-        0.0036,
-        0.02,
-        1.0,
-        ((Mood.HIGH_VOL, 0.35), (Mood.BEAR, 0.40), (Mood.SIDEWAYS, 0.10), (Mood.CRISIS, 0.15)),
+        150, 420, 0.0040, 0.02, 1.0,
+        {Mood.HIGH_VOL: 0.35, Mood.BEAR: 0.40, Mood.SIDEWAYS: 0.10, Mood.CRISIS: 0.15},
     ),
-    Mood.BEAR: _Manner(150, 360, -0.0042, -0.02, -0.7, ((Mood.CRISIS, 0.45), (Mood.SIDEWAYS, 0.40), (Mood.BULL, 0.15))),
-    Mood.SIDEWAYS: _Manner(40, 150, 0.0, -0.35, -0.1, ((Mood.BULL, 0.65), (Mood.BEAR, 0.25), (Mood.HIGH_VOL, 0.10))),
-    Mood.HIGH_VOL: _Manner(20, 60, 0.0005, 0.30, 0.6, ((Mood.BULL, 0.35), (Mood.BEAR, 0.50), (Mood.CRISIS, 0.15))),
-    Mood.CRISIS: _Manner(4, 12, -0.035, 0.80, -1.0, ((Mood.SIDEWAYS, 0.40), (Mood.BULL, 0.40), (Mood.BEAR, 0.20))),
-}
+    Mood.BEAR: _Manner(
+        120, 330, -0.0038, -0.02, -0.7,
+        {Mood.CRISIS: 0.45, Mood.SIDEWAYS: 0.40, Mood.BULL: 0.15},
+    ),
+    Mood.SIDEWAYS: _Manner(
+        40, 150, 0.0, -0.35, -0.1,
+        {Mood.BULL: 0.78, Mood.BEAR: 0.12, Mood.HIGH_VOL: 0.10},
+    ),
+    Mood.HIGH_VOL: _Manner(
+        20, 60, 0.0005, 0.30, 0.6,
+        {Mood.BULL: 0.35, Mood.BEAR: 0.50, Mood.CRISIS: 0.15},
+    ),
+    Mood.CRISIS: _Manner(
+        4, 12, -0.025, 0.80, -1.0,
+        {Mood.SIDEWAYS: 0.40, Mood.BULL: 0.52, Mood.BEAR: 0.08},
+    ),
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -60,11 +68,12 @@ class MoodPath:
 
 
 def _follow(mood: Mood, luck: float) -> Mood:
-    for candidate, chance in _MANNERS[mood].next_moods:
+    choices = list(_MANNERS[mood].next_moods.items())
+    for choice, chance in choices[:-1]:
         if luck < chance:
-            return candidate
+            return choice
         luck -= chance
-    return _MANNERS[mood].next_moods[-1][0]
+    return choices[-1][0]
 
 
 def _moods(draws: Draws, days: int) -> tuple[Mood, ...]:

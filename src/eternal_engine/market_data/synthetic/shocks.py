@@ -12,9 +12,13 @@ from eternal_engine.market_data.synthetic.draws import Draws, decay, exp, memory
 from eternal_engine.market_data.synthetic.regimes import Mood, MoodPath
 
 HOURS_A_YEAR = 8760
-MARKET_VOL = 0.43
-ALT_VOL = 0.24
+MARKET_VOL = 0.42
+ALT_VOL = 0.275
 PRICE_MEMORY_H = 24 * 700
+LOUDEST_LOG_VOL = 1.7
+LOUDEST_OWN_LOG_VOL = 2.3
+REBOUND_FRAC = 0.18
+REBOUND_H = 9
 
 # Mean absolute return of BTC by UTC hour and by weekday (Monday first) against its mean, 2020-2024, rounded.
 HOUR_SHAPE = np.array(
@@ -74,43 +78,54 @@ def _jumps(
 
 
 def _crashes(draws: Draws, moods: tuple[Mood, ...], hours: int) -> Float64Array:
-    """Give each crisis a crash within its first day: 8 % and more over three hours."""
+    """Give each crisis a crash within its first day: 10 % and more over three hours."""
     out = np.zeros(hours + 24)
     for day in range(1, len(moods)):
         if moods[day] is Mood.CRISIS and moods[day - 1] is not Mood.CRISIS:
             at = 24 * day + int(draws.uniform(1)[0] * 20)
-            size = 0.08 + 0.05 * float(draws.exponential(1)[0])
+            size = 0.10 + 0.09 * float(draws.exponential(1)[0])
             out[at : at + 3] -= np.array([0.45, 0.35, 0.20]) * size
     return out[:hours]
 
 
 def market_shocks(seed: int, moods: MoodPath, hours: int) -> MarketShocks:
     """Draw the market factor and the factor common to all coins but BTC."""
-    jumps = _jumps(seed, "market", hours, per_year=10.0, smallest=0.015, excess=0.018, down=0.6)
+    jumps = _jumps(seed, "market", hours, per_year=10.0, smallest=0.015, excess=0.03, down=0.6)
     jumps += _crashes(Draws(seed, "market", "crashes"), moods.moods, hours)
     log_vol = moods.log_vol + _burst(jumps)
-    for hours_kept, spread in ((24 * 20, 0.28), (24 * 2.5, 0.26), (8, 0.30)):
+    for hours_kept, spread in ((24 * 30, 0.38), (24 * 2.5, 0.26), (7, 0.38)):
         log_vol += wander(Draws(seed, "market", "volatility", str(hours_kept)), hours, hours_kept, spread)
+    log_vol = np.minimum(log_vol, LOUDEST_LOG_VOL)
     shape = season(hours)
     sigma = MARKET_VOL / float(np.sqrt(HOURS_A_YEAR)) * shape * exp(log_vol)
     market = moods.drift + sigma * Draws(seed, "market", "returns").normal(hours) + jumps
-    alt_log_vol = 0.7 * log_vol + wander(Draws(seed, "alt", "volatility"), hours, 24 * 10, 0.30)
+    alt_log_vol = 0.9 * log_vol + wander(Draws(seed, "alt", "volatility"), hours, 24 * 20, 0.35)
     alt_sigma = ALT_VOL / float(np.sqrt(HOURS_A_YEAR)) * shape * exp(alt_log_vol)
     alt = alt_sigma * Draws(seed, "alt", "returns").normal(hours)
     return MarketShocks(market, sigma, alt, alt_sigma, log_vol)
 
 
+def _rebounding(returns: Float64Array) -> Float64Array:
+    """Take back a part of every move within the next hours, as real prices do after a rush."""
+    past = decay(returns, memory(REBOUND_H))
+    out = returns.copy()
+    out[1:] -= REBOUND_FRAC / REBOUND_H * past[:-1]
+    return out
+
+
 def coin_shocks(seed: int, coin: Coin, common: MarketShocks) -> CoinShocks:
     """Draw one coin's path: its beta of the market, its load of the alt factor, and its own moves."""
     hours = common.market.size
-    jumps = _jumps(seed, coin.symbol, hours, per_year=coin.jumps_per_year, smallest=0.05, excess=0.045, down=0.42)
-    log_vol = 0.45 * common.log_vol + _burst(jumps)
-    for hours_kept, spread in ((24 * 15, 0.32), (24 * 2, 0.28), (8, 0.30)):
+    jumps = _jumps(seed, coin.symbol, hours, per_year=coin.jumps_per_year, smallest=0.05, excess=0.06, down=0.42)
+    log_vol = 0.75 * common.log_vol + _burst(jumps)
+    for hours_kept, spread in ((24 * 40, 0.52), (24 * 3.5, 0.40), (7, 0.30)):
         log_vol += wander(Draws(seed, coin.symbol, "volatility", str(hours_kept)), hours, hours_kept, spread)
-    own_sigma = coin.own_vol / float(np.sqrt(HOURS_A_YEAR)) * season(hours) * exp(log_vol)
+    own_sigma = (
+        coin.own_vol / float(np.sqrt(HOURS_A_YEAR)) * season(hours) * exp(np.minimum(log_vol, LOUDEST_OWN_LOG_VOL))
+    )
     own = own_sigma * Draws(seed, coin.symbol, "returns").normal(hours) + jumps
     returns = coin.beta * common.market + coin.alt_load * common.alt + own
-    level = decay(returns, memory(PRICE_MEMORY_H)) + coin.growth * np.arange(hours) / HOURS_A_YEAR
+    level = decay(_rebounding(returns), memory(PRICE_MEMORY_H)) + coin.growth * np.arange(hours) / HOURS_A_YEAR
     parts = (coin.beta * common.market_sigma, coin.alt_load * common.alt_sigma, own_sigma)
     sigma = np.sqrt(sum(part * part for part in parts))
     return CoinShocks(level, sigma, jumps, common.log_vol + log_vol)
