@@ -16,6 +16,8 @@ from eternal_engine.market_data.history import DAY_MS
 from eternal_engine.model.errors import DataError, UsageError
 
 if TYPE_CHECKING:
+    from stamina.instrumentation import RetryDetails
+
     from eternal_engine.market_data.inventory import Entry, Inventory
     from eternal_engine.market_data.manifest import Manifest
 
@@ -77,7 +79,7 @@ def download(
     from eternal_engine.market_data.download.venue import Patience
 
     # The default hook prints to stdout, where --json promises one object.
-    stamina.instrumentation.set_on_retry_hooks([])
+    stamina.instrumentation.set_on_retry_hooks([_say_retry])
     request = Request(
         symbols=_symbols(symbols),
         start_ms=_day_ms(start, "--start"),
@@ -140,6 +142,11 @@ def _take(path: Path) -> Inventory:
 
     with _progress() as progress:
         return take_inventory(path, progress)
+
+
+def _say_retry(details: RetryDetails) -> None:
+    cause = " ".join(str(details.caused_by).split())[:120]
+    typer.echo(f"trying again in {details.wait_for:.1f} s: {cause}", err=True)
 
 
 def _symbols(named: list[str] | None) -> tuple[str, ...]:

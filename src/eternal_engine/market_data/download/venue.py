@@ -60,7 +60,6 @@ class Venue:
         self._patience = patience or Patience()
         self._client: Any = getattr(ccxt, name)({"enableRateLimit": True, "timeout": 20_000})
         self._client.options["fetchMarkets"] = {"types": ["spot", "linear"]}
-        self._client.enableLastJsonResponse = True
         self._client.enableLastResponseHeaders = True
         self._client.requests_trust_env = not api_url
         self._client.session.trust_env = not api_url
@@ -73,7 +72,8 @@ class Venue:
     def market(self, dataset: Dataset, symbol: str) -> str:
         """Give CCXT's name of a symbol's market (BTCUSDT: BTC/USDT or BTC/USDT:USDT). Raises NoMarket."""
         if self._client.markets is None:
-            self._asked("the list of markets", self._client.load_markets)
+            # Reloaded at each try: CCXT would keep the half of a list that came with an unreadable answer.
+            self._asked("the list of markets", lambda: self._client.load_markets(True))
         wants_perp = dataset in (PERP, FUNDING)
         for market in self._client.markets_by_id.get(symbol, []):
             if market.get("linear" if wants_perp else "spot"):
@@ -131,17 +131,14 @@ class Venue:
         return answer
 
     def _parse_noting(self, text: str) -> Any:
-        """Parse a body as CCXT does, but note when it was no JSON, which CCXT passes over in silence."""
+        """Parse a body as CCXT does, but note when it has not the known form, which CCXT passes over in silence."""
         body = self._parse(text)
-        self._unreadable |= body is None
+        self._unreadable |= not _FORMS[self.name](body)
         return body
 
     def _check_form(self, what: str) -> None:
-        """Refuse an HTML page or a body without its list: CCXT would return no rows, which would look like a gap."""
-        body = self._client.last_json_response
-        result = body.get("result") if isinstance(body, dict) else None
-        has_list = isinstance(result, dict) and isinstance(result.get("list"), list)
-        if self._unreadable or (self.name == "bybit" and not has_list):
+        """Refuse what was noted: CCXT returned no rows for it, which would be stored as a gap."""
+        if self._unreadable:
             raise _Unreadable(f"the answer to {what} is not what {self.name} is known to send")
 
     def _wait_after(self, error: Exception) -> bool | float:
@@ -152,6 +149,22 @@ class Venue:
         headers = {key.lower(): value for key, value in (self._client.last_response_headers or {}).items()}
         wait_s = _asked_wait_s(headers) if isinstance(error, ccxt.RateLimitExceeded) else None
         return True if wait_s is None else wait_s
+
+
+def _is_bybit_form(body: Any) -> bool:
+    """Accept an error (CCXT raises it) or a result with its list."""
+    if not isinstance(body, dict) or "retCode" not in body:
+        return False
+    result = body.get("result")
+    return body["retCode"] != 0 or (isinstance(result, dict) and isinstance(result.get("list"), list))
+
+
+def _is_binance_form(body: Any) -> bool:
+    """Accept rows, a list of markets, or an error (CCXT raises it)."""
+    return isinstance(body, list) or (isinstance(body, dict) and ("symbols" in body or "code" in body))
+
+
+_FORMS: dict[str, Callable[[Any], bool]] = {"bybit": _is_bybit_form, "binance": _is_binance_form}
 
 
 def _asked_wait_s(headers: dict[str, str]) -> float | None:
