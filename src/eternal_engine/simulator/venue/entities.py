@@ -102,6 +102,7 @@ class OrderRequest:
     sl_trigger_by: Literal["LastPrice", "MarkPrice", "IndexPrice"] = "LastPrice"
     order_filter: str = "Order"
     slippage_frac: Decimal | None = None
+    slippage_ticks: int | None = None
     is_leverage: int = 0
 
 
@@ -137,6 +138,7 @@ class Order:
     tp_trigger_by: str = "LastPrice"
     sl_trigger_by: str = "LastPrice"
     slippage_frac: Decimal | None = None
+    slippage_ticks: int | None = None
     reject_reason: str = "EC_NoError"
     cancel_type: str = "UNKNOWN"
     create_type: str = "CreateByUser"

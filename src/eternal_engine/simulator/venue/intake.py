@@ -133,6 +133,7 @@ def _make(state: VenueState, uid: int, request: OrderRequest, instrument: Instru
         tp_trigger_by=request.tp_trigger_by,
         sl_trigger_by=request.sl_trigger_by,
         slippage_frac=request.slippage_frac,
+        slippage_ticks=request.slippage_ticks,
         leaves_qty=ZERO if in_quote else qty,
         leaves_value=qty if in_quote else qty * price,
         last_on_created=quote.last,

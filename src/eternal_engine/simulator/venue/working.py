@@ -16,8 +16,6 @@ from eternal_engine.simulator.venue.matching import Take, band, crosses, floor_t
 from eternal_engine.simulator.venue.state import VenueState
 from eternal_engine.simulator.venue.stops import attach_stops
 
-ONE = Decimal(1)
-
 
 def work(state: VenueState, order: Order) -> None:
     """Match an accepted order against the current quote, then rest, cancel or finish it."""
@@ -114,9 +112,11 @@ def _work_market(state: VenueState, order: Order, instrument: Instrument, quote:
 def _market_edge(order: Order, instrument: Instrument, quote: Quote) -> Decimal:
     """Give the worst price a market order may trade at: the band, or nearer by its own slippage tolerance."""
     highest, lowest = band(instrument, quote)
-    if order.side == "Buy":
-        return highest if order.slippage_frac is None else min(highest, quote.ask * (ONE + order.slippage_frac))
-    return lowest if order.slippage_frac is None else max(lowest, quote.bid * (ONE - order.slippage_frac))
+    best = quote.ask if order.side == "Buy" else quote.bid
+    away = best * (order.slippage_frac or ZERO) + (order.slippage_ticks or 0) * instrument.tick
+    if not away:
+        return highest if order.side == "Buy" else lowest
+    return min(highest, best + away) if order.side == "Buy" else max(lowest, best - away)
 
 
 def _affordable(state: VenueState, order: Order, instrument: Instrument, piece: Take) -> Take:

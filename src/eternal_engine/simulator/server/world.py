@@ -1,0 +1,71 @@
+"""One running exchange: venue, feed, clock and state file, and the order in which they are used."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from eternal_engine import clock
+from eternal_engine.simulator.faults import FaultPlan
+from eternal_engine.simulator.feeds import Feed
+from eternal_engine.simulator.server.limits import Limits
+from eternal_engine.simulator.store import VenueStore
+from eternal_engine.simulator.venue import Venue, VenueEvent
+
+Listener = Callable[[list[VenueEvent]], None]
+
+
+@dataclass
+class VenueClock:
+    """Turn wall time into venue time: `speed` venue seconds per second, 0 stands still until it is moved."""
+
+    speed: float
+    venue_ms: int
+    wall_ms: int = field(default_factory=clock.now_ms)
+
+    def now_ms(self) -> int:
+        """Give the venue's present instant."""
+        if not self.speed:
+            return self.venue_ms
+        return self.venue_ms + int((clock.now_ms() - self.wall_ms) * self.speed)
+
+    def jump(self, venue_ms: int) -> None:
+        """Set the venue's present instant."""
+        self.venue_ms = venue_ms
+        self.wall_ms = clock.now_ms()
+
+
+@dataclass
+class World:
+    """Hold one exchange at work. Every request runs `catch_up`, does its work, and runs `settle` before it answers."""
+
+    venue: Venue
+    feed: Feed
+    clock: VenueClock
+    store: VenueStore | None = None
+    faults: FaultPlan = field(default_factory=FaultPlan)
+    limits: Limits = field(default_factory=Limits)
+    demo: bool = False
+    under_maintenance: bool = False
+    listeners: list[Listener] = field(default_factory=list)
+
+    def catch_up(self) -> None:
+        """Let the venue live through the time since the last look."""
+        to_ms = self.clock.now_ms()
+        if to_ms > self.venue.state.now_ms:
+            self.feed.advance(self.venue, to_ms)
+
+    def settle(self) -> None:
+        """Commit what changed, then tell the streams: nobody hears of what a kill could undo."""
+        events = self.venue.take_events()
+        if self.store is not None:
+            self.store.commit(self.venue, venue_ms=self.venue.state.now_ms)
+        if events:
+            for listener in list(self.listeners):
+                listener(events)
+
+    def step_to(self, venue_ms: int) -> None:
+        """Move the venue's clock by hand, through everything that lies between."""
+        self.feed.advance(self.venue, venue_ms)
+        self.clock.jump(self.venue.state.now_ms)
+        self.settle()
