@@ -26,6 +26,7 @@ help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' Makefile
 
 setup: $(STAMP) ## Make .venv from the locked requirements (every target does this by itself)
+	@echo '.venv is ready; the command is .venv/bin/eternal'
 
 $(STAMP): $(LOCKS) requirements/pip.txt pyproject.toml scripts/bootstrap.sh
 	@scripts/bootstrap.sh
@@ -72,7 +73,7 @@ spelling: $(STAMP) ## Look for misspelt words
 	$(BIN)/codespell
 
 docstrings: $(STAMP) ## Check that everything public is documented
-	$(BIN)/interrogate -q
+	$(BIN)/interrogate -q src
 
 dead-code: $(STAMP) ## Look for code nobody uses
 	$(BIN)/vulture

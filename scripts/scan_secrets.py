@@ -1,6 +1,6 @@
 """Look for secrets in every file git knows and in every line ever added to the history.
 
-Exit 1 names each finding by file and line, or by commit. `--accept` writes the present findings of the tree to
+Exit 1 names each finding by file and line, or by commit. `--accept` writes the present findings to
 .secrets.baseline as looked at and harmless; a line may also carry `pragma: allowlist secret`.
 """
 
@@ -54,15 +54,15 @@ FILTERS = [
 def main() -> int:
     """Scan, print the findings, and return the exit code."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--accept", action="store_true", help="write the findings of the tree to the baseline")
+    parser.add_argument("--accept", action="store_true", help="write the present findings to the baseline")
     accept = parser.parse_args().accept
     with transient_settings({"plugins_used": PLUGINS, "filters_used": FILTERS}):
-        tree = list(_scan_tree())
-        if accept:
-            _accept(tree)
-            return 0
-        accepted = _accepted()
-        findings = [text for text, digest in (*tree, *_scan_history()) if digest not in accepted]
+        everything = [*_scan_tree(), *_scan_history()]
+    if accept:
+        _accept(everything)
+        return 0
+    accepted = _accepted()
+    findings = [text for text, digest in everything if digest not in accepted]
     for finding in findings:
         print(finding)
     if findings:
@@ -110,7 +110,9 @@ def _accepted() -> set[str]:
 
 
 def _accept(findings: list[tuple[str, str]]) -> None:
-    entries = [{"found": text, "hashed_secret": digest} for text, digest in sorted(findings)]
+    # One entry a value: the same line in the tree and in the history is one finding.
+    places = {digest: text for text, digest in sorted(findings, reverse=True)}
+    entries = [{"found": text, "hashed_secret": digest} for digest, text in places.items()]
     BASELINE.write_text(json.dumps({"accepted": entries}, indent=2) + "\n")
     print(f"{len(entries)} findings accepted in {BASELINE}")
 
