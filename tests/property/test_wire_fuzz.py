@@ -116,7 +116,7 @@ def complaint(value: Any, raw: Any) -> str:
 
 
 def check(case: Case, message: Any) -> bool:
-    """Tell whether the message was taken; raise AssertionError for anything but a faithful record or a full BadReply."""
+    """Tell whether the message was taken; assert that it was read faithfully or refused in full."""
     try:
         record = case.parse(message)
     except BadReply as error:

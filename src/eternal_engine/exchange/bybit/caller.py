@@ -1,16 +1,18 @@
-"""The way out for one account: its turn in the throttle, one call, and what every answer teaches (clock, limits)."""
+"""The way out for one account: how a call is made, and over the wire its turn, its one request and its lessons."""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from datetime import datetime
 
 from eternal_engine import clock
 from eternal_engine.exchange.bybit import wire
 from eternal_engine.exchange.bybit.clockwatch import ClockWatch
-from eternal_engine.exchange.bybit.errors import Verb
+from eternal_engine.exchange.bybit.endpoints import TIME, Endpoint
 from eternal_engine.exchange.bybit.paging import Fetch, Params
-from eternal_engine.exchange.bybit.throttle import EndpointClass, Throttle
-from eternal_engine.exchange.bybit.transport import Method, Reply, Transport
+from eternal_engine.exchange.bybit.throttle import Throttle
+from eternal_engine.exchange.bybit.transport import Reply, Transport
 from eternal_engine.exchange.bybit.wire.fields import bad
 from eternal_engine.exchange.capability import Capabilities, Capability
 from eternal_engine.model.errors import AlreadyDone, HaltTrading, RateLimited, RejectedForGood, Unsupported
@@ -18,14 +20,61 @@ from eternal_engine.model.errors import AlreadyDone, HaltTrading, RateLimited, R
 _FORBIDDEN = 403
 
 
-class Caller:
-    """Send calls for one account and remember when the exchange last answered."""
+class Caller(ABC):
+    """Say for one account how a call is made; subclasses make it. Holds what all of them share."""
+
+    def __init__(self, account: str, capabilities: Capabilities) -> None:
+        self.account = account
+        self.capabilities = capabilities
+
+    def now(self) -> datetime:
+        """Return the time at which things are looked at."""
+        return clock.now()
+
+    @abstractmethod
+    def close(self) -> None:
+        """Give back what the calls use."""
+
+    @abstractmethod
+    async def call(self, endpoint: Endpoint, params: Params, where: str = "") -> Reply:
+        """Make one call, once.
+
+        Raises the exchange branch of the error tree only; `where` names the call in its messages.
+        """
+
+    async def set_value(self, endpoint: Endpoint, params: Params, where: str = "") -> None:
+        """Set a value; finding it already set is success."""
+        try:
+            await self.call(endpoint, params, where)
+        except AlreadyDone:
+            return
+
+    def fetcher(self, endpoint: Endpoint, where: str = "") -> Fetch:
+        """Return a function that reads one page."""
+
+        async def fetch(params: Params) -> Mapping[str, object]:
+            reply = await self.call(endpoint, params, where)
+            return reply.answer.result
+
+        return fetch
+
+    def need(self, capability: Capability, where: str) -> None:
+        """Raise Unsupported, with what is done instead, where the environment lacks a call."""
+        if not self.capabilities.has(capability):
+            raise Unsupported(
+                f"{self.capabilities.environment} does not offer {capability}",
+                where=where,
+                mend=self.capabilities.instead(capability),
+            )
+
+
+class WireCaller(Caller):
+    """Send calls over pybit, each after its turn in the throttle, and learn from every answer (clock, limits)."""
 
     def __init__(
         self, account: str, transport: Transport, throttle: Throttle, capabilities: Capabilities, *, has_key: bool
     ) -> None:
-        self.account = account
-        self.capabilities = capabilities
+        super().__init__(account, capabilities)
         self.clock = ClockWatch()
         self._transport = transport
         self._throttle = throttle
@@ -41,73 +90,34 @@ class Caller:
         """Give back threads and connections."""
         self._transport.close()
 
-    def need(self, capability: Capability, where: str) -> None:
-        """Raise Unsupported, with what is done instead, where the environment lacks a call."""
-        if not self.capabilities.has(capability):
-            raise Unsupported(
-                f"{self.capabilities.environment} does not offer {capability}",
-                where=where,
-                mend=self.capabilities.instead(capability),
-            )
-
-    async def public(self, where: str, method: Method, params: Params) -> Reply:
-        """Make one unsigned call."""
-        return await self.call(where, method, EndpointClass.MARKET, params, Verb.READ, signed=False)
-
-    async def read(self, where: str, method: Method, kind: EndpointClass, params: Params) -> Reply:
-        """Make one signed call that changes nothing."""
-        return await self.call(where, method, kind, params, Verb.READ)
-
-    async def change(self, where: str, method: Method, kind: EndpointClass, params: Params, verb: Verb) -> Reply:
-        """Make one signed call that changes something; it is sent once."""
-        return await self.call(where, method, kind, params, verb)
-
-    async def set_value(self, where: str, method: Method, kind: EndpointClass, params: Params) -> None:
-        """Set a value; finding it already set is success."""
-        try:
-            await self.call(where, method, kind, params, Verb.SET)
-        except AlreadyDone:
-            return
-
-    def fetcher(self, where: str, method: Method, kind: EndpointClass, *, signed: bool = True) -> Fetch:
-        """Return a function that reads one page."""
-
-        async def fetch(params: Params) -> Mapping[str, object]:
-            reply = await self.call(where, method, kind, params, Verb.READ, signed=signed)
-            return reply.answer.result
-
-        return fetch
-
-    async def call(
-        self, where: str, method: Method, kind: EndpointClass, params: Params, verb: Verb, *, signed: bool = True
-    ) -> Reply:
-        """Wait for a turn, send one request, learn from its answer.
-
-        Raises the exchange branch of the error tree only.
-        """
-        place = f"{self.account}: {where}"
-        if signed and not self._has_key:
+    async def call(self, endpoint: Endpoint, params: Params, where: str = "") -> Reply:
+        """Wait for a turn, send one request, learn from its answer."""
+        place = f"{self.account}: {where or endpoint.name}"
+        if endpoint.signed and not self._has_key:
             raise RejectedForGood("this call needs an API key", where=place, mend="set the key of this account")
-        await self._throttle.turn(kind)
+        await self._throttle.turn(endpoint.lane)
         try:
-            reply = await self._transport.call(method, params, verb=verb, where=place)
+            reply = await self._transport.call(endpoint.method, params, verb=endpoint.verb, where=place)
         except RateLimited as error:
             reset_ms = None if error.reset_at is None else wire.to_ms(error.reset_at)
-            self._throttle.refused(kind, reset_ms, self._server_now_ms())
+            self._throttle.refused(endpoint.lane, reset_ms, self._server_now_ms())
             raise
         except HaltTrading as error:
             if error.code == _FORBIDDEN:
                 self._throttle.address.ban()
             raise
-        self._learn(kind, reply)
+        self._learn(endpoint, reply)
         return reply
 
-    def _learn(self, kind: EndpointClass, reply: Reply) -> None:
+    def _learn(self, endpoint: Endpoint, reply: Reply) -> None:
         self._last_success_s = clock.monotonic()
-        if reply.answer.at is not None:
-            server_ms = wire.to_ms(reply.answer.at)
+        if reply.answer.at is None:
+            return
+        server_ms = wire.to_ms(reply.answer.at)
+        if endpoint.signed or endpoint is TIME:
+            # Market data of the embedded exchange carries the market's own time, which may run fast.
             self.clock.see(reply.sent_ms, server_ms, reply.received_ms)
-            self._throttle.learn(kind, reply.headers, server_ms)
+        self._throttle.learn(endpoint.lane, reply.headers, server_ms)
 
     def _server_now_ms(self) -> int:
         return clock.now_ms() + (self.clock.offset_ms or 0)

@@ -8,16 +8,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from decimal import Decimal
 
-from pybit.unified_trading import HTTP
-
-from eternal_engine.exchange.bybit import errors, wire
-from eternal_engine.exchange.bybit.caller import Caller, rows_of
+from eternal_engine.exchange.bybit import endpoints, errors, wire
+from eternal_engine.exchange.bybit.caller import Caller, WireCaller, rows_of
 from eternal_engine.exchange.bybit.checks import check_client_id, check_request
 from eternal_engine.exchange.bybit.errors import Verb
 from eternal_engine.exchange.bybit.holdings import AccountReader, scope_of
 from eternal_engine.exchange.bybit.market import MarketReader
 from eternal_engine.exchange.bybit.paging import Params
-from eternal_engine.exchange.bybit.throttle import EndpointClass, Throttle
+from eternal_engine.exchange.bybit.throttle import Throttle
 from eternal_engine.exchange.bybit.transport import Reply, Transport, TransportSettings
 from eternal_engine.exchange.bybit.wire.fields import NAME
 from eternal_engine.exchange.capability import CAPABILITIES, Capabilities, Capability, Environment
@@ -41,34 +39,13 @@ class Credentials:
         return f"Credentials(key={self.key[:4]}..., secret=***)"
 
 
-class PybitClient(MarketReader, AccountReader):
-    """Implement `exchange.port.Exchange` over pybit for one account.
+class Client(MarketReader, AccountReader):
+    """Implement `exchange.port.Exchange` over any way of calling: the wire, or a venue inside this process.
 
-    Public calls need no credentials. Every signed call waits its turn in the throttle; nothing is ever sent twice
-    from here: repeating is the order manager's decision.
+    Nothing is ever sent twice from here: repeating is the order manager's decision.
     """
 
-    environment = Environment.LIVE
-    default_endpoint = LIVE_ENDPOINT
-
-    def __init__(
-        self,
-        account: str,
-        credentials: Credentials | None = None,
-        *,
-        endpoint: str | None = None,
-        environment: Environment | None = None,
-        throttle: Throttle | None = None,
-        settings: TransportSettings | None = None,
-    ) -> None:
-        key, secret = (credentials.key, credentials.secret) if credentials else ("", "")
-        caller = Caller(
-            account,
-            Transport(endpoint or self.default_endpoint, key, secret, settings),
-            throttle or Throttle(),
-            CAPABILITIES[environment or self.environment],
-            has_key=credentials is not None,
-        )
+    def __init__(self, caller: Caller) -> None:
         MarketReader.__init__(self, caller)
         AccountReader.__init__(self, caller)
 
@@ -82,40 +59,23 @@ class PybitClient(MarketReader, AccountReader):
         """Return what this environment can do."""
         return self._caller.capabilities
 
-    @property
-    def clock_offset_ms(self) -> int | None:
-        """Return the exchange's clock minus ours, None before the first answer."""
-        return self._caller.clock.offset_ms
-
-    @property
-    def clock_is_alarming(self) -> bool:
-        """Tell whether the clock offset endangers signed calls (beyond 500 ms)."""
-        return self._caller.clock.is_alarming
-
-    @property
-    def silent_s(self) -> float | None:
-        """Return the seconds since the last answered call (ORD-6), None before the first."""
-        return self._caller.silent_s
-
     async def place(self, request: OrderRequest) -> OrderAck:
         """Send one order, once. An answer means taken in, not filled (fact 5); UnknownOutcome means look it up."""
         check_request(request)
-        kind = EndpointClass.SPOT_ORDER if request.market is Market.SPOT else EndpointClass.PERP_ORDER
         where = f"order/create {request.client_order_id}"
-        reply = await self._caller.change(where, HTTP.place_order, kind, wire.dump_request(request), Verb.PLACE)
+        reply = await self._caller.call(endpoints.PLACE[request.market], wire.dump_request(request), where)
         return _ack(reply, request.client_order_id, where, Verb.PLACE)
 
     async def cancel(self, market: Market, symbol: str, client_order_id: str) -> OrderAck:
         """Ask to cancel one order; AlreadyDone when it is gone: read its final state."""
         check_client_id(client_order_id)
-        kind = EndpointClass.SPOT_CANCEL if market is Market.SPOT else EndpointClass.PERP_CANCEL
         where = f"order/cancel {client_order_id}"
         params: Params = {
             "category": wire.CATEGORY_OF[market],
             "symbol": symbol,
             "orderLinkId": client_order_id,
         }
-        reply = await self._caller.change(where, HTTP.cancel_order, kind, params, Verb.CANCEL)
+        reply = await self._caller.call(endpoints.CANCEL[market], params, where)
         return _ack(reply, client_order_id, where, Verb.CANCEL)
 
     async def cancel_all(self, market: Market, symbol: str | None = None) -> tuple[OrderAck, ...]:
@@ -126,9 +86,7 @@ class PybitClient(MarketReader, AccountReader):
         acks: list[OrderAck] = []
         for order_filter in filters:
             params = scope_of(market, symbol) | ({"orderFilter": order_filter} if order_filter else {})
-            reply = await self._caller.change(
-                where, HTTP.cancel_all_orders, EndpointClass.CANCEL_ALL, params, Verb.CANCEL
-            )
+            reply = await self._caller.call(endpoints.CANCEL_ALL, params, where)
             try:
                 acks.extend(wire.parse_list(wire.ACK, reply.answer.result.get("list"), where))
             except BadReply as error:
@@ -139,7 +97,7 @@ class PybitClient(MarketReader, AccountReader):
         """Set the leverage of a perpetual; an unchanged one is success."""
         text = wire.write_number(leverage)
         params: Params = {"category": "linear", "symbol": symbol, "buyLeverage": text, "sellLeverage": text}
-        await self._caller.set_value(f"set-leverage {symbol}", HTTP.set_leverage, EndpointClass.LEVERAGE, params)
+        await self._caller.set_value(endpoints.LEVERAGE, params, f"set-leverage {symbol}")
 
     async def set_stop(self, symbol: str, price: Decimal | None) -> None:
         """Set or (None) remove the stop of the whole position, triggered by the mark price; unchanged is success."""
@@ -151,7 +109,7 @@ class PybitClient(MarketReader, AccountReader):
             "stopLoss": "0" if price is None else wire.write_number(price),
             "slTriggerBy": "MarkPrice",
         }
-        await self._caller.set_value(f"trading-stop {symbol}", HTTP.set_trading_stop, EndpointClass.STOP, params)
+        await self._caller.set_value(endpoints.TRADING_STOP, params, f"trading-stop {symbol}")
 
     async def transfer(self, transfer_id: str, coin: str, amount: Decimal, from_uid: str, to_uid: str) -> str:
         """Move coins between sub-accounts; `transfer_id` is a UUID and the key of idempotency. Returns the status.
@@ -169,9 +127,7 @@ class PybitClient(MarketReader, AccountReader):
             "fromAccountType": "UNIFIED",
             "toAccountType": "UNIFIED",
         }
-        reply = await self._caller.change(
-            where, HTTP.create_universal_transfer, EndpointClass.TRANSFER, params, Verb.TRANSFER
-        )
+        reply = await self._caller.call(endpoints.TRANSFER, params, where)
         try:
             return wire.read_field(reply.answer.result, "status", NAME, where)
         except BadReply as error:
@@ -182,7 +138,7 @@ class PybitClient(MarketReader, AccountReader):
         self._caller.need(Capability.TRANSFER, "universal-transfer")
         where = f"query-universal-transfer-list {transfer_id}"
         params: Params = {"transferId": transfer_id}
-        reply = await self._caller.read(where, HTTP.get_universal_transfer_records, EndpointClass.TRANSFER, params)
+        reply = await self._caller.call(endpoints.TRANSFER_LIST, params, where)
         for row in rows_of(reply.answer.result, where):
             if row.get("transferId") == transfer_id:
                 return wire.read_field(row, "status", NAME, where)
@@ -191,6 +147,48 @@ class PybitClient(MarketReader, AccountReader):
     async def close(self) -> None:
         """Give back threads and connections; the object is of no use afterwards."""
         self._caller.close()
+
+
+class PybitClient(Client):
+    """Be one account of Bybit over pybit. Public calls need no credentials; every signed one waits its turn."""
+
+    environment = Environment.LIVE
+    default_endpoint = LIVE_ENDPOINT
+
+    def __init__(
+        self,
+        account: str,
+        credentials: Credentials | None = None,
+        *,
+        endpoint: str | None = None,
+        environment: Environment | None = None,
+        throttle: Throttle | None = None,
+        settings: TransportSettings | None = None,
+    ) -> None:
+        key, secret = (credentials.key, credentials.secret) if credentials else ("", "")
+        self._wire_caller = WireCaller(
+            account,
+            Transport(endpoint or self.default_endpoint, key, secret, settings),
+            throttle or Throttle(),
+            CAPABILITIES[environment or self.environment],
+            has_key=credentials is not None,
+        )
+        super().__init__(self._wire_caller)
+
+    @property
+    def clock_offset_ms(self) -> int | None:
+        """Return the exchange's clock minus ours, None before the first answer."""
+        return self._wire_caller.clock.offset_ms
+
+    @property
+    def clock_is_alarming(self) -> bool:
+        """Tell whether the clock offset endangers signed calls (beyond 500 ms)."""
+        return self._wire_caller.clock.is_alarming
+
+    @property
+    def silent_s(self) -> float | None:
+        """Return the seconds since the last answered call (ORD-6), None before the first."""
+        return self._wire_caller.silent_s
 
 
 class PybitDemoClient(PybitClient):

@@ -5,15 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 
-from pybit.unified_trading import HTTP
-
-from eternal_engine import clock
 from eternal_engine.exchange.account import AccountInfo, FeeRate, KeyInfo, LedgerRow, Position, Wallet
-from eternal_engine.exchange.bybit import wire
+from eternal_engine.exchange.bybit import endpoints, wire
 from eternal_engine.exchange.bybit.caller import Caller
 from eternal_engine.exchange.bybit.checks import check_client_id
 from eternal_engine.exchange.bybit.paging import Params, all_pages, windows
-from eternal_engine.exchange.bybit.throttle import EndpointClass
 from eternal_engine.exchange.bybit.wire.fields import bad
 from eternal_engine.exchange.capability import Capability
 from eternal_engine.exchange.orders import Execution, OrderLookup, OrderReport
@@ -34,9 +30,7 @@ class AccountReader:
     async def wallet(self) -> Wallet:
         """Return what the account holds."""
         where = "wallet-balance"
-        reply = await self._caller.read(
-            where, HTTP.get_wallet_balance, EndpointClass.WALLET, {"accountType": "UNIFIED"}
-        )
+        reply = await self._caller.call(endpoints.WALLET, {"accountType": "UNIFIED"})
         wallets = wire.parse_list(wire.WALLET, reply.answer.result.get("list"), where)
         if len(wallets) != 1:
             raise bad("list", len(wallets), "exactly one wallet", where)
@@ -47,13 +41,13 @@ class AccountReader:
         params: Params = {"category": "linear", "limit": 200}
         params |= {"symbol": symbol} if symbol else {"settleCoin": SETTLE_COIN}
         where = "position/list"
-        fetch = self._caller.fetcher(where, HTTP.get_positions, EndpointClass.POSITIONS)
+        fetch = self._caller.fetcher(endpoints.POSITIONS, where)
         return await all_pages(fetch, params, wire.POSITION, where)
 
     async def open_orders(self, market: Market, symbol: str | None = None) -> tuple[OrderReport, ...]:
         """Return resting and conditional orders, all pages."""
         where = f"order/realtime {wire.CATEGORY_OF[market]}"
-        fetch = self._caller.fetcher(where, HTTP.get_open_orders, EndpointClass.OPEN_ORDERS)
+        fetch = self._caller.fetcher(endpoints.OPEN_ORDERS, where)
         params = scope_of(market, symbol) | {"openOnly": 0, "limit": ORDER_PAGE}
         reports = await all_pages(fetch, params, wire.ORDER, where, {"category": wire.CATEGORY_OF[market]})
         return tuple(report for report in reports if report.status.is_open)
@@ -63,7 +57,7 @@ class AccountReader:
     ) -> tuple[OrderReport, ...]:
         """Return orders created in [start, end], oldest first; closed ones without fills last 24 hours (fact 14)."""
         where = f"order/history {wire.CATEGORY_OF[market]}"
-        fetch = self._caller.fetcher(where, HTTP.get_order_history, EndpointClass.ORDER_HISTORY)
+        fetch = self._caller.fetcher(endpoints.ORDER_HISTORY, where)
         defaults = {"category": wire.CATEGORY_OF[market]}
         found: dict[str, OrderReport] = {}
         for since, upto in windows(start, end, WEEK):
@@ -85,7 +79,7 @@ class AccountReader:
     async def _executions(self, market: Market, params: Params) -> tuple[Execution, ...]:
         category = wire.CATEGORY_OF[market]
         where = f"execution/list {category}"
-        fetch = self._caller.fetcher(where, HTTP.get_executions, EndpointClass.EXECUTIONS)
+        fetch = self._caller.fetcher(endpoints.EXECUTIONS, where)
         params = {**params, "limit": EXECUTION_PAGE}
         return await all_pages(fetch, params, wire.EXECUTION, where, {"category": category})
 
@@ -93,14 +87,12 @@ class AccountReader:
         """Look for one order in open orders, history and executions (3.4). An error here leaves the outcome unknown."""
         check_client_id(client_order_id)
         category = wire.CATEGORY_OF[market]
-        looked_at = clock.now()
+        looked_at = self._caller.now()
         params: Params = {"category": category, "orderLinkId": client_order_id}
         report = None
-        for method, kind, where in (
-            (HTTP.get_open_orders, EndpointClass.OPEN_ORDERS, "order/realtime"),
-            (HTTP.get_order_history, EndpointClass.ORDER_HISTORY, "order/history"),
-        ):
-            reply = await self._caller.read(f"{where} {client_order_id}", method, kind, dict(params))
+        for endpoint in (endpoints.OPEN_ORDERS, endpoints.ORDER_HISTORY):
+            where = f"{endpoint.name} {client_order_id}"
+            reply = await self._caller.call(endpoint, dict(params), where)
             rows = wire.parse_list(wire.ORDER, reply.answer.result.get("list"), where, {"category": category})
             report = next((row for row in rows if row.client_order_id == client_order_id), None)
             if report is not None:
@@ -112,7 +104,7 @@ class AccountReader:
     async def ledger(self, start: datetime, end: datetime) -> tuple[LedgerRow, ...]:
         """Return the exchange's own book rows in [start, end], oldest first: deposits, funding, trades."""
         where = "transaction-log"
-        fetch = self._caller.fetcher(where, HTTP.get_transaction_log, EndpointClass.LEDGER)
+        fetch = self._caller.fetcher(endpoints.TRANSACTION_LOG, where)
         found: dict[tuple[str, str, str], LedgerRow] = {}
         for since, upto in windows(start, end, WEEK):
             params: Params = {"accountType": "UNIFIED", **span_of(since, upto), "limit": 50}
@@ -124,18 +116,18 @@ class AccountReader:
         """Return the account's fees; Unsupported on the demo."""
         self._caller.need(Capability.FEE_RATE, "fee-rate")
         params: Params = {"category": wire.CATEGORY_OF[market]}
-        reply = await self._caller.read("fee-rate", HTTP.get_fee_rates, EndpointClass.FEE_RATE, params)
+        reply = await self._caller.call(endpoints.FEE_RATE, params)
         return wire.parse_list(wire.FEE_RATE, reply.answer.result.get("list"), "fee-rate")
 
     async def account_info(self) -> AccountInfo:
         """Return how the account is set (unified, margin mode)."""
-        reply = await self._caller.read("account/info", HTTP.get_account_info, EndpointClass.ACCOUNT, {})
+        reply = await self._caller.call(endpoints.ACCOUNT_INFO, {})
         return wire.ACCOUNT_INFO.parse(reply.answer.result, "account/info")
 
     async def key_info(self) -> KeyInfo:
         """Return what the key may do."""
         self._caller.need(Capability.KEY_INFO, "query-api")
-        reply = await self._caller.read("query-api", HTTP.get_api_key_information, EndpointClass.KEY, {})
+        reply = await self._caller.call(endpoints.KEY_INFO, {})
         return wire.KEY_INFO.parse(reply.answer.result, "query-api")
 
 

@@ -5,12 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection
 from datetime import UTC, datetime, timedelta
 
-from pybit.unified_trading import HTTP
-
-from eternal_engine.exchange.bybit import wire
+from eternal_engine.exchange.bybit import endpoints, wire
 from eternal_engine.exchange.bybit.caller import Caller, rows_of, server_ms
 from eternal_engine.exchange.bybit.paging import Params, all_pages
-from eternal_engine.exchange.bybit.throttle import EndpointClass
 from eternal_engine.exchange.bybit.wire.fields import NANOS, bad
 from eternal_engine.exchange.market import Candle, FundingRate, Instrument, PriceBand, Ticker
 from eternal_engine.exchange.terms import Market
@@ -27,7 +24,7 @@ class MarketReader:
 
     async def server_time(self) -> datetime:
         """Return the exchange's clock."""
-        reply = await self._caller.public("market/time", HTTP.get_server_time, {})
+        reply = await self._caller.call(endpoints.TIME, {})
         nanos = wire.read_field(reply.answer.result, "timeNano", NANOS, "market/time")
         return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=nanos // 1000)
 
@@ -43,7 +40,7 @@ class MarketReader:
         if market is Market.PERP:
             # Over 500 symbols: without a limit the list is silently cut (1.1).
             params["limit"] = 1000
-        fetch = self._caller.fetcher(where, HTTP.get_instruments_info, EndpointClass.MARKET, signed=False)
+        fetch = self._caller.fetcher(endpoints.INSTRUMENTS, where)
         return await all_pages(fetch, params, shape, where, {"category": category}, symbols)
 
     async def tickers(self, market: Market, symbols: Collection[str] | None = None) -> tuple[Ticker, ...]:
@@ -53,7 +50,7 @@ class MarketReader:
         params: Params = {"category": category}
         if symbols is not None and len(symbols) == 1:
             params["symbol"] = next(iter(symbols))
-        reply = await self._caller.public(where, HTTP.get_tickers, params)
+        reply = await self._caller.call(endpoints.TICKERS, params, where)
         at_ms = server_ms(reply)
         rows = rows_of(reply.answer.result, where)
         wanted = [row for row in rows if symbols is None or row.get("symbol") in symbols]
@@ -87,7 +84,7 @@ class MarketReader:
             "end": last_ms,
             "limit": CANDLE_PAGE,
         }
-        reply = await self._caller.public(where, HTTP.get_kline, params)
+        reply = await self._caller.call(endpoints.KLINE, params, where)
         now_ms = server_ms(reply)
         rows = reply.answer.result.get("list")
         if not isinstance(rows, list):
@@ -108,7 +105,7 @@ class MarketReader:
                 "endTime": upto_ms,
                 "limit": FUNDING_PAGE,
             }
-            reply = await self._caller.public(where, HTTP.get_funding_rate_history, params)
+            reply = await self._caller.call(endpoints.FUNDING_HISTORY, params, where)
             rates = wire.parse_list(wire.FUNDING_RATE, reply.answer.result.get("list"), where)
             found |= {rate.settled_at: rate for rate in rates}
             if len(rates) < FUNDING_PAGE:
@@ -119,5 +116,5 @@ class MarketReader:
     async def price_band(self, symbol: str) -> PriceBand:
         """Return the prices beyond which an order of this perpetual would be moved (fact 17)."""
         where = f"price-limit {symbol}"
-        reply = await self._caller.public(where, HTTP.get_price_limit, {"category": "linear", "symbol": symbol})
+        reply = await self._caller.call(endpoints.PRICE_LIMIT, {"category": "linear", "symbol": symbol}, where)
         return wire.PRICE_BAND.parse(reply.answer.result, where)
