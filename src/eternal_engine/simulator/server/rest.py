@@ -23,6 +23,7 @@ from eternal_engine.simulator.server.world import World
 from eternal_engine.simulator.venue import Account, VenueReject
 
 BUSY_HTML = "<html><head><title>502 Bad Gateway</title></head><body><h1>502 Bad Gateway</h1></body></html>"
+MARKET_PATH, TIME_PATH = "/v5/market/", "/v5/market/time"
 BEFORE = frozenset(
     {
         FaultKind.LOSE_REQUEST,
@@ -64,13 +65,14 @@ class Answer:
     status: int = 200
     headers: dict[str, str] = field(default_factory=dict)
     raw: str | None = None
+    time_ms: int | None = None
 
     def body(self) -> str:
-        """Write the envelope; `time` is the wall clock, as signatures are."""
+        """Write the envelope; `time` is the wall clock, as signatures are, but venue time beside market data."""
         if self.raw is not None:
             return self.raw
         doc = {"retCode": self.code, "retMsg": self.text, "result": self.result, "retExtInfo": self.ext}
-        return json.dumps({**doc, "time": clock.now_ms()})
+        return json.dumps({**doc, "time": clock.now_ms() if self.time_ms is None else self.time_ms})
 
 
 async def answer(world: World, request: web.Request) -> web.StreamResponse:
@@ -109,6 +111,9 @@ async def _serve(world: World, route: Route, request: web.Request, body: bytes) 
     if allowance is not None and not allowance.granted:
         return Answer(10006, "Too many visits. Exceeded the API Rate Limit.", headers=_limit_headers(allowance))
     made = perform(world, route, Call(world, caller, params))
+    if request.path.startswith(MARKET_PATH) and request.path != TIME_PATH:
+        # A client tells a closed candle from the open one by this time; in a fast market the wall clock would lie.
+        made.time_ms = world.venue.state.now_ms
     if any(fault.kind is FaultKind.DUPLICATE for fault in faults):
         perform(world, route, Call(world, caller, params))
     if allowance is not None:
