@@ -1,4 +1,4 @@
-"""`eternal data`: import, download, verify and list market data."""
+"""`eternal data`: import, download, verify and list market data; `synthesize` and `likeness` are mounted here."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from eternal_engine.cli.output import print_json
+from eternal_engine.cli.synthesize import likeness, synthesize
 from eternal_engine.market_data.history import DAY_MS
 from eternal_engine.model.errors import DataError, UsageError
 
@@ -21,7 +22,12 @@ if TYPE_CHECKING:
     from eternal_engine.market_data.inventory import Entry, Inventory
     from eternal_engine.market_data.manifest import Manifest
 
-app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Import, download, verify and list market data.")
+app = typer.Typer(
+    no_args_is_help=True, rich_markup_mode=None, help="Import, download, verify, list and synthesize market data."
+)
+
+app.command()(synthesize)
+app.command()(likeness)
 
 STORE_HELP = "The store to write; default: `market` in the configured data directory (paths.data_dir)."
 StoreOption = Annotated[Path | None, typer.Option("--to", metavar="STORE", help=STORE_HELP)]
