@@ -11,7 +11,7 @@ import numpy as np
 
 from eternal_engine.market_data.history import HOUR_MS, MarketHistory, Ohlcv
 from eternal_engine.simulator.paths import BarPath
-from eternal_engine.simulator.venue import LINEAR, SPOT, Quote, Range, Venue
+from eternal_engine.simulator.venue import LINEAR, SPOT, Quote, Range, Venue, default_instruments
 from eternal_engine.simulator.venue.instruments import Category
 
 PLACES = 10
@@ -81,6 +81,7 @@ class HistoryFeed:
         self.end_ms = history.end_ms
         self._half_spread = spread_bps * Decimal("0.00005")
         self._row = {symbol: number for number, symbol in enumerate(history.symbols)}
+        self._places = {key: _decimals(item.tick) for key, item in default_instruments().items()}
 
     def open_market(self, venue: Venue) -> None:
         """Set the quotes of the venue's present instant; what is not listed yet stays without a quote."""
@@ -219,14 +220,14 @@ class HistoryFeed:
         for symbol in self.symbols:
             spot = self._path(SPOT, symbol, int(hour))
             perp = self._path(LINEAR, symbol, int(hour))
-            index = None if spot is None else _exact(spot.at(where))
+            index = None if spot is None else self._seen(SPOT, symbol, spot.at(where), where)
             for category, path in ((SPOT, spot), (LINEAR, perp)):
                 key: tuple[Category, str] = (category, symbol)
                 if path is None or key not in venue.state.instruments:
                     if key in venue.state.quotes:
                         venue.halt(category, symbol)
                     continue
-                last = _exact(path.at(where))
+                last = self._seen(category, symbol, path.at(where), where)
                 away = last * self._half_spread
                 quotes[key] = Quote(last, last - away, last + away, last, last if index is None else index)
         venue.set_quotes(quotes)
@@ -255,6 +256,13 @@ class HistoryFeed:
             return None
         return BarPath.of(float(bars.open[row, hour]), float(bars.high[row, hour]), float(bars.low[row, hour]), close)
 
+    def _seen(self, category: Category, symbol: str, price: float, where: float) -> Decimal:
+        """Show a price: recorded ones as they are, those made up inside a bar rounded to the tick's decimals."""
+        return _exact(self._rounded(category, symbol, price) if where else price)
+
+    def _rounded(self, category: Category, symbol: str, price: float) -> float:
+        return round(price, self._places.get((category, symbol), PLACES))
+
     def _bars(self, category: Category) -> Ohlcv:
         return self.history.spot if category == SPOT else self.history.perp
 
@@ -281,18 +289,22 @@ class HistoryFeed:
         path = self._path(category, symbol, hour)
         if path is None:
             return None
-        low, high = path.extremes(start, end)
+        low, high = (self._rounded(category, symbol, price) for price in path.extremes(start, end))
         volume = float(self._bars(category).volume[self._row[symbol], hour]) * (end - start)
         volume = 0.0 if math.isnan(volume) else volume
         return Candle(
             open_ms=self.history.open_ms(hour),
-            open=path.at(start),
+            open=self._rounded(category, symbol, path.at(start)),
             high=high,
             low=low,
-            close=path.at(end),
+            close=self._rounded(category, symbol, path.at(end)),
             volume=volume,
             turnover=volume * (low + high) / 2,
         )
+
+
+def _decimals(tick: Decimal) -> int:
+    return max(0, -int(tick.normalize().as_tuple().exponent))
 
 
 def _exact(price: float) -> Decimal:

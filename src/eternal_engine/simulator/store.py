@@ -84,6 +84,14 @@ class VenueStore:
         self._lock.close()
 
 
+def wipe(path: Path) -> None:
+    """Delete a state file, unless another process holds it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with _locked(path):
+        for suffix in ("", "-wal", "-shm"):
+            Path(f"{path}{suffix}").unlink(missing_ok=True)
+
+
 def _locked(path: Path) -> IO[str]:
     handle = Path(f"{path}.lock").open("w", encoding="ascii")  # noqa: SIM115 - held as long as the store
     try:

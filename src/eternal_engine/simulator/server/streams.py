@@ -336,8 +336,8 @@ def _push_book(connection: Connection, topic: str, category: Category, symbol: s
 
 
 def _book_delta(before: list[list[str]], now: list[list[str]]) -> list[list[str]]:
-    old: dict[str, str] = {price: size for price, size in before}
-    new: dict[str, str] = {price: size for price, size in now}
+    old: dict[str, str] = {row[0]: row[1] for row in before}
+    new: dict[str, str] = {row[0]: row[1] for row in now}
     gone = [[price, "0"] for price in old if price not in new]
     return gone + [[price, size] for price, size in new.items() if old.get(price) != size]
 

@@ -1,0 +1,191 @@
+"""`eternal simulator`: serve the embedded exchange on loopback."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+import sys
+from dataclasses import replace
+from datetime import UTC, datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from eternal_engine import clock
+from eternal_engine.model.errors import RefusedError, UsageError
+from eternal_engine.simulator.faults import FaultPlan, read_faults
+from eternal_engine.simulator.opening import Opening, accounts_of, open_world, require_loopback
+from eternal_engine.simulator.server.app import Server
+from eternal_engine.simulator.server.world import World
+from eternal_engine.simulator.store import wipe
+from eternal_engine.simulator.venue import MarketShape
+
+app = typer.Typer(no_args_is_help=True, help="Serve the embedded exchange on loopback.")
+
+STATE_FOLDER = Path("state")
+MOST_FILES = 20
+
+
+@app.callback()
+def _group() -> None:
+    """Run the embedded Bybit-V5 exchange: for paper trading, tests, and other people's bots."""
+
+
+@app.command()
+def serve(
+    host: Annotated[str, typer.Option(help="Loopback address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Port; 0 takes a free one.")] = 0,
+    market: Annotated[str, typer.Option(metavar="live|synthetic|DIR", help="Where prices come from.")] = "synthetic",
+    start: Annotated[str, typer.Option(metavar="DATE", help="Venue time to begin at, UTC (default: now).")] = "",
+    speed: Annotated[float, typer.Option(help="Venue seconds per second; 0 waits to be advanced.")] = 1.0,
+    seed: Annotated[int, typer.Option(help="Seed of the synthetic market.")] = 7,
+    faults: Annotated[Path | None, typer.Option(metavar="FILE", help="Faults to show, see docs/simulator.md.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON line once connections are accepted.")] = False,
+    state: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="State file (default: state/simulator-*.db).")
+    ] = None,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Start over with an empty state file.")] = False,
+    profile: Annotated[str, typer.Option(metavar="live|demo", help="Which host to behave like.")] = "live",
+    deposit: Annotated[str, typer.Option(metavar="USDT", help="Money in a new master account.")] = "100000",
+    limits: Annotated[bool, typer.Option("--limits/--no-limits", help="Enforce the exchange's rate limits.")] = True,
+    slippage_bps: Annotated[str, typer.Option(help="What a taker pays beyond the price.")] = "5",
+    spread_bps: Annotated[str, typer.Option(help="Distance between bid and ask.")] = "0",
+    depth_usdt: Annotated[str, typer.Option(help="Value resting on each price level; empty is bottomless.")] = "",
+    match_delay_ms: Annotated[int, typer.Option(help="Venue time from acceptance to matching.")] = 0,
+    visible_delay_ms: Annotated[int, typer.Option(help="Venue time until an order can be read.")] = 0,
+) -> None:
+    """Serve the exchange until SIGTERM or Ctrl-C; it keeps its state in a file and commits before it answers.
+
+    Point a client at the printed URLs with one of the printed keys. /maintenance/* shows the ledger.
+    """
+    require_loopback(host)
+    if profile not in {"live", "demo"}:
+        raise UsageError(f"there is no profile {profile!r}", where="--profile", mend="use live or demo")
+    if not 0 <= speed <= 1_000_000:
+        raise UsageError(f"a speed of {speed} makes no sense", where="--speed", mend="use 0 to 1000000")
+    asked = Opening(
+        market=market,
+        start_ms=_start_ms(start),
+        speed=speed,
+        seed=seed,
+        faults=FaultPlan() if faults is None else read_faults(faults),
+        demo=profile == "demo",
+        limits=limits,
+        deposit_usdt=_amount("--deposit", deposit),
+        shape=MarketShape(
+            slippage_bps=_amount("--slippage-bps", slippage_bps),
+            depth_usdt=_amount("--depth-usdt", depth_usdt) if depth_usdt else None,
+        ),
+        match_delay_ms=match_delay_ms,
+        visible_delay_ms=visible_delay_ms,
+        spread_bps=_amount("--spread-bps", spread_bps),
+    )
+    world = _open(asked, state, port, fresh=fresh)
+    try:
+        asyncio.run(_serve(world, host, port, as_json=as_json))
+    finally:
+        if world.store is not None:
+            world.store.close()
+
+
+async def _serve(world: World, host: str, port: int, *, as_json: bool) -> None:
+    server = Server(world, host, port)
+    try:
+        await server.start()
+    except OSError as error:
+        raise UsageError(
+            f"cannot listen: {error.strerror}", where=f"{host}:{port}", mend="use --port 0 or another port"
+        ) from error
+    stopped = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stopped.set)
+    _announce(_greeting(server), as_json=as_json)
+    await stopped.wait()
+    await server.stop()
+
+
+def _greeting(server: Server) -> dict[str, Any]:
+    host = f"[{server.host}]" if ":" in server.host else server.host
+    return {
+        "rest_url": f"http://{host}:{server.port}",
+        "ws_public_url": f"ws://{host}:{server.port}/v5/public",
+        "ws_private_url": f"ws://{host}:{server.port}/v5/private",
+        "accounts": [
+            {
+                "name": account.name,
+                "uid": account.uid,
+                "api_key": account.api_key,
+                "api_secret": account.api_secret,
+            }
+            for account in accounts_of(server.world)
+        ],
+        "started_at": clock.now().isoformat(),
+        "venue_time": datetime.fromtimestamp(server.world.venue.state.now_ms / 1000, UTC).isoformat(),
+        "state": None if server.world.store is None else str(server.world.store.path),
+    }
+
+
+def _announce(greeting: dict[str, Any], *, as_json: bool) -> None:
+    if as_json:
+        print(json.dumps(greeting), flush=True)
+        return
+    lines = [
+        "The embedded exchange accepts connections.",
+        f"  REST     {greeting['rest_url']}",
+        f"  public   {greeting['ws_public_url']}/spot or /linear",
+        f"  private  {greeting['ws_private_url']}",
+        f"  ledger   {greeting['rest_url']}/maintenance/ledger",
+        f"  time     {greeting['venue_time']}",
+        f"  state    {greeting['state']}",
+        "  accounts (name, uid, key, secret):",
+        *(f"    {a['name']:<10} {a['uid']}  {a['api_key']}  {a['api_secret']}" for a in greeting["accounts"]),
+        "Stop it with Ctrl-C; docs/simulator.md has a ten-line script to try it with.",
+    ]
+    print("\n".join(lines), flush=True)
+
+
+def _open(asked: Opening, state: Path | None, port: int, *, fresh: bool) -> World:
+    """Open the named state file, or the first of the default ones that no other process holds."""
+    if state is not None:
+        return _open_file(asked, state, fresh=fresh)
+    market = f"synthetic-{asked.seed}" if asked.market == "synthetic" else Path(asked.market).name
+    stem = f"simulator-{market}" + (f"-{port}" if port else "")
+    for number in range(1, MOST_FILES + 1):
+        name = f"{stem}.db" if number == 1 else f"{stem}-{number}.db"
+        try:
+            return _open_file(asked, STATE_FOLDER / name, fresh=fresh)
+        except RefusedError as error:
+            if "another process" not in error.message or number == MOST_FILES:
+                raise
+            print(f"{error.message} ({error.where}): trying the next file", file=sys.stderr)
+    raise AssertionError("the loop returns or raises")
+
+
+def _open_file(asked: Opening, path: Path, *, fresh: bool) -> World:
+    if fresh:
+        wipe(path)
+    return open_world(replace(asked, state=path))
+
+
+def _start_ms(text: str) -> int | None:
+    if not text:
+        return None
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise UsageError(f"{text!r} is not a date", where="--start", mend="write 2024-01-01") from error
+    at = at.replace(tzinfo=UTC) if at.tzinfo is None else at
+    return int(at.timestamp() * 1000)
+
+
+def _amount(flag: str, text: str) -> Decimal:
+    try:
+        amount = Decimal(text)
+    except ArithmeticError as error:
+        raise UsageError(f"{text!r} is not a number", where=flag, mend="write digits, such as 100000") from error
+    if not amount.is_finite() or amount < 0:
+        raise UsageError(f"{text!r} is out of range", where=flag, mend="write zero or more")
+    return amount
