@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -35,6 +36,9 @@ from eternal_engine.reports.assemble import build_report
 from eternal_engine.reports.report import Report
 from eternal_engine.reports.stored import load, orders_csv, save, to_json, write_whole
 from eternal_engine.reports.tables import Table
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Run the four engines over history, and report.")
 
@@ -278,19 +282,25 @@ def _wrote(path: Path) -> None:
 
 
 def _print_report(report: Report) -> None:
-    from rich.console import Console
-
     from eternal_engine.reports.terminal import print_report
 
-    print_report(report, Console(highlight=False))
+    print_report(report, _console())
 
 
 def _print_table(table: Table, *reports: Report) -> None:
-    from rich.console import Console
-
     from eternal_engine.reports.terminal import print_table
 
-    print_table(table, Console(highlight=False), next((r.data.mark for r in reports if r.data.mark), ""))
+    print_table(table, _console(), next((r.data.mark for r in reports if r.data.mark), ""))
+
+
+def _console() -> Console:
+    from rich.console import Console
+
+    console = Console(highlight=False)
+    # A pipe has no width; 80 columns would fold what a file or a pager could hold.
+    if not console.is_terminal and "COLUMNS" not in os.environ:
+        console.width = 140
+    return console
 
 
 def _free_name(name: str, taken: Mapping[str, Report]) -> str:

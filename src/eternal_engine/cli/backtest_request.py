@@ -91,7 +91,8 @@ def wish(
 
 def run_wish(wanted: Wish, settings: Settings) -> BacktestResult:
     """Run one backtest; what the wish leaves open comes from the settings."""
-    from eternal_engine.backtest.runner import BacktestRequest, run_backtest
+    from eternal_engine.backtest.runner import BacktestRequest
+    from eternal_engine.bootstrap import run_backtest
 
     capital = settings.capital_usdt if wanted.capital_usdt is None else wanted.capital_usdt
     weekly = settings.backtest.deposit_weekly_usdt if wanted.deposit_weekly_usdt is None else wanted.deposit_weekly_usdt

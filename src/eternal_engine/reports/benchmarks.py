@@ -61,7 +61,7 @@ def benchmarks(
     idle = np.maximum(capital_usdt + np.cumsum(flow) - np.cumsum(weekly), 0.0)
     return (
         _benchmark("btc_hold", "BTC hold", _from_capital(hold, capital_usdt), flow),
-        _benchmark("dca_btc_eth_67_33", "BTC/ETH 67/33 weekly DCA", _from_capital(dca + idle, capital_usdt), flow),
+        _benchmark("dca_btc_eth_67_33", "BTC/ETH 67/33 DCA", _from_capital(dca + idle, capital_usdt), flow),
         _benchmark("cash", "Cash", capital_usdt + np.cumsum(flow), flow),
     )
 

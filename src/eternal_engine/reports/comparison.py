@@ -36,7 +36,7 @@ _ROWS: tuple[tuple[str, Callable[[Report], str]], ...] = (
     ("Breaker changes", lambda r: f"{r.breaker.events}"),
     ("Approvals", lambda r: f"{r.breaker.approvals}"),
     ("BTC hold", lambda r: _rival(r, "btc_hold")),
-    ("BTC/ETH weekly DCA", lambda r: _rival(r, "dca_btc_eth_67_33")),
+    ("BTC/ETH 67/33 DCA", lambda r: _rival(r, "dca_btc_eth_67_33")),
     ("Result hash", lambda r: r.result_hash[:12]),
 )
 

@@ -70,12 +70,13 @@ def performance_table(report: Report) -> Table:
         rows.append((label, *(write(one) for one in every)))
         if label == _DRAWDOWN:
             hourly = percent(report.max_drawdown_hourly_frac)
-            rows.append(("  at hourly marks", hourly, *(NOTHING for _ in rivals)))
+            rows.append(("  marked hourly", hourly, *(NOTHING for _ in rivals)))
     return Table(
         "Performance",
         ("", "Portfolio", *(rival.title for rival in rivals)),
         tuple(rows),
         note="Daily UTC returns, 365 days a year, time-weighted: deposits are not returns. "
+        "BTC/ETH 67/33 DCA buys both each week with equal parts of the capital. "
         f"Deflated Sharpe: against the best of {_counted(report.metrics.trials, 'trial')} by luck.",
     )
 
@@ -83,10 +84,16 @@ def performance_table(report: Report) -> Table:
 def _worst(one: Metrics) -> str:
     if one.max_drawdown_peak is None:
         return NOTHING
-    return f"{one.max_drawdown_days} days{'' if one.max_drawdown_recovery else ', open'}"
+    return f"{one.max_drawdown_days:,} days{'' if one.max_drawdown_recovery else ', open'}"
 
 
-_DRAWDOWN = "Max drawdown, daily closes"
+def _factor(one: RunMetrics) -> str:
+    if one.profit_factor is None:
+        return "no losses" if one.closed_trades else NOTHING
+    return ratio(one.profit_factor)
+
+
+_DRAWDOWN = "Max drawdown, daily"
 _FIGURES: tuple[tuple[str, Callable[[Metrics], str]], ...] = (
     ("Total return", lambda m: percent(m.total_return_frac, sign=True)),
     ("CAGR", lambda m: percent(m.cagr_frac, sign=True)),
@@ -95,8 +102,8 @@ _FIGURES: tuple[tuple[str, Callable[[Metrics], str]], ...] = (
     ("Sortino", lambda m: ratio(m.sortino)),
     ("Calmar", lambda m: ratio(m.calmar)),
     (_DRAWDOWN, lambda m: percent(m.max_drawdown_frac)),
-    ("  from peak to recovery", _worst),
-    ("Longest time under a high", lambda m: f"{m.longest_drawdown_days} days"),
+    ("  to recovery", _worst),
+    ("Longest under a high", lambda m: f"{m.longest_drawdown_days:,} days"),
     ("Ulcer index", lambda m: percent(m.ulcer_frac)),
     ("Best day", lambda m: percent(m.best_day_frac, sign=True)),
     ("Worst day", lambda m: percent(m.worst_day_frac, sign=True)),
@@ -104,61 +111,51 @@ _FIGURES: tuple[tuple[str, Callable[[Metrics], str]], ...] = (
     ("Skew", lambda m: ratio(m.skew)),
     ("Excess kurtosis", lambda m: ratio(m.kurtosis)),
     ("Tail ratio", lambda m: ratio(m.tail_ratio)),
-    ("Probability Sharpe > 0", lambda m: percent(m.probabilistic_sharpe)),
+    ("Chance Sharpe > 0", lambda m: percent(m.probabilistic_sharpe)),
     ("Deflated Sharpe", lambda m: percent(m.deflated_sharpe)),
 )
 
 
 def engine_table(report: Report) -> Table:
     """Set the engines side by side."""
-    rows = [
-        (
-            engine_title(name),
-            usdt(one.start_equity_usdt),
-            usdt(one.flows_usdt, sign=True),
-            usdt(one.final_equity_usdt),
-            usdt(one.profit_usdt, sign=True),
-            percent(one.contribution_frac, sign=True),
-            percent(one.cagr_frac, sign=True),
-            ratio(one.sharpe),
-            percent(one.max_drawdown_frac),
-            percent(one.exposure_mean_frac, 0),
-            f"{one.orders:,}",
-            won(one),
-        )
-        for name, one in report.engines.items()
-    ]
-    columns = (
-        "Engine",
-        "Start",
-        "Flows",
-        "Final",
-        "Profit",
-        "Contribution",
-        "CAGR",
-        "Sharpe",
-        "Max DD",
-        "Exposure",
-        "Orders",
-        "Closed trades",
+    every = list(report.engines.values())
+    rows = tuple((label, *(write(one) for one in every)) for label, write in _ENGINE_FIGURES)
+    idle = report.metrics.start_equity_usdt - sum(one.start_equity_usdt for one in every)
+    note = (
+        "Profit is without flows (deposits, transfers between engines); contribution is profit over the portfolio's "
+        "start equity; exposure is the mean of gross notional over the engine's own equity."
     )
-    return Table(
-        "Engines",
-        columns,
-        tuple(rows),
-        note="USDT. Profit is without flows (deposits and transfers between engines); contribution is profit over the "
-        "portfolio's start equity; exposure is the mean of gross notional over the engine's equity; PF is the "
-        "profit factor, gains over losses.",
-        left=frozenset({0, 11}),
-    )
+    if idle > 0.005:
+        note += f" {usdt(idle)} USDT belong to engines that are switched off and stay idle."
+    return Table("Engines", ("", *(engine_title(name) for name in report.engines)), rows, note=note)
+
+
+_ENGINE_FIGURES: tuple[tuple[str, Callable[[EngineReport], str]], ...] = (
+    ("Start equity, USDT", lambda e: usdt(e.start_equity_usdt)),
+    ("Flows in or out, USDT", lambda e: usdt(e.flows_usdt, sign=True)),
+    ("Final equity, USDT", lambda e: usdt(e.final_equity_usdt)),
+    ("Profit, USDT", lambda e: usdt(e.profit_usdt, sign=True)),
+    ("Contribution", lambda e: percent(e.contribution_frac, sign=True)),
+    ("Total return", lambda e: percent(e.total_return_frac, sign=True)),
+    ("CAGR", lambda e: percent(e.cagr_frac, sign=True)),
+    ("Volatility", lambda e: percent(e.volatility_frac)),
+    ("Sharpe", lambda e: ratio(e.sharpe)),
+    ("Sortino", lambda e: ratio(e.sortino)),
+    ("Calmar", lambda e: ratio(e.calmar)),
+    (_DRAWDOWN, lambda e: percent(e.max_drawdown_frac)),
+    ("Mean exposure", lambda e: percent(e.exposure_mean_frac, 0)),
+    ("Orders", lambda e: f"{e.orders:,}"),
+    ("Closed trades", lambda e: f"{e.closed_trades:,}" if e.closed_trades else "no closed trades"),
+    ("  won", lambda e: percent(e.win_rate_frac, 0)),
+    ("  profit factor", _factor),
+)
 
 
 def won(one: RunMetrics) -> str:
     """Say how many closed trades won, or that there are none."""
     if one.win_rate_frac is None:
         return "no closed trades"
-    factor = "no losses" if one.profit_factor is None else f"PF {one.profit_factor:.2f}"
-    return f"{one.closed_trades}: {percent(one.win_rate_frac, 0)} won, {factor}"
+    return f"{one.closed_trades:,}, {percent(one.win_rate_frac, 0)} won"
 
 
 def cost_table(report: Report) -> Table:

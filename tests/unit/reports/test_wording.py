@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -10,13 +12,21 @@ from eternal_engine.reports.wording import day, decimal_text, instant, percent, 
 
 
 @given(st.floats(min_value=1e-12, max_value=1e15))
-def test_decimal_text_reads_back_as_the_same_number_without_an_exponent(number: float) -> None:
+def test_decimal_text_keeps_15_digits_without_an_exponent(number: float) -> None:
     text = decimal_text(number)
-    assert float(text) == number
+    assert float(text) == pytest.approx(number, rel=1e-14)
     assert "e" not in text.lower()
 
 
-@pytest.mark.parametrize(("number", "text"), [(1e-05, "0.00001"), (2.0, "2"), (0.1, "0.1"), (1e22, "1" + "0" * 22)])
+@given(st.integers(1, 10**9), st.sampled_from(["0.01", "0.1", "0.000001", "0.00001", "1"]))
+def test_decimal_text_of_whole_steps_is_the_exact_product(count: int, step: str) -> None:
+    assert Decimal(decimal_text(count * float(step))) == count * Decimal(step)
+
+
+@pytest.mark.parametrize(
+    ("number", "text"),
+    [(1e-05, "0.00001"), (2.0, "2"), (0.1 * 3, "0.3"), (7198.900000000001, "7198.9"), (1e22, "1" + "0" * 22)],
+)
 def test_decimal_text_is_the_shortest(number: float, text: str) -> None:
     assert decimal_text(number) == text
 
