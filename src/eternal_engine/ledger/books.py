@@ -72,6 +72,9 @@ class Books:
         """Book one journal event. The same event again, by its id, changes nothing. Raises BookError."""
         match entry:
             case Filled(fill=fill, unassigned=unassigned):
+                # Whoever owns the coins: one execution moves one book.
+                if f"exec:{fill.execution_id}" in self.of(fill.account, unassigned=not unassigned).seen:
+                    return BooksAfter(self, (), (), is_new=False)
                 return self._one(BookKey(fill.account, unassigned), lambda book: book_fill(book, fill))
             case FundingSettled(account=account):
                 return self._one(BookKey(account), lambda book: book_funding(book, entry))

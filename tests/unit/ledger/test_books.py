@@ -91,6 +91,13 @@ def test_d13_an_orphans_fill_stays_out_of_the_engines_book() -> None:
     assert {(book.account, book.unassigned) for book in books.all()} == {(Account.TREND, True), (Account.TREND, False)}
 
 
+def test_ord4_an_execution_moves_one_book_whoever_owns_the_coins() -> None:
+    books = Books().apply(filled("e1", Account.TREND, unassigned=True)).books
+    again = books.apply(filled("e1", Account.TREND))
+    assert (again.books is books, again.is_new, again.touched, again.closed) == (True, False, (), ())
+    assert books.apply(filled("e1", Account.FUNDING)).is_new
+
+
 def test_deposits_and_funding_go_to_their_accounts() -> None:
     deposit = Deposited(AT, RecordId("d1"), Account.MASTER, Coin("USDT"), D(100), D(100), AT)
     funding = FundingSettled(AT, Account.FUNDING, BTC, ExecutionId("f1"), D(-1), D(1), D(1), D(7), AT)

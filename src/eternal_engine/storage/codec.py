@@ -1,0 +1,131 @@
+"""Events as documents: canonical JSON from frozen dataclasses, and back by their type hints."""
+
+from __future__ import annotations
+
+import json
+import types
+from collections.abc import Callable, Hashable
+from dataclasses import MISSING, fields, is_dataclass
+from datetime import datetime
+from decimal import Decimal, InvalidOperation
+from enum import Enum
+from functools import cache
+from typing import Any, NewType, TypeAlias, Union, cast, get_args, get_origin, get_type_hints
+
+from eternal_engine.model import event as events
+from eternal_engine.model.errors import ModelError, StorageError
+from eternal_engine.model.event import Event
+from eternal_engine.model.money import exact, text
+from eternal_engine.storage.columns import read_time, time_text
+
+Document: TypeAlias = dict[str, "Document"] | list["Document"] | str | int | bool | None
+
+EVENT_KINDS: dict[str, type[Event]] = {kind.__name__: kind for kind in get_args(events.Event)}
+
+
+def encode_event(event: Event) -> str:
+    """Write an event as canonical JSON: sorted keys, no spaces, Decimals and times as text."""
+    return canonical(_encode(event))
+
+
+def decode_event(kind: str, body: str) -> Event:
+    """Read an event back. Raises StorageError naming what cannot be read.
+
+    A field that the document lacks takes its default: events written by older versions stay readable.
+    """
+    wanted = EVENT_KINDS.get(kind)
+    if wanted is None:
+        raise StorageError(
+            f"unknown kind of event {kind!r}", mend="run the version that wrote this journal, or a newer one"
+        )
+    try:
+        document = json.loads(body)
+    except ValueError:
+        raise StorageError(f"the body of a {kind} is not JSON", mend="restore a backup") from None
+    return cast("Event", _reader(cast("Hashable", wanted))(document, kind))
+
+
+def canonical(document: object) -> str:
+    """Write JSON in one way only, so that equal documents have equal hashes. A float is refused."""
+    return json.dumps(_checked(document), sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+
+
+def _checked(document: object) -> object:
+    if isinstance(document, float):
+        raise StorageError(f"a float ({document!r}) came to a document", mend="write money and fractions as text")
+    if isinstance(document, dict):
+        return {key: _checked(value) for key, value in document.items()}
+    if isinstance(document, (list, tuple)):
+        return [_checked(value) for value in document]
+    return document
+
+
+def _encode(value: object) -> Document:
+    if is_dataclass(value) and not isinstance(value, type):
+        return {field.name: _encode(getattr(value, field.name)) for field in fields(value)}
+    if isinstance(value, Enum):
+        return str(value.value)
+    if isinstance(value, Decimal):
+        return text(value)
+    if isinstance(value, datetime):
+        return time_text(value)
+    if value is None or isinstance(value, (str, int, bool)):
+        return value
+    raise StorageError(
+        f"cannot store a {type(value).__name__} ({value!r})", mend="use Decimal, str, int or a dataclass"
+    )
+
+
+Reader: TypeAlias = Callable[[Any, str], Any]
+
+
+@cache
+def _reader(wanted: Any) -> Reader:
+    """Find how a type is read."""
+    if isinstance(wanted, NewType):
+        return _reader(wanted.__supertype__)
+    if get_origin(wanted) in (Union, types.UnionType):
+        (inner,) = (part for part in get_args(wanted) if part is not type(None))
+        read_inner = _reader(inner)
+        return lambda value, where: None if value is None else read_inner(value, where)
+    if is_dataclass(wanted):
+        return _dataclass_reader(cast("type", wanted))
+    if isinstance(wanted, type) and issubclass(wanted, Enum):
+        return lambda value, where: _translated(lambda: wanted(value), value, where)
+    if wanted is Decimal:
+        return lambda value, where: _translated(lambda: exact(_typed(value, str, where)), value, where)
+    if wanted is datetime:
+        return lambda value, where: read_time(_typed(value, str, where))
+    return lambda value, where: _typed(value, wanted, where)
+
+
+def _dataclass_reader(wanted: type) -> Reader:
+    hints = get_type_hints(wanted)
+    readers = {field.name: _reader(hints[field.name]) for field in fields(wanted)}
+    needed = {f.name for f in fields(wanted) if f.default is MISSING and f.default_factory is MISSING}
+
+    def read(document: Any, where: str) -> Any:
+        if not isinstance(document, dict):
+            raise StorageError(f"{where} is not an object", mend="restore a backup")
+        strange = sorted(document.keys() - readers.keys())
+        missing = sorted(needed - document.keys())
+        if strange or missing:
+            problem = f"has an unknown field {strange[0]!r}" if strange else f"lacks the field {missing[0]!r}"
+            raise StorageError(f"{where} {problem}", mend="run the version that wrote this journal, or a newer one")
+        values = {name: readers[name](value, f"{where}.{name}") for name, value in document.items()}
+        return _translated(lambda: wanted(**values), "", where)
+
+    return read
+
+
+def _translated(make: Callable[[], Any], value: object, where: str) -> Any:
+    try:
+        return make()
+    except (ValueError, InvalidOperation, ModelError) as problem:
+        raise StorageError(f"{where} cannot be read: {value!r} {problem}", mend="restore a backup") from problem
+
+
+def _typed(value: Any, wanted: type, where: str) -> Any:
+    if type(value) is not wanted:
+        raise StorageError(f"{where} is {value!r}, not a {wanted.__name__}", mend="restore a backup")
+    return value

@@ -1,0 +1,203 @@
+"""The one writer: events go into the journal and their rows into the tables, in one durable transaction."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from sqlalchemy import Table, and_, bindparam, insert
+from sqlalchemy import delete as delete_rows
+from sqlalchemy.dialects.sqlite import insert as upserting
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from eternal_engine.model.errors import StorageError
+from eternal_engine.model.event import Event
+from eternal_engine.model.rule import Rule
+from eternal_engine.model.trade import ClosedPart
+from eternal_engine.storage.chain import Head, row_hash
+from eternal_engine.storage.change import Change
+from eternal_engine.storage.codec import decode_event, encode_event
+from eternal_engine.storage.columns import time_text
+from eternal_engine.storage.database import prepare, translated, writing_engine
+from eternal_engine.storage.lock import DatabaseLock
+from eternal_engine.storage.projection import Projection, step
+from eternal_engine.storage.reader import read_projection
+from eternal_engine.storage.schema import JOURNAL
+from eternal_engine.storage.table_state import Key, key_of, rows_by_table, stored_state
+from eternal_engine.storage.verify import stored_head, verify_chain
+
+RULES: tuple[Rule, ...] = (
+    Rule(
+        "CORE-12",
+        "State survives restarts exactly: an event and all rows that follow from it are committed together, and what "
+        "is read at a start equals what a replay of the journal gives.",
+        (),
+        (
+            "tests/unit/storage/test_store.py::test_c6_a_restart_reads_back_exactly_what_was_there",
+            "tests/e2e/test_storage_crash.py::test_c8_a_killed_writer_leaves_a_whole_database",
+        ),
+    ),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Appended:
+    """Say what became of a batch: which events were new, what they closed, and the head after them.
+
+    An event that was seen before (execution, transfer, deposit, command, by id) is not new and not journaled.
+    """
+
+    head: Head
+    new: tuple[bool, ...]
+    closed: tuple[ClosedPart, ...]
+
+
+class _Batch(NamedTuple):
+    projection: Projection
+    head: Head
+    rows: list[dict[str, Any]]
+    changes: list[Change]
+    appended: Appended
+
+
+class Store:
+    """Hold the database open for one daemon. Use `Store.open`; after a StorageError only `close` is of use."""
+
+    def __init__(self, path: Path, lock: DatabaseLock, engine: AsyncEngine, projection: Projection, head: Head) -> None:
+        self.path = path
+        self._lock = lock
+        self._engine = engine
+        self._projection = projection
+        self._head = head
+        self._mutex = asyncio.Lock()
+        self._is_sound = True
+
+    @classmethod
+    async def open(cls, path: Path) -> Store:
+        """Lock, migrate, verify the chain, and read the state back.
+
+        Raises LockHeld, SchemaError, JournalBroken or StorageError; then nothing stays locked.
+        """
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock = DatabaseLock(path)
+        lock.acquire()
+        engine = writing_engine(path)
+        try:
+            await asyncio.to_thread(prepare, path)
+            with translated(str(path)):
+                async with engine.connect() as connection:
+                    await connection.run_sync(verify_chain)
+                    state = await connection.run_sync(stored_state)
+                    head = await connection.run_sync(stored_head)
+            return cls(path, lock, engine, read_projection(rows_by_table(state)), head)
+        except BaseException:
+            await engine.dispose()
+            lock.release()
+            raise
+
+    @property
+    def projection(self) -> Projection:
+        """Give what all committed events add up to."""
+        return self._projection
+
+    @property
+    def head(self) -> Head:
+        """Give the end of the chain; note its hash down elsewhere and a cut tail can be found."""
+        return self._head
+
+    async def append(self, *events: Event) -> Appended:
+        """Commit events, all or none, and return when they are on the disk.
+
+        Raises ModelError (or BookError, UnknownTransition) where an event cannot follow: nothing is written and the
+        store goes on. Raises StorageError where writing failed: the store is closed to further writes. A cancelled
+        caller does not interrupt a commit that has begun.
+        """
+        return await asyncio.shield(asyncio.ensure_future(self._append(events)))
+
+    async def close(self) -> None:
+        """Wait for a running commit, close the database and free the lock."""
+        async with self._mutex:
+            self._is_sound = False
+            await self._engine.dispose()
+            self._lock.release()
+
+    async def _append(self, events: Sequence[Event]) -> Appended:
+        async with self._mutex:
+            if not self._is_sound:
+                raise StorageError(
+                    "the store is closed, or a write failed before",
+                    where=str(self.path),
+                    mend="start again: the state is read back from the disk",
+                )
+            batch = self._prepared(events)
+            if batch.rows:
+                await self._commit(batch)
+            return batch.appended
+
+    def _prepared(self, events: Sequence[Event]) -> _Batch:
+        projection, seq, previous = self._projection, self._head.seq, self._head.hash
+        rows: list[dict[str, Any]] = []
+        changes: list[Change] = []
+        closed: list[ClosedPart] = []
+        new: list[bool] = []
+        for event in events:
+            kind, body = type(event).__name__, encode_event(event)
+            # What is applied is what a replay will read, so the two cannot part.
+            after = step(projection, decode_event(kind, body), seq + 1)
+            new.append(after.is_new)
+            if not after.is_new:
+                continue
+            projection, seq = after.projection, seq + 1
+            previous = row_hash(previous, seq, time_text(event.at), kind, body)
+            rows.append({"seq": seq, "at": event.at, "kind": kind, "body": body, "hash": previous})
+            changes += after.changes
+            closed += after.closed
+        head = Head(seq, previous)
+        return _Batch(projection, head, rows, changes, Appended(head, tuple(new), tuple(closed)))
+
+    async def _commit(self, batch: _Batch) -> None:
+        self._is_sound = False
+        with translated(str(self.path)):
+            async with self._engine.begin() as connection:
+                await connection.execute(insert(JOURNAL), batch.rows)
+                await write_changes(connection, batch.changes)
+        self._projection, self._head = batch.projection, batch.head
+        self._is_sound = True
+
+
+async def write_changes(connection: AsyncConnection, changes: Iterable[Change]) -> None:
+    """Write the last change of each row, table by table."""
+    last: dict[Table, dict[Key, Change]] = {}
+    for change in changes:
+        last.setdefault(change.table, {})[key_of(change.table, change.values)] = change
+    for table, by_key in last.items():
+        upserts = [change.values for change in by_key.values() if not change.is_delete]
+        deletes = [change.values for change in by_key.values() if change.is_delete]
+        if upserts:
+            await connection.execute(_upsert(table), upserts)
+        if deletes:
+            await connection.execute(_delete(table), [_bound(row) for row in deletes])
+
+
+@cache
+def _upsert(table: Table) -> Any:
+    statement = upserting(table)
+    keys = {column.name for column in table.primary_key.columns}
+    others = {column.name: statement.excluded[column.name] for column in table.columns if column.name not in keys}
+    if not others:
+        return statement.on_conflict_do_nothing()
+    return statement.on_conflict_do_update(index_elements=sorted(keys), set_=others)
+
+
+@cache
+def _delete(table: Table) -> Any:
+    keys = table.primary_key.columns
+    return delete_rows(table).where(and_(*(column == bindparam(f"key_{column.name}") for column in keys)))
+
+
+def _bound(row: Mapping[str, Any]) -> dict[str, Any]:
+    return {f"key_{name}": value for name, value in row.items()}
