@@ -6,7 +6,7 @@ import asyncio
 import json
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import Any
+from typing import Any, Protocol
 
 from aiohttp import WSMsgType, web
 
@@ -234,7 +234,19 @@ class Connection:
             transport.abort()
 
 
-def push_private(connection: Connection, events: list[VenueEvent]) -> None:
+class Hearer(Protocol):
+    """Be told about one account: a connection, or a tap inside the process."""
+
+    world: World
+    uid: int
+    topics: dict[str, str]
+
+    def publish(self, topic: str, message: Json) -> None:
+        """Take one message of a topic."""
+        ...
+
+
+def push_private(connection: Hearer, events: list[VenueEvent]) -> None:
     """Tell a private connection about its account, one message per kind and run of events."""
     venue = connection.world.venue
     grouped: dict[str, list[tuple[str, Json]]] = {}
@@ -280,7 +292,7 @@ def push_market(connection: Connection, topics: list[str] | None = None) -> None
             _push_trade(connection, topic, category, symbol)
 
 
-def _send_private(connection: Connection, kind: str, rows: list[tuple[str, Json]]) -> None:
+def _send_private(connection: Hearer, kind: str, rows: list[tuple[str, Json]]) -> None:
     now_ms = connection.world.venue.state.now_ms
     for topic in list(connection.topics):
         if topic.partition(".")[0] != kind or topic == "execution.fast":

@@ -63,15 +63,21 @@ class Mailbox:
 
     async def take(self) -> StreamEvent | None:
         """Return the next event: notices first, then facts in order, then tickers; None after the end."""
-        while True:
-            for queue in (self._notices, self._facts):
-                if queue:
-                    event = queue.popleft()
-                    self._drained.set()
-                    return event
-            if self._tickers:
-                return self._tickers.popitem(last=False)[1]
-            if self._closed:
-                return None
+        while (event := self._next()) is None and not self._closed:
             self._filled.clear()
             await self._filled.wait()
+        return event
+
+    def drain(self) -> list[StreamEvent]:
+        """Return at once all that waits."""
+        events = []
+        while (event := self._next()) is not None:
+            events.append(event)
+        return events
+
+    def _next(self) -> StreamEvent | None:
+        for queue in (self._notices, self._facts):
+            if queue:
+                self._drained.set()
+                return queue.popleft()
+        return self._tickers.popitem(last=False)[1] if self._tickers else None

@@ -1,0 +1,98 @@
+"""The same client in front of a venue inside this process: no sockets, no threads, one virtual clock."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Mapping
+from datetime import datetime
+from typing import Protocol
+
+from eternal_engine import clock
+from eternal_engine.exchange.bybit import errors
+from eternal_engine.exchange.bybit.caller import Caller
+from eternal_engine.exchange.bybit.client import Client
+from eternal_engine.exchange.bybit.endpoints import Endpoint
+from eternal_engine.exchange.bybit.paging import Params
+from eternal_engine.exchange.bybit.stream.mailbox import Mailbox
+from eternal_engine.exchange.bybit.stream.private import PrivateDesk
+from eternal_engine.exchange.bybit.transport import Reply
+from eternal_engine.exchange.bybit.wire import parse_answer, to_ms
+from eternal_engine.exchange.capability import CAPABILITIES, Environment
+from eternal_engine.exchange.events import StreamEvent, StreamState, StreamStateChanged
+from eternal_engine.model.errors import BadReply
+
+
+class Door(Protocol):
+    """Answer calls of one account without a wire; `simulator.adapter` has the one implementation."""
+
+    def now(self) -> datetime:
+        """Return venue time."""
+        ...
+
+    def answer(self, path: str, fields: Mapping[str, object]) -> Mapping[str, object]:
+        """Return the whole envelope of one call."""
+        ...
+
+    def listen(self, hear: Callable[[dict[str, object]], None]) -> Callable[[], None]:
+        """Hand every private stream message to `hear`; returns the function that ends it."""
+        ...
+
+
+class LocalCaller(Caller):
+    """Call the door directly; every error goes through the same table as over the wire."""
+
+    def __init__(self, account: str, door: Door, environment: Environment = Environment.PAPER) -> None:
+        super().__init__(account, CAPABILITIES[environment])
+        self._door = door
+
+    def now(self) -> datetime:
+        """Return venue time."""
+        return self._door.now()
+
+    def close(self) -> None:
+        """Do nothing: the venue belongs to whoever made it."""
+
+    async def call(self, endpoint: Endpoint, params: Params, where: str = "") -> Reply:
+        """Make one call at once."""
+        place = f"{self.account}: {where or endpoint.name}"
+        message = self._door.answer(endpoint.path, params)
+        try:
+            answer = parse_answer(message, place)
+        except BadReply as error:
+            raise errors.unreadable(error, verb=endpoint.verb, where=place) from error
+        if answer.code:
+            raise errors.from_code(answer.code, answer.text, verb=endpoint.verb, where=place)
+        now_ms = to_ms(self.now())
+        return Reply(answer, {}, now_ms, now_ms)
+
+
+class LocalClient(Client):
+    """Implement `exchange.port.Exchange` over a door."""
+
+    def __init__(self, account: str, door: Door, environment: Environment = Environment.PAPER) -> None:
+        super().__init__(LocalCaller(account, door, environment))
+
+
+class LocalFeed:
+    """Implement `exchange.port.EventSource` for one account over a door: live from the first moment, never broken."""
+
+    def __init__(self, client: LocalClient, door: Door, bound: int = 100_000) -> None:
+        self._name = f"private {client.account}"
+        self._mailbox = Mailbox(bound)
+        self._desk = PrivateDesk(self._mailbox, client, since=door.now(), now=door.now)
+        self._mailbox.offer(StreamStateChanged(self._name, StreamState.LIVE, "in this process", clock.now()))
+        self._end = door.listen(self._desk.take)
+
+    def drain(self) -> list[StreamEvent]:
+        """Return at once what has been heard since the last time."""
+        return self._mailbox.drain()
+
+    async def events(self) -> AsyncIterator[StreamEvent]:
+        """Iterate over events until `stop`."""
+        while (event := await self._mailbox.take()) is not None:
+            yield event
+
+    async def stop(self) -> None:
+        """Stop listening and end the iteration."""
+        self._end()
+        self._mailbox.offer(StreamStateChanged(self._name, StreamState.STOPPED, "stopped", clock.now()))
+        self._mailbox.close()
