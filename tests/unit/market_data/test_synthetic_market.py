@@ -18,12 +18,14 @@ from eternal_engine.model.errors import UsageError
 START = EPOCH_MS + 1000 * DAY_MS
 END = EPOCH_MS + 1400 * DAY_MS
 TWO = ("BTCUSDT", "AVAXUSDT")
+THREE = ("BTCUSDT", "AVAXUSDT", "LINKUSDT")
+TWO_OLD = ("BTCUSDT", "ETHUSDT")
 COLUMNS = ("open", "high", "low", "close", "volume")
 
 
 @pytest.fixture(scope="module")
 def market() -> MarketHistory:
-    return synthesize(7, start_ms=START, end_ms=END)
+    return synthesize(7, start_ms=START, end_ms=END, symbols=THREE)
 
 
 def same_bars(a: Ohlcv, b: Ohlcv) -> bool:
@@ -35,15 +37,15 @@ def cut(bars: Ohlcv, rows: slice | list[int], hours: slice) -> Ohlcv:
 
 
 def test_the_same_seed_gives_the_same_market_and_another_seed_another(market: MarketHistory) -> None:
-    again = synthesize(7, start_ms=START, end_ms=END)
+    again = synthesize(7, start_ms=START, end_ms=END, symbols=THREE)
     assert again.fingerprint == market.fingerprint
     assert same_bars(again.spot, market.spot)
-    assert synthesize(8, start_ms=START, end_ms=END).fingerprint != market.fingerprint
+    assert synthesize(8, start_ms=START, end_ms=END, symbols=THREE).fingerprint != market.fingerprint
 
 
 @pytest.mark.parametrize("longer_h", [1, 7, 24, 8760])
 def test_a_later_end_changes_no_earlier_bar(market: MarketHistory, longer_h: int) -> None:
-    longer = synthesize(7, start_ms=START, end_ms=END + longer_h * HOUR_MS)
+    longer = synthesize(7, start_ms=START, end_ms=END + longer_h * HOUR_MS, symbols=THREE)
     assert same_bars(cut(longer.spot, slice(None), slice(0, market.hours)), market.spot)
     assert same_bars(cut(longer.perp, slice(None), slice(0, market.hours)), market.perp)
     days = market.sentiment.day_ms.size
@@ -148,12 +150,12 @@ def test_the_market_of_seed_1_is_this_one_on_every_machine() -> None:
 def test_processor_features_change_no_bit() -> None:
     program = (
         "from eternal_engine.market_data.synthetic import EPOCH_MS, synthesize;"
-        "print(synthesize(1, end_ms=EPOCH_MS + 900 * 86_400_000).fingerprint)"
+        "print(synthesize(1, end_ms=EPOCH_MS + 900 * 86_400_000, symbols=('BTCUSDT', 'ETHUSDT')).fingerprint)"
     )
     slow = "AVX2 FMA3 X86_V3 AVX512F AVX512CD AVX512_SKX AVX512_CLX AVX512_CNL AVX512_ICL AVX512_SPR X86_V4"
     environment = {**os.environ, "NPY_DISABLE_CPU_FEATURES": slow}
     found = subprocess.run([sys.executable, "-W", "ignore", "-c", program], env=environment, capture_output=True)
-    assert found.stdout.decode().strip() == synthesize(1, end_ms=EPOCH_MS + 900 * DAY_MS).fingerprint
+    assert found.stdout.decode().strip() == synthesize(1, end_ms=EPOCH_MS + 900 * DAY_MS, symbols=TWO_OLD).fingerprint
 
 
 def test_exp_is_as_good_as_the_libraries() -> None:

@@ -33,8 +33,8 @@ def store_history(history: MarketHistory, store: Path) -> tuple[Manifest, ...]:
     """Write a synthetic history into `store`, replacing an older synthetic one; return the manifests.
 
     A store made from the market's epoch on loads, whole or from a later start, with the fingerprint of
-    `synthesize` over the same window; a store cut at a later start knows no earlier listing. Raises RefusedError, before anything is written,
-    if the folder holds files that are not synthetic: real and made-up prices never share a store.
+    `synthesize` over the same window; a store cut at a later start knows no earlier listing. Raises RefusedError,
+    before anything is written, if the folder holds files that are not synthetic.
     """
     _refuse_real_files(store)
     with writing(store):
