@@ -27,13 +27,16 @@ from eternal_engine.cli.backtest_request import (
     busy,
     parse_day,
     parse_engines,
+    parse_period,
     read_settings,
     run_wish,
     wish,
 )
+from eternal_engine.clock import monotonic
 from eternal_engine.model.errors import UsageError
 from eternal_engine.reports.assemble import build_report
 from eternal_engine.reports.report import Report
+from eternal_engine.reports.result import BacktestResult
 from eternal_engine.reports.stored import load, orders_csv, save, to_json, write_whole
 from eternal_engine.reports.tables import Table
 
@@ -87,7 +90,7 @@ def run(
     settings = read_settings()
     with busy("running the backtest"):
         result = run_wish(wanted, settings)
-        report = build_report(result, trials, detail=bool(html or save_to))
+        report = _timed_report(result, trials, detail=bool(html or save_to))
     if orders:
         write_whole(orders, orders_csv(result.orders))
         _wrote(orders)
@@ -129,6 +132,7 @@ def multi(
         plain=plain,
     )
     _check_trials(trials)
+    periods = {text: parse_period(text) for text in period or ()}
     settings = read_settings()
     reports: dict[str, Report] = {}
 
@@ -137,10 +141,9 @@ def multi(
             reports[name] = build_report(run_wish(wanted, settings), trials)
         return reports[name]
 
-    if period:
-        for text in period:
-            first, _, last = text.partition(":")
-            one(text, replace(base, start=parse_day(first, "--period"), end=parse_day(last, "--period")))
+    if periods:
+        for text, (first, last) in periods.items():
+            one(text, replace(base, start=first, end=last))
     else:
         _default_periods(base, one)
     from eternal_engine.reports.comparison import comparison_json, periods_table
@@ -250,6 +253,12 @@ def compare(
         typer.echo(json.dumps({"runs": comparison_json(reports)}, default=vars, indent=2, allow_nan=False))
     else:
         _print_table(comparison_table(reports), *reports.values())
+
+
+def _timed_report(result: BacktestResult, trials: int, detail: bool) -> Report:
+    began = monotonic()
+    report = build_report(result, trials, detail)
+    return replace(report, timing_ms=report.timing_ms | {"report": 1e3 * (monotonic() - began)})
 
 
 def _default_periods(base: Wish, one: Callable[[str, Wish], Report]) -> None:

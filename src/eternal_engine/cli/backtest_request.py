@@ -128,6 +128,15 @@ def parse_day(text: str, option: str) -> date:
         raise UsageError(f"{text!r} is not a day: {error}", where=option, mend=mend) from None
 
 
+def parse_period(text: str) -> tuple[date, date]:
+    """Read A:B, the first and the last day of a period."""
+    first, _, last = text.partition(":")
+    start, end = parse_day(first, f"--period {text}"), parse_day(last, f"--period {text}")
+    if end < start:
+        raise UsageError(f"the period {text} ends before it begins", where="--period", mend="swap the days")
+    return start, end
+
+
 def parse_engines(names: Sequence[str]) -> tuple[str, ...]:
     """Read engine names, in the engines' own order; none named: all of them."""
     wanted = set()

@@ -9,7 +9,7 @@ from typing import Any
 
 from eternal_engine.model.errors import UsageError
 from eternal_engine.reports.figures import figures
-from eternal_engine.reports.report import Report
+from eternal_engine.reports.report import EventLine, Report
 from eternal_engine.reports.tables import (
     MONTHS,
     Table,
@@ -236,20 +236,33 @@ def _trades(report: Report) -> dict[str, Any]:
 
 
 def _events(report: Report) -> Table:
-    rows = tuple(
-        (
-            _minute(event.at),
-            event.kind.replace("_", " "),
-            engine_title(event.engine) if event.engine else NOTHING,
-            event.symbol or NOTHING,
-            event.rule,
-            event.detail,
-            usdt(event.amount_usdt, 2, sign=True) if event.amount_usdt else NOTHING,
-        )
-        for event in (report.detail.events if report.detail else ())
-    )
+    """Lay the timeline out; what an engine repeats without anything else of its kind in between becomes one line."""
+    runs: list[list[EventLine]] = []
+    latest: dict[tuple[str, str, str], list[EventLine]] = {}
+    for event in report.detail.events if report.detail else ():
+        kind = (event.kind, event.engine, event.symbol)
+        run = latest.get(kind)
+        if run and not event.amount_usdt and (run[-1].rule, run[-1].detail) == (event.rule, event.detail):
+            run.append(event)
+            continue
+        latest[kind] = [event]
+        runs.append(latest[kind])
     columns = ("At (UTC)", "Kind", "Engine", "Symbol", "Rule", "What", "USDT")
-    return Table("Timeline", columns, rows, left=frozenset(range(6)))
+    return Table("Timeline", columns, tuple(_event_cells(run) for run in runs), left=frozenset(range(6)))
+
+
+def _event_cells(run: list[EventLine]) -> tuple[str, ...]:
+    event = run[0]
+    again = f" ({len(run)} times, until {_minute(run[-1].at)})" if len(run) > 1 else ""
+    return (
+        _minute(event.at),
+        event.kind.replace("_", " "),
+        engine_title(event.engine) if event.engine else NOTHING,
+        event.symbol or NOTHING,
+        event.rule,
+        event.detail + again,
+        usdt(event.amount_usdt, 2) if event.amount_usdt else NOTHING,
+    )
 
 
 def _minute(at: str) -> str:

@@ -12,13 +12,25 @@ from eternal_engine.reports.wording import NOTHING, engine_title, percent, quant
 
 @dataclass(frozen=True)
 class Table:
-    """Hold one titled table; the first column is text, the others are right-aligned."""
+    """Hold one titled table.
+
+    Columns whose numbers are in `left` are text, the others right-aligned figures. Rows and columns named in
+    `neutral` have signs that are neither good nor bad.
+    """
 
     title: str
     columns: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
     note: str = ""
     left: frozenset[int] = field(default_factory=lambda: frozenset({0}))
+    neutral: frozenset[str] = frozenset()
+
+    def tone(self, row: tuple[str, ...], column: int) -> str:
+        """Say whether a cell is a "gain", a "loss" or neither ("")."""
+        cell = row[column]
+        if column in self.left or not cell.startswith(("+", "-")) or {row[0], self.columns[column]} & self.neutral:
+            return ""
+        return "gain" if cell.startswith("+") else "loss"
 
 
 def summary_tables(report: Report) -> tuple[Table, ...]:
@@ -78,6 +90,7 @@ def performance_table(report: Report) -> Table:
         note="Daily UTC returns, 365 days a year, time-weighted: deposits are not returns. "
         "BTC/ETH 67/33 DCA buys both each week with equal parts of the capital. "
         f"Deflated Sharpe: against the best of {_counted(report.metrics.trials, 'trial')} by luck.",
+        neutral=frozenset({"Skew", "Excess kurtosis"}),
     )
 
 
@@ -102,7 +115,7 @@ _FIGURES: tuple[tuple[str, Callable[[Metrics], str]], ...] = (
     ("Sortino", lambda m: ratio(m.sortino)),
     ("Calmar", lambda m: ratio(m.calmar)),
     (_DRAWDOWN, lambda m: percent(m.max_drawdown_frac)),
-    ("  to recovery", _worst),
+    ("  peak to recovery", _worst),
     ("Longest under a high", lambda m: f"{m.longest_drawdown_days:,} days"),
     ("Ulcer index", lambda m: percent(m.ulcer_frac)),
     ("Best day", lambda m: percent(m.best_day_frac, sign=True)),
@@ -299,6 +312,7 @@ def position_table(report: Report) -> Table:
         tuple(rows),
         note="Marked at the last close and counted in the equity; value and unrealised profit in USDT.",
         left=frozenset({0, 1, 2}),
+        neutral=frozenset({"Quantity"}),
     )
 
 

@@ -39,13 +39,10 @@ def print_table(table: Table, console: Console, mark: str = "") -> None:
     for number, column in enumerate(table.columns):
         drawn.add_column(Text(column), justify="left" if number in table.left else "right", overflow="fold")
     for row in table.rows:
-        drawn.add_row(*(_coloured(cell, number in table.left) for number, cell in enumerate(row)))
+        drawn.add_row(*(Text(cell, style=_STYLES[table.tone(row, number)]) for number, cell in enumerate(row)))
     console.print(drawn)
     if table.note:
         console.print(Text(table.note, style="dim"))
 
 
-def _coloured(cell: str, is_text: bool) -> Text:
-    if is_text or not cell.startswith(("+", "-")):
-        return Text(cell)
-    return Text(cell, style="green" if cell.startswith("+") else "red")
+_STYLES = {"gain": "green", "loss": "red", "": ""}

@@ -14,6 +14,7 @@ from eternal_engine.reports.assemble import build_report
 from eternal_engine.reports.figures import figures
 from eternal_engine.reports.html import to_html
 from eternal_engine.reports.report import Report
+from eternal_engine.reports.result import EventRow
 
 SECTIONS = (
     "performance",
@@ -120,3 +121,21 @@ def test_a_run_without_trades_and_events_has_a_page() -> None:
     page = to_html(build_report(a_backtest_result(days=3, trades=(), events=(), orders=(), denials={}), detail=True))
     assert "No trade was closed." in page
     assert "Nothing happened beside orders." in page
+
+
+def test_what_repeats_is_one_line_of_the_timeline() -> None:
+    run = a_backtest_result(days=30)
+    weekly = [
+        EventRow(int(run.close_ms[24 * week]), "plan", "core_hodl", "", "CORE-9", "NO_CASH", 0.0) for week in range(5)
+    ]
+    other = EventRow(int(run.close_ms[30]), "breaker", "", "", "BRK-1", "NORMAL -> CAUTION", 0.0)
+    events = (*weekly[:2], other, *weekly[2:])
+    page = to_html(build_report(replace(run, events=events), detail=True))
+    assert page.count("NO_CASH (5 times, until 2020-01-05 00:00)") == 1
+
+
+def test_a_sign_that_is_neither_good_nor_bad_has_no_colour(page: str) -> None:
+    row = re.search(r"<tr><td[^>]*>Excess kurtosis.*?</tr>", page)
+    assert row is not None
+    assert "loss" not in row.group()
+    assert "gain" not in row.group()
