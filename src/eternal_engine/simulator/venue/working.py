@@ -55,7 +55,8 @@ def trigger(state: VenueState, order: Order, base: Decimal) -> None:
     """Turn a conditional order into a live one, with the market standing at `base`."""
     key = (order.category, order.symbol)
     before = state.quotes[key]
-    state.quotes[key] = Quote(base, base, base, before.mark, before.index)
+    # Mark and index stand there too: the band must not be that of a price the bar has left behind.
+    state.quotes[key] = Quote.flat(base)
     order.status = "New"
     if _affords_trigger(state, order, base):
         work(state, order)
