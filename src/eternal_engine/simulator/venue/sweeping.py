@@ -22,8 +22,12 @@ RATE_STEP = Decimal("1e-8")
 def sweep(state: VenueState, ranges: dict[Key, Range]) -> None:
     """Let a stretch of market pass: stops first, then resting limits, then liquidations at the worst marks.
 
-    Stops come before liquidation because a stop always lies nearer to the market than the liquidation price.
+    Stops come before liquidation because they lie nearer to the market; an isolated position that no stop guards
+    in time (a gap through its liquidation price, or a stop behind it) is liquidated before them.
     """
+    for position in [row for row in state.positions.values() if row.size]:
+        if state.accounts[position.uid].margin_mode == "ISOLATED_MARGIN" and not _guarded(state, position, ranges):
+            _liquidate_isolated(state, position, ranges.get((LINEAR, position.symbol)))
     for order in _touchable(state, ranges):
         if order.status == "Untriggered":
             _try_trigger(state, order, ranges[order.category, order.symbol])
@@ -127,20 +131,13 @@ def _liquidate_if_due(state: VenueState, uid: int, ranges: dict[Key, Range]) -> 
         return
     if not any((LINEAR, position.symbol) in ranges for position in positions):
         return
-    marks = {id(position): _mark_path(state, position, ranges) for position in positions}
-    cash = state.books.balance(uid, "USDT")
-    start = _cushion(state, positions, cash, {key: path[0] for key, path in marks.items()})
-    end = _cushion(state, positions, cash, {key: path[1] for key, path in marks.items()})
-    if end > ZERO:
+    marks = {id(position): _worst_mark(state, position, ranges) for position in positions}
+    if _cushion(state, positions, state.books.balance(uid, "USDT"), marks) > ZERO:
         return
-    share = ZERO if start <= ZERO else start / (start - end)
     _cancel_before_liquidation(state, uid)
     for position in positions:
-        first, worst = marks[id(position)]
-        tick = state.instruments[LINEAR, position.symbol].tick
-        side = "Sell" if position.size > ZERO else "Buy"
-        price = tick_against(first + share * (worst - first), tick, "Sell" if side == "Sell" else "Buy")
-        _close_forced(state, position, max(price, tick), exec_type="BustTrade", create="CreateByLiq", free=False)
+        price = marks[id(position)]
+        _close_forced(state, position, price, exec_type="BustTrade", create="CreateByLiq", free=False)
     _cover_debt(state, uid)
 
 
@@ -158,14 +155,31 @@ def _liquidate_isolated(state: VenueState, position: Position, path: Range | Non
     _close_forced(state, position, bust.quantize(RATE_STEP), exec_type="BustTrade", create="CreateByLiq", free=True)
 
 
-def _mark_path(state: VenueState, position: Position, ranges: dict[Key, Range]) -> tuple[Decimal, Decimal]:
+def _guarded(state: VenueState, position: Position, ranges: dict[Key, Range]) -> bool:
+    """Tell whether a stop would close an isolated position before its liquidation price is reached."""
+    path, at = ranges.get((LINEAR, position.symbol)), liquidation_price(state, position)
+    if path is None or at is None:
+        return True
+    sign = 1 if position.size > ZERO else -1
+    if sign * path.open <= sign * at:
+        return False
+    return any(
+        order.status == "Untriggered"
+        and order.reduce_only
+        and (order.symbol, order.position_idx) == (position.symbol, position.idx)
+        and order.trigger_price is not None
+        and order.trigger_direction == (2 if sign > 0 else 1)
+        and sign * order.trigger_price > sign * at
+        for order in state.opens(position.uid)
+    )
+
+
+def _worst_mark(state: VenueState, position: Position, ranges: dict[Key, Range]) -> Decimal:
     path = ranges.get((LINEAR, position.symbol))
-    if path is None:
-        quote = state.quote(LINEAR, position.symbol)
-        still = position.avg_price if quote is None else quote.mark
-        return still, still
-    worst = path.mark_low if position.size > ZERO else path.mark_high
-    return min(max(path.open, path.mark_low), path.mark_high), worst
+    if path is not None:
+        return path.mark_low if position.size > ZERO else path.mark_high
+    quote = state.quote(LINEAR, position.symbol)
+    return position.avg_price if quote is None else quote.mark
 
 
 def _cushion(state: VenueState, positions: list[Position], cash: Decimal, marks: dict[int, Decimal]) -> Decimal:

@@ -110,9 +110,10 @@ def test_fund_2_a_cross_account_is_liquidated_at_the_mark_high(open_desk: Any) -
     desk.bar("40000", "39000", str((edge - 1).quantize(Decimal("0.1"))), "40000")
     assert desk.size == Decimal("-0.4")
     resting = desk.order("linear", "Buy", "0.1", "30000")
-    desk.bar("40000", "39000", str((edge + 100).quantize(Decimal("0.1"))), "40000")
+    high = (edge + 100).quantize(Decimal("0.1"))
+    desk.bar("40000", "39000", str(high), "40000")
     assert (desk.size, resting.status, resting.cancel_type) == (0, "Cancelled", "CancelAllBeforeLiq")
-    assert abs(desk.fills()[-1].price - edge) < 1
+    assert desk.fills()[-1].price == high
     assert 0 <= desk.usdt < 200
     assert desk.venue.audit() == ()
 
@@ -182,3 +183,22 @@ def test_hedge_mode_holds_both_sides(desk: Any) -> None:
     desk.order("linear", "Sell", "0.2", position_idx=2)
     assert [row.size for row in desk.venue.state.positions_of(desk.uid)] == [Decimal("0.1"), Decimal("-0.2")]
     assert desk.refuse(10001, "linear", "Buy", "0.1") == "position idx not match position mode"
+
+
+def test_trend_f1_a_gap_through_the_liquidation_price_beats_the_stop(exact_desk: Any) -> None:
+    exact_desk.venue.set_margin_mode(exact_desk.uid, "ISOLATED_MARGIN")
+    exact_desk.venue.set_leverage(exact_desk.uid, "BTCUSDT", Decimal(2))
+    exact_desk.order("linear", "Buy", "1")
+    after_entry = exact_desk.usdt
+    stop(exact_desk, "Sell", "1", "38000", 2)
+    exact_desk.bar("15000", "14000", "16000", "15500")
+    assert (exact_desk.size, exact_desk.usdt) == (0, after_entry - 20_000)
+
+
+def test_trend_f1_a_stop_before_the_liquidation_price_is_hit_first(exact_desk: Any) -> None:
+    exact_desk.venue.set_margin_mode(exact_desk.uid, "ISOLATED_MARGIN")
+    exact_desk.venue.set_leverage(exact_desk.uid, "BTCUSDT", Decimal(2))
+    exact_desk.order("linear", "Buy", "1")
+    stop(exact_desk, "Sell", "1", "38000", 2)
+    exact_desk.bar("40000", "15000", "40000", "16000")
+    assert exact_desk.fills()[-1].price == 38000
