@@ -10,10 +10,25 @@ import numpy as np
 import numpy.typing as npt
 
 from eternal_engine.market_data.history import DAY_MS, HOUR_MS, Gap
+from eternal_engine.model import event as ev
 from eternal_engine.model.fill import Fill
-from eternal_engine.model.ids import Account, ClientOrderId, Coin, Engine, ExecutionId, Leg, OrderKey, RuleId, Symbol
+from eternal_engine.model.ids import (
+    Account,
+    ClientOrderId,
+    Coin,
+    CommandId,
+    Engine,
+    ExecutionId,
+    Leg,
+    OrderKey,
+    RecordId,
+    RuleId,
+    Symbol,
+    TransferId,
+    VenueOrderId,
+)
 from eternal_engine.model.instrument import Market, Side
-from eternal_engine.model.order import OrderIntent, OrderKind
+from eternal_engine.model.order import OrderIntent, OrderKind, Trigger
 from eternal_engine.reports.result import ENGINES, BacktestResult, EventRow, OrderRow, TradeRow
 
 
@@ -190,3 +205,67 @@ def an_intent(
         trigger_price=number(trigger_price),
         reduce_only=reduce_only,
     )
+
+
+def a_history(at: datetime = datetime(2024, 1, 1, tzinfo=UTC)) -> list[ev.Event]:
+    """Build a short life of a daemon in which every kind of event occurs, in an order that may be journaled."""
+    usdt, btc, symbol, rule = Coin("USDT"), Coin("BTC"), Symbol("BTCUSDT"), RuleId("CAP-2")
+    number = Decimal
+    intent = an_intent(at=at)
+    order = intent.client_order_id
+    spent = an_intent(engine=Engine.CORE_HODL, leg=Leg.BUY, at=at, market=Market.SPOT, qty=None, amount_usdt="4915.95")
+    bought = a_fill(
+        "e1", account=Account.CORE_HODL, qty="0.070227", price="70000", fee="0.000070227", fee_coin="BTC", at=at,
+        order=spent.client_order_id,
+    )  # fmt: skip
+    perp = {"market": Market.PERP, "fee": "0.5", "at": at}
+    owner = Account.TREND
+    return [
+        ev.DaemonStarted(at, "0.1.0", "paper", "c0ffee", "synthetic"),
+        ev.Deposited(at, RecordId("d1"), Account.MASTER, usdt, number(100_000), number(100_000), at),
+        ev.TransferPlanned(at, TransferId("t1"), Account.MASTER, owner, usdt, number(20_000), rule),
+        ev.Transferred(at, TransferId("t1"), Account.MASTER, owner, usdt, number(20_000), rule),
+        ev.TransferPlanned(at, TransferId("t2"), Account.MASTER, Account.CORE_HODL, usdt, number("0.00000001"), rule),
+        ev.Decided(at, Engine.TREND, at, "{}", "[]", "c0ffee"),
+        ev.Reviewed(at, Engine.TREND, symbol, at, "resized", RuleId("RISK-6"), "cut", number("1.5"), number(1)),
+        ev.OrderPlanned(at, owner, intent, btc, usdt),
+        ev.OrderMoved(at, order, Trigger.SEND),
+        ev.OrderMoved(at, order, Trigger.ACCEPT, VenueOrderId("v1"), 0, "taken"),
+        ev.Filled(at, a_fill("p1", qty="0.4", order=order, **perp)),
+        ev.Filled(at, a_fill("p2", qty="0.6", order=order, price="70100.1", **perp)),
+        ev.OrderPlanned(at, Account.CORE_HODL, spent, btc, usdt),
+        ev.OrderMoved(at, spent.client_order_id, Trigger.LOSE_REPLY),
+        ev.Filled(at, bought),
+        ev.OrderMoved(at, spent.client_order_id, Trigger.CANCEL, VenueOrderId("v2"), None, "part filled"),
+        ev.FundingSettled(
+            at, owner, symbol, ExecutionId("f1"), number(1), number(70_000), number("0.0001"), number(-7), at
+        ),
+        ev.Filled(at, a_fill("p3", qty="0.3", side=Side.SELL, price="71000", **perp)),
+        ev.Filled(at, a_fill("x1", qty="0.5", price="2090", symbol="ETHUSDT", at=at), unassigned=True),
+        ev.Corrected(
+            at,
+            RecordId("c1"),
+            owner,
+            None,
+            usdt,
+            Market.SPOT,
+            number("-0.25"),
+            number(1),
+            ev.Mismatch.WRONG_BALANCE,
+            "rounding",
+        ),
+        ev.Reconciled(at, owner, 1, "cash"),
+        ev.PhaseChanged(at, Engine.CORE_HODL, "", "DEPLOYING", RuleId("CORE-1"), "12 weeks"),
+        ev.StateSaved(at, "core_hodl", 1, '{"weeks_remaining":11}'),
+        ev.BreakerChanged(at, 0, 2, number(34_000), number(40_000), RuleId("BRK-1"), "-15 %"),
+        ev.LossLimitHit(at, RuleId("RISK-4"), number("0.02"), at),
+        ev.CommandApplied(at, CommandId("k1"), "approve", "{}", "done", accepted=True),
+        ev.ConnectionLost(at, owner, at, "timeout"),
+        ev.ConnectionRestored(at, owner, number("31.5")),
+        ev.EquityMarked(at, owner, number("20001.5")),
+        ev.EquityMarked(at, Account.FUNDING, None, "no price of spot BTCUSDT"),
+        ev.Noted(at, RuleId("CORE-4"), "extended", Engine.CORE_HODL, symbol, number(5)),
+        ev.ErrorOccurred(at, "what", "where", "mend", Engine.TREND),
+        ev.ConfigChanged(at, "c0ffee", "decade", "{}"),
+        ev.DaemonStopped(at, "SIGTERM"),
+    ]
