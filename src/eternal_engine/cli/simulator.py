@@ -20,6 +20,7 @@ from eternal_engine.simulator.faults import FaultPlan, read_faults
 from eternal_engine.simulator.opening import Opening, accounts_of, open_world, require_loopback
 from eternal_engine.simulator.server.app import Server
 from eternal_engine.simulator.server.world import World
+from eternal_engine.simulator.soak import Soak
 from eternal_engine.simulator.store import wipe
 from eternal_engine.simulator.venue import MarketShape
 
@@ -89,6 +90,24 @@ def serve(
     finally:
         if world.store is not None:
             world.store.close()
+
+
+@app.command()
+def soak(
+    operations: Annotated[int, typer.Option(min=1, help="How many random operations.")] = 1_000_000,
+    seed: Annotated[int, typer.Option(help="Seed; odd ones have a thin market.")] = 1,
+    audit_every: Annotated[int, typer.Option(min=1, help="Balance the books so often.")] = 1000,
+) -> None:
+    """Do random operations in a venue of its own and prove that its books balance; exits 1 when they do not."""
+    began = clock.monotonic()
+    run = Soak(seed, audit_every=audit_every)
+    wrong = run.run(operations)
+    took_s = clock.monotonic() - began
+    done = {"operations": operations, "seed": seed, "audits": run.audits, "seconds": round(took_s, 1)}
+    kinds = {"done": dict(run.done), "refused": {str(code): n for code, n in run.refused.items()}}
+    print(json.dumps({**done, **kinds, "wrong": list(wrong)}), flush=True)
+    if wrong:
+        raise typer.Exit(1)
 
 
 async def _serve(world: World, host: str, port: int, *, as_json: bool) -> None:
