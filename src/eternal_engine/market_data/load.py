@@ -88,6 +88,11 @@ def _read(folder: DataFolder, symbols: tuple[str, ...]) -> _Stored:
         if not lists[dataset]:
             lists[dataset].extend(empty_series(dataset, symbol) for symbol in symbols)
             stored.notes.append(_absent_note(dataset.folder))
+    stored.notes.extend(
+        f"{manifest.dataset} {manifest.symbol} from {manifest.source}: {manifest.note}"
+        for manifest in stored.manifests
+        if manifest.note and not manifest.synthetic
+    )
     if not len(stored.sentiment):
         stored.notes.append("sentiment is absent: rules that need the fear-and-greed index stay off")
     return stored

@@ -181,13 +181,11 @@ class _Job:
 
     def _without_market(self, dataset: Dataset, symbol: str, reasons: list[str]) -> None:
         """Note a coin without a perpetual as an empty file; without a spot market it cannot be used."""
-        sentence = f"{dataset.folder} {symbol}: {'; '.join(reasons)}"
+        reason = "; ".join(reasons)
         if dataset is SPOT:
-            self.failures.append(sentence)
+            self.failures.append(f"{dataset.folder} {symbol}: {reason}")
             return
-        manifest = write_series(
-            self._store, empty_series(dataset, symbol), source=self._request.exchange, note=sentence
-        )
+        manifest = write_series(self._store, empty_series(dataset, symbol), source=self._request.exchange, note=reason)
         self.manifests.append(manifest)
 
     def _stored(self, dataset: Dataset, symbol: str) -> tuple[Series, Manifest] | None:
