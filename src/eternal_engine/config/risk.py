@@ -66,7 +66,7 @@ class Breaker(Section):
         Decimal("0.25"), "Cut of TREND positions at level 1.", unit="fraction of quantity", rules="BRK-4"
     )
     caution_size_frac: Frac = key(
-        Decimal("0.75"), "Factor on new TREND sizes at level 1.", unit="fraction of quantity", rules="RISK-2"
+        Decimal("0.75"), "Factor on new TREND sizes at level 1.", unit="fraction of quantity", rules="RISK-2 BRK-7"
     )
     warning_cut_frac: Frac = key(
         Decimal("0.5"),
@@ -75,7 +75,7 @@ class Breaker(Section):
         rules="BRK-4",
     )
     warning_wait_h: int = key(
-        72, "Time at level 2 before an approval takes effect.", unit="hours", rules="BRK-1", ge=0, le=8760
+        72, "Time at level 2 before an approval takes effect.", unit="hours", rules="BRK-1 BRK-7", ge=0, le=8760
     )
     reduced_days: int = key(14, "Days of smaller sizes after an approval.", unit="days", rules="BRK-7", ge=0, le=365)
     warning_size_frac: Frac = key(
@@ -119,7 +119,7 @@ class Risk(Section):
         "block",
         "Block entries for a time, or make all engines wait for the operator.",
         unit="name",
-        rules="RISK-4 RISK-5",
+        rules="RISK-1 RISK-4 RISK-5",
     )
     max_position_frac: Frac = key(
         Decimal("0.05"),

@@ -48,7 +48,9 @@ class Paths(Section):
     """Where files are kept; relative paths start at the directory the command runs in."""
 
     data_dir: Path = key(Path("data"), "Candles, funding rates and sentiment, as parquet with a manifest.", unit="path")
-    state_dir: Path = key(Path("state"), "Databases and locks of the daemon and the embedded exchange.", unit="path")
+    state_dir: Path = key(
+        Path("state"), "Databases and locks of the daemon and the embedded exchange.", unit="path", rules="ORD-8"
+    )
     log_dir: Path = key(Path("logs"), "Log files.", unit="path")
     report_dir: Path = key(Path("reports"), "Reports of backtests.", unit="path")
     cache_dir: Path = key(
@@ -62,9 +64,11 @@ class Paths(Section):
 class Costs(Section):
     """What trading costs in a backtest and at the embedded exchange."""
 
-    spot_fee_bps: Decimal = key(Decimal(10), "Taker fee on spot.", unit="basis points", rules="U-9", ge=0, le=100)
+    spot_fee_bps: Decimal = key(
+        Decimal(10), "Taker fee on spot.", unit="basis points", rules="U-9 RISK-10", ge=0, le=100
+    )
     perp_fee_bps: Decimal = key(
-        Decimal("5.5"), "Taker fee on perpetuals.", unit="basis points", rules="U-9", ge=0, le=100
+        Decimal("5.5"), "Taker fee on perpetuals.", unit="basis points", rules="U-9 RISK-10", ge=0, le=100
     )
     slippage_bps: Decimal = key(
         Decimal(5), "How much worse than the open a fill is.", unit="basis points", rules="U-9", ge=0, le=500

@@ -108,3 +108,10 @@ def test_completion_offers_groups_and_their_verbs(shell: str) -> None:
 
     assert "config" in complete("eternal conf")
     assert "explain" in complete("eternal config ex")
+
+
+def test_the_module_is_the_command_too() -> None:
+    done = python(
+        "import runpy, sys; sys.argv = ['x', '--version']; runpy.run_module('eternal_engine', run_name='__main__')"
+    )
+    assert done.stdout.startswith("eternal-engine ")
