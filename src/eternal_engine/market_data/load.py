@@ -18,6 +18,7 @@ from eternal_engine.market_data.datasets import (
     empty_series,
     iso,
 )
+from eternal_engine.market_data.files import release_memory
 from eternal_engine.market_data.fingerprint import fingerprint_of
 from eternal_engine.market_data.folder import DataFolder, expected, open_folder
 from eternal_engine.market_data.history import (
@@ -84,6 +85,7 @@ def _read(folder: DataFolder, symbols: tuple[str, ...]) -> _Stored:
             stored.sentiment = series
         else:
             lists[dataset].append(series)
+    release_memory()
     for dataset in (PERP, FUNDING):
         if not lists[dataset]:
             lists[dataset].extend(empty_series(dataset, symbol) for symbol in symbols)
