@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,14 +14,15 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, create_engine, event, inspect
+from sqlalchemy import Connection, create_engine, event, insert, inspect, select
 from sqlalchemy.engine import Engine
 from sqlalchemy.exc import DatabaseError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from eternal_engine.model.errors import SchemaError, StorageError
-from eternal_engine.storage.schema import METADATA
+from eternal_engine.storage.schema import META, METADATA
 
+DATABASE_ID = "database_id"
 _VERSION_TABLE = "alembic_version"
 _MIGRATIONS = Path(__file__).parent / "migrations"
 _PRAGMAS = ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "busy_timeout=5000")
@@ -84,8 +86,15 @@ def migrate(connection: Connection, where: str) -> None:
     if revision is not None and revision not in known:
         raise _refusal(connection, where, f"has the unknown schema revision {revision!r}, perhaps of a newer version")
     command.upgrade(config, "head")
+    _give_id(connection)
     if _difference(connection):
         raise _refusal(connection, where, "has another schema than its revision says")
+
+
+def _give_id(connection: Connection) -> None:
+    """Give a database its id once: an arming is bound to it."""
+    if connection.scalar(select(META.c.value).where(META.c.name == DATABASE_ID)) is None:
+        connection.execute(insert(META), {"name": DATABASE_ID, "value": str(uuid.uuid4())})
 
 
 def check(connection: Connection, where: str) -> None:

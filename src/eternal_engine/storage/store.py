@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -18,6 +19,7 @@ from eternal_engine.model.errors import StorageError
 from eternal_engine.model.event import Event
 from eternal_engine.model.rule import Rule
 from eternal_engine.model.trade import ClosedPart
+from eternal_engine.storage.archive import Archived, archive_journal
 from eternal_engine.storage.chain import Head, row_hash
 from eternal_engine.storage.change import Change
 from eternal_engine.storage.codec import decode_event, encode_event
@@ -118,6 +120,13 @@ class Store:
         """
         return await asyncio.shield(asyncio.ensure_future(self._append(events)))
 
+    async def archive(self, directory: Path, at: datetime) -> Archived | None:
+        """Move the journal's rows into a segment file behind a checkpoint; None when there are none.
+
+        Raises JournalBroken or StorageError where journal and tables do not verify. Appending waits meanwhile.
+        """
+        return await asyncio.shield(asyncio.ensure_future(self._archive(directory, at)))
+
     async def close(self) -> None:
         """Wait for a running commit, close the database and free the lock."""
         async with self._mutex:
@@ -127,16 +136,31 @@ class Store:
 
     async def _append(self, events: Sequence[Event]) -> Appended:
         async with self._mutex:
-            if not self._is_sound:
-                raise StorageError(
-                    "the store is closed, or a write failed before",
-                    where=str(self.path),
-                    mend="start again: the state is read back from the disk",
-                )
+            self._require_sound()
             batch = self._prepared(events)
             if batch.rows:
                 await self._commit(batch)
             return batch.appended
+
+    async def _archive(self, directory: Path, at: datetime) -> Archived | None:
+        async with self._mutex:
+            self._require_sound()
+            self._is_sound = False
+            with translated(str(self.path)):
+                async with self._engine.begin() as connection:
+                    archived = await connection.run_sync(archive_journal, directory, at)
+            if archived is not None:
+                self._head = archived.head
+            self._is_sound = True
+            return archived
+
+    def _require_sound(self) -> None:
+        if not self._is_sound:
+            raise StorageError(
+                "the store is closed, or a write failed before",
+                where=str(self.path),
+                mend="start again: the state is read back from the disk",
+            )
 
     def _prepared(self, events: Sequence[Event]) -> _Batch:
         projection, seq, previous = self._projection, self._head.seq, self._head.hash

@@ -7,13 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, Text, func, select, type_coerce
 
 from eternal_engine.model.errors import JournalBroken, StorageError
 from eternal_engine.model.event import Event
 from eternal_engine.storage.chain import GENESIS, Head, JournalRow, checkpoint_hash, follow
 from eternal_engine.storage.codec import decode_event
-from eternal_engine.storage.columns import time_text
 from eternal_engine.storage.database import check, reading_engine, translated
 from eternal_engine.storage.projection import Projection, step
 from eternal_engine.storage.reader import read_projection
@@ -106,12 +105,10 @@ def chain_start(connection: Connection) -> Head:
 def rows_after(connection: Connection, seq: int) -> Iterator[JournalRow]:
     """Read the journal's rows after `seq`, a page at a time."""
     while True:
-        page = connection.execute(
-            select(JOURNAL).where(JOURNAL.c.seq > seq).order_by(JOURNAL.c.seq).limit(_PAGE)
-        ).fetchall()
+        page = connection.execute(_ROWS.where(JOURNAL.c.seq > seq).limit(_PAGE)).fetchall()
         for row in page:
             seq = row.seq
-            yield JournalRow(row.seq, time_text(row.at), row.kind, row.body, row.hash)
+            yield JournalRow(*row)
         if len(page) < _PAGE:
             return
 
@@ -139,6 +136,10 @@ def projection_difference(connection: Connection) -> str:
     return first_difference(stored_state(connection), rebuild(connection).state)
 
 
+# As text: what is hashed is what is stored, however it was edited.
+_ROWS = select(JOURNAL.c.seq, type_coerce(JOURNAL.c.at, Text), JOURNAL.c.kind, JOURNAL.c.body, JOURNAL.c.hash).order_by(
+    JOURNAL.c.seq
+)
 _CHECKPOINTS = select(CHECKPOINTS.c.seq, CHECKPOINTS.c.hash)
 
 

@@ -1,0 +1,139 @@
+"""Old journal rows move to a file of their own, behind a checkpoint that starts the next chain."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import json
+import os
+from collections.abc import Iterable, Iterator
+from datetime import datetime
+from pathlib import Path
+from typing import NamedTuple
+
+from sqlalchemy import Connection, delete, insert, select
+
+from eternal_engine.model.errors import JournalBroken, StorageError
+from eternal_engine.storage.chain import GENESIS, Head, JournalRow, checkpoint_hash, follow
+from eternal_engine.storage.codec import canonical
+from eternal_engine.storage.database import reading_engine, translated
+from eternal_engine.storage.schema import CHECKPOINTS, JOURNAL
+from eternal_engine.storage.table_state import first_difference, pack, stored_state
+from eternal_engine.storage.verify import chain_start, rebuild, rows_after, verify_chain
+
+
+class Archived(NamedTuple):
+    """Say what was archived, and the head on which the next row builds."""
+
+    segment: Path
+    rows: int
+    head: Head
+
+
+def archive_journal(connection: Connection, directory: Path, at: datetime) -> Archived | None:
+    """Move all rows into a segment file, in the caller's transaction; None when there are none.
+
+    The file is complete and on the disk before a row is deleted; after a crash in between the next call writes the
+    same file again. Raises JournalBroken or StorageError when the journal or its tables do not verify: then nothing is
+    archived, because behind a checkpoint nothing could be mended any more.
+    """
+    verified = verify_chain(connection)
+    if not verified.rows:
+        return None
+    stored = stored_state(connection)
+    difference = first_difference(stored, rebuild(connection).state)
+    if difference:
+        raise StorageError(difference, where="archive", mend="rebuild the tables from the journal first")
+    start, last = chain_start(connection), verified.head
+    segment = directory / f"journal-{start.seq + 1:012d}-{last.seq:012d}.jsonl.gz"
+    digest = _write_segment(segment, rows_after(connection, start.seq))
+    document = pack(stored)
+    hashed = checkpoint_hash(start.hash, last.seq, last.hash, document)
+    connection.execute(
+        insert(CHECKPOINTS),
+        {
+            "seq": last.seq,
+            "at": at,
+            "first_seq": start.seq + 1,
+            "anchor": start.hash,
+            "last_hash": last.hash,
+            "document": document,
+            "hash": hashed,
+            "segment": segment.name,
+            "segment_sha256": digest,
+        },
+    )
+    connection.execute(delete(JOURNAL).where(JOURNAL.c.seq <= last.seq))
+    return Archived(segment, verified.rows, Head(last.seq, hashed))
+
+
+def verify_archives(database: Path, directory: Path) -> int:
+    """Verify every segment that the database's checkpoints name; give the number of rows. Raises JournalBroken."""
+    engine = reading_engine(database)
+    try:
+        with translated(str(database)), engine.connect() as connection:
+            rows = connection.execute(select(CHECKPOINTS).order_by(CHECKPOINTS.c.seq)).fetchall()
+    finally:
+        engine.dispose()
+    start, total = Head(0, GENESIS), 0
+    for row in rows:
+        segment = directory / row.segment
+        end = follow(start, read_segment(segment))
+        if end != Head(row.seq, row.last_hash) or _sha256(segment) != row.segment_sha256:
+            raise JournalBroken(
+                f"the segment ends at row {end.seq}, its checkpoint is at row {row.seq}, or it was edited",
+                seq=end.seq + 1,
+                where=str(segment),
+                mend="bring the segment back from a backup",
+            )
+        total += end.seq - start.seq
+        start = Head(row.seq, row.hash)
+    return total
+
+
+def read_segment(segment: Path) -> Iterator[JournalRow]:
+    """Read the rows of a segment. Raises StorageError."""
+    try:
+        with gzip.open(segment, "rt", encoding="ascii") as lines:
+            for line in lines:
+                row = json.loads(line)
+                yield JournalRow(row["seq"], row["at"], row["kind"], row["body"], row["hash"])
+    except (OSError, EOFError, ValueError, KeyError, TypeError) as problem:
+        raise StorageError(
+            f"the segment cannot be read: {problem}", where=str(segment), mend="bring it back from a backup"
+        ) from problem
+
+
+def _write_segment(segment: Path, rows: Iterable[JournalRow]) -> str:
+    """Write rows to a new file, durably, and give its sha256; equal rows give equal bytes."""
+    segment.parent.mkdir(parents=True, exist_ok=True)
+    partial = segment.with_name(segment.name + ".partial")
+    try:
+        with partial.open("wb") as raw, gzip.GzipFile("", "wb", fileobj=raw, mtime=0) as packed:
+            for row in rows:
+                packed.write(canonical(row._asdict()).encode("ascii") + b"\n")
+            packed.close()
+            raw.flush()
+            os.fsync(raw.fileno())
+        partial.chmod(0o600)
+        partial.replace(segment)
+        sync_directory(segment.parent)
+    except OSError as problem:
+        raise StorageError(
+            f"the segment cannot be written: {problem}", where=str(segment), mend="free some disk space"
+        ) from problem
+    return _sha256(segment)
+
+
+def sync_directory(directory: Path) -> None:
+    """Make a rename inside a directory survive a power cut."""
+    fd = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as content:
+        return hashlib.file_digest(content, "sha256").hexdigest()
