@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from eternal_engine.bootstrap import params_of
 from eternal_engine.config import MODES, Settings, load, read
 from eternal_engine.config.documents import configuration_markdown, explanation, schema_json
 from eternal_engine.config.keys import PROGRAM_VARIABLES, all_keys, keys_by_env, sections, to_text, value_at
@@ -37,6 +38,23 @@ COMPANIONS = {
     "funding.leverage": ("1", {}),
     "tactical.capitulation.rate_8h": ("-0.001", {}),
     "core_hodl.gap_medium_usdt": ("600", {}),
+}
+
+# Not parameters of the core: the runner, the simulator, the daemon or the commands read them.
+READ_ELSEWHERE = {
+    "capital_usdt",
+    "shares.trend",
+    "shares.funding",
+    "shares.tactical",
+    "paths.data_dir",
+    "paths.state_dir",
+    "paths.log_dir",
+    "paths.report_dir",
+    "paths.cache_dir",
+    "backtest.deposit_weekly_usdt",
+    "backtest.seed",
+    "log.level",
+    "funding.leg_timeout_s",
 }
 
 
@@ -75,6 +93,15 @@ def test_k2_every_documented_variable_changes_the_value_it_names(variable: str) 
 
 def _is_number(text: str) -> bool:
     return re.fullmatch(r"-?\d+(\.\d+)?", text) is not None
+
+
+@pytest.mark.parametrize(
+    "path", [path for path, entry in all_keys().items() if not entry.secret and path not in READ_ELSEWHERE]
+)
+def test_k2_every_setting_of_a_rule_reaches_the_core(path: str) -> None:
+    text, companions = COMPANIONS.get(path, (another_value(path), {}))
+    changed = load(directory=Path("no such directory"), environ={**companions, all_keys()[path].env: text})
+    assert repr(params_of(changed)) != repr(params_of(Settings()))
 
 
 def test_k2_the_document_names_every_variable_there_is() -> None:
