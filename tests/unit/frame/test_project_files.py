@@ -70,3 +70,12 @@ def test_an_old_python_is_named_with_the_mend(tmp_path: Path, version: str) -> N
     assert f"Python {version}" in done.stderr
     assert "make PYTHON=" in done.stderr
     assert not (tmp_path / ".venv").exists()
+
+
+def test_nothing_that_is_generated_is_committed() -> None:
+    done = subprocess.run(
+        ["git", "ls-files", "-ci", "--exclude-standard"], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        pytest.skip("this is no git checkout")
+    assert done.stdout.split() == []
