@@ -81,12 +81,14 @@
     const input = bar.querySelector("input");
     const select = bar.querySelector("select");
     const count = bar.querySelector(".count");
-    const texts = rows.map((row) => row.textContent.toLowerCase());
+    const texts = rows.map((row) => [...row.cells].map((cell) => cell.textContent).join(" ").toLowerCase());
     const apply = () => {
-      const words = [...input.value.toLowerCase().split(/\s+/), (select ? select.value : "").toLowerCase()];
+      const words = input.value.toLowerCase().split(/\s+/);
+      const engine = select ? select.value : "";
       let shown = 0;
       rows.forEach((row, number) => {
-        row.hidden = !words.every((word) => texts[number].includes(word));
+        const wanted = !engine || row.dataset.engine === engine;
+        row.hidden = !wanted || !words.every((word) => texts[number].includes(word));
         if (!row.hidden) shown += 1;
       });
       count.textContent = shown === rows.length ? rows.length + " rows" : shown + " of " + rows.length + " rows";
