@@ -50,7 +50,12 @@ class DataFolder:
         if not self.is_store:
             return read_series(path, dataset, symbol), None
         content = read_bytes(path)
-        manifest = self._manifest_of(path, content, dataset, symbol)
+        try:
+            manifest = self._manifest_of(path, content, dataset, symbol)
+        except DataError:
+            # A writer may have swapped file and manifest in between: what is there now decides.
+            content = read_bytes(path)
+            manifest = self._manifest_of(path, content, dataset, symbol)
         series = parse_series(content, path, dataset, symbol, may_be_empty=manifest.rows == 0)
         if len(series) != manifest.rows:
             raise DataError(

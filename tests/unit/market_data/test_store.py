@@ -162,6 +162,17 @@ def test_a_writer_killed_at_any_step_leaves_the_old_pair_or_the_new_one(market, 
     assert not list(stored.rglob("*.next"))
 
 
+def test_a_reader_overtaken_by_a_writer_reads_again(market, stored, monkeypatch):
+    old = read_series(market.file("spot_1h/BTCUSDT"), SPOT, "BTCUSDT")
+    contents = [(stored / "spot_1h/BTCUSDT.parquet").read_bytes()]
+    with writing(stored):
+        write_series(stored, old.rows_between(None, int(old.stamp_ms[200])), source="newer")
+    contents.append((stored / "spot_1h/BTCUSDT.parquet").read_bytes())
+    monkeypatch.setattr("eternal_engine.market_data.folder.read_bytes", lambda path: contents.pop(0))
+    series, manifest = open_folder(stored).read(SPOT, "BTCUSDT")
+    assert (len(series), manifest.source, contents) == (200, "newer", [])
+
+
 def test_a_full_disk_is_said_and_leaves_the_old_file(market, stored, monkeypatch):
     series = read_series(market.file("spot_1h/BTCUSDT"), SPOT, "BTCUSDT").rows_between(None, None)
 
