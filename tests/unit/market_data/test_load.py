@@ -229,11 +229,11 @@ def test_the_real_files_load_with_the_gaps_that_are_known(real):
 
 def test_the_real_files_load_fast_enough(real):
     best = min(_seconds(real.symbols) for _ in range(5))
-    # The goal is 0.3 s on a quiet machine; the bound leaves room for a busy one.
-    assert best < 1.0
+    # The goal is 0.3 s on a quiet machine; seconds of the processor, with room for a slower one.
+    assert best < 0.9
 
 
 def _seconds(symbols: tuple[str, ...]) -> float:
-    begun = time.perf_counter()
+    begun = time.process_time()
     load_history(SHARED / "market", symbols)
-    return time.perf_counter() - begun
+    return time.process_time() - begun
