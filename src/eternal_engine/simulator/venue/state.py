@@ -211,8 +211,8 @@ class VenueState:
         """Hand over what a store must write since the last call, as (kind, key, value)."""
         for holder, coin in self.books.dirty:
             self.dirty["balance", f"{holder}:{coin}"] = self.books.balances[holder, coin]
-        for coin in {coin for _, coin in self.books.dirty}:
-            self.dirty["declared", coin] = self.books.declared.get(coin, ZERO)
+        for coin in {coin for _, coin in self.books.dirty if coin in self.books.declared}:
+            self.dirty["declared", coin] = self.books.declared[coin]
         self.books.dirty.clear()
         taken = [(kind, key, value) for (kind, key), value in self.dirty.items()]
         self.dirty = {}

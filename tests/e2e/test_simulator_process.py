@@ -1,0 +1,111 @@
+"""The embedded exchange as a process: started, killed, started again, stopped."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pybit.exceptions import InvalidRequestError
+from pybit.unified_trading import HTTP
+
+MAIN = "from eternal_engine.cli import main; main()"
+FLAGS = ("simulator", "serve", "--json", "--speed", "0", "--start", "2023-03-01", "--no-limits", "--state")
+
+
+class Process:
+    """Hold one server process and a pybit session of its first account."""
+
+    def __init__(self, folder: Path, *more: str) -> None:
+        command = [sys.executable, "-c", MAIN, *FLAGS, str(folder / "venue.db"), *more]
+        env = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2] / "src")}
+        self.process = subprocess.Popen(command, cwd=folder, env=env, stdout=subprocess.PIPE, text=True)
+        assert self.process.stdout is not None
+        self.greeting: dict[str, Any] = json.loads(self.process.stdout.readline())
+        account = self.greeting["accounts"][0]
+        self.pybit = HTTP(api_key=account["api_key"], api_secret=account["api_secret"])
+        self.pybit.endpoint = self.greeting["rest_url"]
+
+    def ledger(self) -> Any:
+        """Read the whole ledger."""
+        with urllib.request.urlopen(f"{self.greeting['rest_url']}/maintenance/ledger") as reply:
+            return json.load(reply)
+
+    def end(self, number: signal.Signals = signal.SIGTERM) -> int:
+        """Send a signal and give the exit code."""
+        self.process.send_signal(number)
+        return self.process.wait(10)
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Any]:
+    """Start servers on one state file, and kill what is left of them."""
+    made: list[Process] = []
+
+    def run(*more: str) -> Process:
+        made.append(Process(tmp_path, *more))
+        return made[-1]
+
+    yield run
+    for server in made:
+        server.process.kill()
+        server.process.wait(10)
+
+
+def test_c8_a_kill_between_orders_loses_nothing_and_sigterm_ends_cleanly(start: Any) -> None:
+    first = start()
+    for number in range(3):
+        first.pybit.place_order(
+            category="spot", symbol="BTCUSDT", side="Buy", orderType="Market", qty="100", orderLinkId=f"k{number}"
+        )
+    first.pybit.place_order(category="linear", symbol="BTCUSDT", side="Sell", orderType="Market", qty="0.01")
+    first.pybit.place_order(
+        category="linear", symbol="BTCUSDT", side="Sell", orderType="Limit", qty="0.01", price="27000"
+    )
+    before = first.ledger()
+    first.end(signal.SIGKILL)
+    second = start()
+    assert second.ledger() == before
+    assert second.greeting["accounts"] == first.greeting["accounts"]
+    with pytest.raises(InvalidRequestError) as caught:
+        second.pybit.place_order(
+            category="spot", symbol="BTCUSDT", side="Buy", orderType="Market", qty="100", orderLinkId="k1"
+        )
+    assert caught.value.status_code == 170141
+    assert second.end() == 0
+
+
+def test_a_second_server_on_the_same_file_is_refused(start: Any, tmp_path: Path) -> None:
+    start()
+    command = [sys.executable, "-c", MAIN, *FLAGS, str(tmp_path / "venue.db")]
+    env = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2] / "src")}
+    second = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, timeout=60, check=False)
+    assert second.returncode == 4
+    assert "another process" in second.stderr
+
+
+@pytest.mark.parametrize(
+    ("flags", "code", "said"),
+    [
+        (("--host", "0.0.0.0"), 4, "loopback"),
+        (("--market", "nowhere"), 3, "nowhere"),
+        (("--start", "yesterday"), 2, "not a date"),
+        (("--speed", "-1"), 2, "speed"),
+        (("--faults", "missing.json"), 2, "fault file"),
+        (("--profile", "moon"), 2, "profile"),
+    ],
+)
+def test_wrong_flags_are_refused_with_a_mend(tmp_path: Path, flags: tuple[str, ...], code: int, said: str) -> None:
+    command = [sys.executable, "-c", MAIN, "simulator", "serve", "--json", *flags]
+    env = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2] / "src")}
+    run = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, timeout=60, check=False)
+    assert run.returncode == code, run.stderr
+    assert said in run.stderr
+    assert "mend" in run.stderr

@@ -1,0 +1,77 @@
+"""The state file: what was committed comes back exactly."""
+
+from __future__ import annotations
+
+import sqlite3
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from eternal_engine.model.errors import DataError, RefusedError
+from eternal_engine.simulator.soak import Soak
+from eternal_engine.simulator.store import VenueStore, wipe
+from eternal_engine.simulator.venue import Venue
+
+
+def test_a_venue_read_back_is_the_venue_that_was_committed(tmp_path: Path) -> None:
+    soak = Soak(1)
+    store = VenueStore(tmp_path / "venue.db")
+    for _ in range(30):
+        for _ in range(40):
+            soak.step()
+        store.commit(soak.venue, venue_ms=soak.venue.state.now_ms)
+    store.close()
+    again = VenueStore(tmp_path / "venue.db")
+    state = soak.venue.state
+    read = Venue(state.config, now_ms=int(again.meta()["venue_ms"]), instruments=state.instruments)
+    again.load(read)
+    again.close()
+    assert read.audit() == ()
+    assert read.state.now_ms == state.now_ms
+    for name in ("accounts", "books", "orders", "links", "positions", "executions", "logs", "closed_pnl", "transfers"):
+        mine, theirs = getattr(state, name), getattr(read.state, name)
+        if name == "books":
+            mine, theirs = (mine.balances, mine.declared), (theirs.balances, theirs.declared)
+        if name == "positions":
+            mine = {key: row for key, row in mine.items() if row.seq >= 0}
+            theirs = {key: row for key, row in theirs.items() if row.seq >= 0}
+        assert theirs == mine, name
+    assert read.state.counter == state.counter
+    assert {uid: list(rows) for uid, rows in read.state.open_orders.items() if rows} == {
+        uid: list(rows) for uid, rows in state.open_orders.items() if rows
+    }
+    closed = {uid: sorted(order.order_id for order in rows) for uid, rows in state.closed.items()}
+    assert {uid: sorted(order.order_id for order in rows) for uid, rows in read.state.closed.items()} == closed
+
+
+def test_decimals_come_back_with_every_digit(tmp_path: Path) -> None:
+    venue = Venue(now_ms=0)
+    uid = venue.open_account("MASTER").uid
+    venue.deposit(uid, "USDT", Decimal("12345678.123456789012345"))
+    store = VenueStore(tmp_path / "venue.db")
+    store.commit(venue)
+    read = Venue(now_ms=0)
+    store.load(read)
+    store.close()
+    assert str(read.balance(uid, "USDT")) == "12345678.123456789012345"
+
+
+def test_a_second_process_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "venue.db"
+    store = VenueStore(path)
+    with pytest.raises(RefusedError, match="another process"):
+        VenueStore(path)
+    with pytest.raises(RefusedError, match="another process"):
+        wipe(path)
+    store.close()
+    wipe(path)
+    assert not path.exists()
+
+
+def test_a_file_of_another_schema_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "venue.db"
+    with sqlite3.connect(path) as db:
+        db.execute("PRAGMA user_version=99")
+    with pytest.raises(DataError, match="schema 99"):
+        VenueStore(path)
