@@ -160,10 +160,9 @@ _READ_ONLY = f.Codec("0 or 1", lambda value: _zero_one(value), lambda value: 1 i
 
 
 def _zero_one(value: object) -> bool:
-    whole = f.INT.read(value)
-    if whole not in (0, 1):
+    if isinstance(value, bool) or value not in (0, 1, "0", "1"):
         raise f.Unfit
-    return whole == 1
+    return value in (1, "1")
 
 
 KEY_INFO: Shape[KeyInfo] = Shape(
