@@ -53,7 +53,8 @@ class RunMetrics(Metrics):
     """Hold the portfolio's figures: those of its time-weighted daily index, and of its money.
 
     Exposure is gross notional over equity at daily closes, `time_in_market_frac` the share of them with any.
-    `turnover_per_year` is traded notional a year over mean equity, both sides counted.
+    `turnover_per_year` is traded notional a year over the mean equity of daily closes, both sides
+    counted.
     """
 
     start_equity_usdt: float

@@ -35,7 +35,7 @@ class Measured:
 
 @dataclass(frozen=True)
 class _Book:
-    """One book to measure, the portfolio or an engine: hourly arrays [N], sums and rows."""
+    """One book to measure, the portfolio or an engine: hourly arrays [N], exposure at daily closes, sums and rows."""
 
     equity: Float64Array
     flow: Float64Array
@@ -60,8 +60,8 @@ def measure_run(result: BacktestResult, trials: int = 1) -> Measured:
         daily = measure(index, years, trials, name_of)
         return {name: getattr(daily, name) for name in _METRIC_NAMES} | _money(book, grid, years), index
 
-    books, orders = _engine_books(result)
-    whole, index = measured(_portfolio_book(result, list(books.values())))
+    books, orders = _engine_books(result, grid)
+    whole, index = measured(_portfolio_book(result, grid, list(books.values())))
     portfolio = RunMetrics(**whole)
     engines: dict[str, EngineReport] = {}
     engine_index: dict[str, Float64Array] = {}
@@ -76,7 +76,7 @@ def measure_run(result: BacktestResult, trials: int = 1) -> Measured:
     return Measured(grid, years, index, engine_index, portfolio, engines, name_of)
 
 
-def _engine_books(result: BacktestResult) -> tuple[dict[str, _Book], dict[str, int]]:
+def _engine_books(result: BacktestResult, grid: DayGrid) -> tuple[dict[str, _Book], dict[str, int]]:
     orders = dict.fromkeys(ENGINES, 0)
     notional = dict.fromkeys(ENGINES, 0.0)
     for engine, qty, price in map(attrgetter("engine", "qty", "price"), result.orders):
@@ -89,7 +89,7 @@ def _engine_books(result: BacktestResult) -> tuple[dict[str, _Book], dict[str, i
         books[name] = _Book(
             equity=result.equity[row],
             flow=result.engine_flow[row],
-            exposure=result.exposure[row],
+            exposure=result.exposure[row][grid.row],
             fees_usdt=fees[row],
             slippage_usdt=slippage[row],
             funding_usdt=funding[row],
@@ -99,11 +99,11 @@ def _engine_books(result: BacktestResult) -> tuple[dict[str, _Book], dict[str, i
     return books, orders
 
 
-def _portfolio_book(result: BacktestResult, books: Sequence[_Book]) -> _Book:
+def _portfolio_book(result: BacktestResult, grid: DayGrid, books: Sequence[_Book]) -> _Book:
     return _Book(
         equity=result.equity.sum(axis=0),
         flow=result.external_flow,
-        exposure=result.exposure.sum(axis=0),
+        exposure=result.exposure[:, grid.row].sum(axis=0),
         fees_usdt=sum(book.fees_usdt for book in books),
         slippage_usdt=sum(book.slippage_usdt for book in books),
         funding_usdt=sum(book.funding_usdt for book in books),
@@ -120,8 +120,8 @@ def hourly_drawdown(result: BacktestResult) -> float:
 def _money(book: _Book, grid: DayGrid, years: float) -> dict[str, Any]:
     start, final = float(book.equity[0]), float(book.equity[-1])
     deposits = float(book.flow[1:].sum())
-    mean_equity = float(book.equity.mean())
-    equity, exposure = book.equity[grid.row], book.exposure[grid.row]
+    equity, exposure = book.equity[grid.row], book.exposure
+    mean_equity = float(equity.mean())
     share = np.divide(exposure, equity, out=np.zeros_like(equity), where=equity > 0)
     return {
         "start_equity_usdt": start,
