@@ -82,7 +82,14 @@ def likeness(
     else:
         rows = [("figure", "value", "band", "meaning")]
         for name, band in BANDS.items():
-            rows.append((name, f"{figures[name]:.4g}", f"{band.low:g} to {band.high:g}", band.meaning))
+            rows.append(
+                (
+                    name,
+                    f"{figures[name]:.4g}" if name in figures else "none",
+                    f"{band.low:g} to {band.high:g}",
+                    band.meaning,
+                )
+            )
         print_columns(rows)
     if wrong:
         raise DataError(

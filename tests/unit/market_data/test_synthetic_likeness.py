@@ -11,10 +11,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from eternal_engine.market_data.history import Float64Array, MarketHistory, Ohlcv
+from eternal_engine.market_data.history import DAY_MS, Float64Array, FundingRates, MarketHistory, Ohlcv, Sentiment
 from eternal_engine.market_data.load import load_history
 from eternal_engine.market_data.synthetic import SYMBOLS, synthesize
 from eternal_engine.market_data.synthetic.likeness import BANDS, measure, misfits
+from eternal_engine.model.errors import DataError
 
 ROOT = Path(__file__).parents[3]
 REAL = Path(os.environ.get("ETERNAL_SHARED_DATA", str(ROOT.parent / "shared" / "data"))) / "market"
@@ -94,6 +95,25 @@ def test_funding_that_ignores_the_mood_is_found_out(market: MarketHistory) -> No
     with np.errstate(invalid="ignore"):
         names = misfit_names(replace(market, funding=flat))
     assert {"funding_rich", "funding_positive", "funding_memory_1", "funding_p99_bps"} <= names
+
+
+def test_a_market_without_perpetuals_and_sentiment_misses_their_figures(market: MarketHistory) -> None:
+    nothing = np.empty(0, np.float64)
+    unpaid = FundingRates(np.empty(0, np.int64), nothing, nothing)
+    spot_only = replace(
+        market,
+        funding=(unpaid,) * len(market.symbols),
+        sentiment=Sentiment(np.empty(0, np.int64), nothing),
+    )
+    names = misfit_names(spot_only)
+    assert names == {name for name in BANDS if name.startswith(("funding_", "basis_", "sentiment_"))}
+
+
+@pytest.mark.parametrize(("days", "coins"), [(299, 3), (400, 2)])
+def test_too_little_is_not_measured(days: int, coins: int) -> None:
+    little = synthesize(1, end_ms=START_MS, start_ms=START_MS - days * DAY_MS, symbols=SYMBOLS[:coins])
+    with pytest.raises(DataError, match="too little"):
+        measure(little)
 
 
 def test_the_table_in_the_document_is_the_table_of_the_code() -> None:

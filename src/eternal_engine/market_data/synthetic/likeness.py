@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from eternal_engine.market_data.history import HOUR_MS, Float64Array, MarketHistory
+from eternal_engine.model.errors import DataError
 
 HOURS_A_YEAR = 8760.0
 
@@ -91,7 +92,16 @@ BANDS: dict[str, Band] = {
 
 
 def measure(history: MarketHistory) -> dict[str, float]:
-    """Compute all figures of a history of BTC first and at least four other coins; NaN where there is no data."""
+    """Compute all figures of a history whose first coin is BTC; a figure without data is left out or NaN.
+
+    Raises DataError if there are under three coins or 300 days: nothing can be said of so little.
+    """
+    if len(history.symbols) < 3 or history.hours < 300 * 24:
+        raise DataError(
+            f"{len(history.symbols)} coins over {history.hours // 24} days are too little to measure",
+            where=history.source,
+            mend="give three coins or more, BTC first, and 300 days or more (bands: ten coins, five years)",
+        )
     closes = history.spot.close
     by_coin = [_price_figures(history, row) for row in range(len(history.symbols))]
     figures = {f"btc_{name}": value for name, value in by_coin[0].items()}
@@ -202,6 +212,8 @@ def _correlation_figures(daily: Float64Array) -> dict[str, float]:
 def _perp_figures(history: MarketHistory) -> dict[str, float]:
     figures: dict[str, list[float]] = {}
     for row, paid in enumerate(history.funding):
+        if paid.rate.size < 100:
+            continue
         real = np.where(history.perp_stand_in[row], np.nan, history.perp.close[row])
         basis_bps = (real / history.spot.close[row] - 1.0) * 1e4
         momentum = np.full(basis_bps.size, np.nan)
@@ -235,6 +247,8 @@ def _sentiment_figures(history: MarketHistory) -> dict[str, float]:
     closes = history.spot.close[0]
     hour = (day - history.start_ms) // HOUR_MS
     usable = (hour > 30 * 24) & (hour < history.hours)
+    if usable.sum() < 100:
+        return {}
     past = np.log(closes[hour[usable] - 1] / closes[hour[usable] - 1 - 30 * 24])
     return {
         "sentiment_mean": float(value.mean()),
