@@ -37,7 +37,28 @@ MODULES: tuple[ModuleType, ...] = (
     fills,
     loop,
 )
-# Tuples whose `_replace` compiled code may call.
+# Read-only or changed in place: compiled code passes these by reference instead of spreading all their fields
+# over every call, which would make compiling take minutes.
+REFERENCED = (
+    params.Params,
+    core_hodl.CoreParams,
+    trend.TrendParams,
+    funding.FundingParams,
+    tactical.TacticalParams,
+    manager.RiskParams,
+    breaker.BreakerParams,
+    sizing.Instruments,
+    params.Features,
+    trend.TrendFeatures,
+    funding.FundingFeatures,
+    tactical.TacticalFeatures,
+    params.Marks,
+    params.BookView,
+    fills.Market,
+    fills.Lots,
+    tape.Tape,
+)
+# The same, but renewed by `_replace`.
 REPLACED = (
     breaker.RiskState,
     core_hodl.CoreState,
@@ -73,29 +94,91 @@ def _plain_functions(module: ModuleType) -> list[Callable[..., Any]]:
     ]
 
 
-def _teach_replace() -> None:
-    """Teach the compiler `_replace` of our NamedTuples, so that the core can use it like any Python."""
+def refer(values: Any) -> Any:
+    """Give the compiled twin of a REFERENCED tuple; only compiled code calls this."""
+    return values
+
+
+def spread(values: Any) -> Any:
+    """Give the tuple of a compiled twin, to hand it back to Python; only compiled code calls this."""
+    return values
+
+
+def _teach_references() -> None:
+    """Teach the compiler a reference type for every REFERENCED and REPLACED tuple, `refer`, `spread`, `_replace`."""
     from numba import types
-    from numba.extending import overload_method
+    from numba.experimental import structref
+    from numba.extending import overload, overload_method
 
-    names = sorted({name for kind in REPLACED for name in kind._fields})
-    signature = ", ".join(f"{name}=None" for name in names)
+    twins: dict[type, type] = {}
+    for kind in (*REFERENCED, *REPLACED):
+        twin = structref.register(type(f"{kind.__name__}Reference", (types.StructRef,), {}))
+        structref.define_attributes(twin)
+        twins[kind] = twin
+    kinds = {twin: kind for kind, twin in twins.items()}
 
-    def build(self: Any, given: set[str]) -> Callable[..., Any]:
-        kind = self.instance_class
-        values = ", ".join(f"{name}={name if name in given else f'self.{name}'}" for name in kind._fields)
-        scope: dict[str, Any] = {"kind": kind}
+    def is_referenced(seen: Any) -> bool:
+        return isinstance(seen, types.NamedTuple) and seen.instance_class in twins
+
+    def twin_of(seen: Any) -> Any:
+        if not is_referenced(seen):
+            return seen
+        fields = zip(seen.fields, seen.types, strict=True)
+        return twins[seen.instance_class]([(name, twin_of(kind)) for name, kind in fields])
+
+    def compile_text(lines: list[str], scope: dict[str, Any]) -> Any:
         # The text is made of our own field names only.
-        exec(f"def impl(self, {signature}):\n    return kind({values})", scope)  # noqa: S102  # nosec B102
-        return scope["impl"]  # type: ignore[no-any-return]
+        exec("\n".join(lines), scope)  # noqa: S102  # nosec B102
+        return scope["impl"]
 
-    def given_names(seen: dict[str, Any]) -> set[str]:
-        absent = (types.Omitted, types.NoneType)
-        return {name for name in names if seen[name] is not None and not isinstance(seen[name], absent)}
+    def refer_compiled(values: Any) -> Any:
+        twin = twin_of(values)
+        lines = ["def impl(values):", "    out = new(twin)"]
+        for name, kind in zip(values.fields, values.types, strict=True):
+            value = f"refer(values.{name})" if is_referenced(kind) else f"values.{name}"
+            lines.append(f"    out.{name} = {value}")
+        return compile_text([*lines, "    return out"], {"new": structref.new, "twin": twin, "refer": refer})
 
-    scope: dict[str, Any] = {"build": build, "given_names": given_names}
-    exec(f"def replace(self, {signature}):\n    return build(self, given_names(locals()))", scope)  # noqa: S102  # nosec B102
-    overload_method(types.NamedTuple, "_replace")(scope["replace"])
+    def spread_compiled(values: Any) -> Any:
+        kind = kinds[type(values)]
+        parts = [
+            f"spread(values.{name})" if type(seen) in kinds else f"values.{name}"
+            for name, seen in values.field_dict.items()
+        ]
+        return compile_text(
+            ["def impl(values):", f"    return kind({', '.join(parts)})"], {"kind": kind, "spread": spread}
+        )
+
+    # The compiler compares the signatures to the letter, annotations included.
+    for taught, function in ((refer, refer_compiled), (spread, spread_compiled)):
+        function.__annotations__ = {}
+        overload(taught)(function)
+
+    absent = (types.Omitted, types.NoneType)
+    for kind in REPLACED:
+        signature = ", ".join(f"{name}=None" for name in kind._fields)
+
+        def build(self: Any, seen: dict[str, Any], names: tuple[str, ...], text: str) -> Any:
+            given = {n for n in names if seen[n] is not None and not isinstance(seen[n], absent)}
+            lines = [f"def impl(self, {text}):", "    out = new(twin)"]
+            lines += [f"    out.{name} = {name if name in given else f'self.{name}'}" for name in names]
+            return compile_text([*lines, "    return out"], {"new": structref.new, "twin": self})
+
+        scope: dict[str, Any] = {"build": build, "names": kind._fields, "text": signature}
+        lines = [f"def impl(self, {signature}):", "    return build(self, locals(), names, text)"]
+        overload_method(twins[kind], "_replace")(compile_text(lines, scope))
+
+
+def entry(
+    all_params: Any, features: Any, market: Any, book: Any, lots: Any, marks: Any, states: Any, records: Any,
+    first_bar: int, last_bar: int, deposit_weekly_usdt: float,
+) -> Any:
+    """Call the loop with everything large passed by reference; same arguments as `loop.run`."""
+    done = loop.run(
+        refer(all_params), refer(features), refer(market), refer(book), refer(lots), refer(marks), refer(states),
+        refer(records), first_bar, last_bar, deposit_weekly_usdt,
+    )  # fmt: skip
+    return spread(done)
 
 
 @lru_cache(maxsize=1)
@@ -108,12 +191,11 @@ def compiled_run(base_dir: Path | None = None) -> Callable[..., Any]:
     from numba.extending import register_jitable
 
     numba.config.CACHE_DIR = str(folder)
-    _teach_replace()
+    _teach_references()
     for module in MODULES:
         for function in _plain_functions(module):
-            if function is not loop.run:
-                register_jitable(function)
-    return numba.njit(cache=True)(loop.run)  # type: ignore[no-any-return]
+            register_jitable(function)
+    return numba.njit(cache=True)(entry)  # type: ignore[no-any-return]
 
 
 def is_compiled(base_dir: Path | None = None) -> bool:

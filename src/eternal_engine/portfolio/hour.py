@@ -109,6 +109,9 @@ def _exposure(
     if signal.market != SPOT:
         last_h = min(last_h, marks.perp_h[symbol])
         mark = marks.perp[symbol] if signal.market == PERP else mark
+    # Conditions stand outside the call: the compiler takes no branches inside calls of many arguments.
+    perp_usdt = perp_exposure_usdt(params, book, marks, pending, engine) if signal.market != SPOT else 0.0
+    open_count = _open_trend_positions(book, pending) if engine == TREND else 0
     return Exposure(
         now_h=now_h,
         state=states.risk,
@@ -119,8 +122,8 @@ def _exposure(
         engine_usdt=engine_usdt(equity, engine),
         free_usdt=free_usdt(params, book, marks, pending, engine),
         position_usdt=position_usdt(params, book, marks, pending, engine, symbol),
-        perp_usdt=perp_exposure_usdt(params, book, marks, pending, engine) if signal.market != SPOT else 0.0,
-        open_count=_open_trend_positions(book, pending) if engine == TREND else 0,
+        perp_usdt=perp_usdt,
+        open_count=open_count,
         correlation=correlation,
         kelly_frac=kelly,
         orders_last_minute=recent,

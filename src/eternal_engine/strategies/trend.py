@@ -242,7 +242,15 @@ def opened(
     best_close[symbol] = -np.inf if side > 0 else np.inf
     trailing[symbol] = False
     base_qty[symbol] = qty
-    return TrendState(sides, entries, atrs, stops, best_close, trailing, base_qty)
+    return state._replace(
+        side=sides,
+        entry=entries,
+        atr=atrs,
+        stop=stops,
+        best_close=best_close,
+        trailing=trailing,
+        base_qty=base_qty,
+    )
 
 
 def closed(state: TrendState, symbol: int) -> TrendState:
