@@ -106,9 +106,9 @@ def read_segment(segment: Path) -> Iterator[JournalRow]:
 
 def _write_segment(segment: Path, rows: Iterable[JournalRow]) -> str:
     """Write rows to a new file, durably, and give its sha256; equal rows give equal bytes."""
-    segment.parent.mkdir(parents=True, exist_ok=True)
     partial = segment.with_name(segment.name + ".partial")
     try:
+        segment.parent.mkdir(parents=True, exist_ok=True)
         with partial.open("wb") as raw, gzip.GzipFile("", "wb", fileobj=raw, mtime=0) as packed:
             for row in rows:
                 packed.write(canonical(row._asdict()).encode("ascii") + b"\n")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import uuid
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -38,10 +38,10 @@ def back_up(database: Path, target: Path) -> Copied:
         raise StorageError("the backup file exists already", where=str(target), mend="name another file")
     if not database.is_file():
         raise StorageError("there is no database", where=str(database), mend="name the --state-dir of the daemon")
-    target.parent.mkdir(parents=True, exist_ok=True)
     partial = target.with_name(target.name + ".partial")
-    partial.unlink(missing_ok=True)
     try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        partial.unlink(missing_ok=True)
         os.close(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
         _copy(database, partial)
         check_integrity(partial)
@@ -53,7 +53,7 @@ def back_up(database: Path, target: Path) -> Copied:
             f"the backup failed: {problem}", where=str(target), mend="check disk space and rights, then try again"
         ) from problem
     finally:
-        partial.unlink(missing_ok=True)
+        _remove(partial)
     return Copied(target, head)
 
 
@@ -68,8 +68,8 @@ def restore(backup: Path, database: Path, at: datetime) -> Copied:
     database.parent.mkdir(parents=True, exist_ok=True)
     with DatabaseLock(database):
         fresh = database.with_name(database.name + ".restoring")
-        fresh.unlink(missing_ok=True)
         try:
+            fresh.unlink(missing_ok=True)
             os.close(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
             _copy(backup, fresh)
             _set_database_id(fresh)
@@ -83,7 +83,7 @@ def restore(backup: Path, database: Path, at: datetime) -> Copied:
                 mend="check disk space and rights; the old database is there, or beside it as .before-restore-*",
             ) from problem
         finally:
-            fresh.unlink(missing_ok=True)
+            _remove(fresh)
     return Copied(database, head)
 
 
@@ -113,6 +113,12 @@ def read_database_id(database: Path) -> str:
     if found is None:
         raise StorageError("the database has no id", where=str(database), mend="start the daemon once on it")
     return str(found)
+
+
+def _remove(partial: Path) -> None:
+    """Take a half-made file away; what cannot be taken away must not hide why the work failed."""
+    with suppress(OSError):
+        partial.unlink(missing_ok=True)
 
 
 def _copy(source: Path, target: Path) -> None:

@@ -72,7 +72,7 @@ async def test_a_backup_of_a_broken_journal_is_not_kept(database: Path, store: S
 async def test_a_backup_that_cannot_be_written_says_so(database: Path, store: Store, tmp_path: Path) -> None:
     await store.close()
     (tmp_path / "dir.partial").mkdir()
-    with pytest.raises((StorageError, OSError)):
+    with pytest.raises(StorageError, match=r"the backup failed: .*dir"):
         back_up(database, tmp_path / "dir")
 
 
@@ -98,6 +98,16 @@ async def test_a_restore_works_where_no_database_was(database: Path, store: Stor
     target = tmp_path / "new" / "eternal.sqlite"
     restore(copied.path, target, AT)
     assert verify(target).head == copied.head
+
+
+async def test_a_restore_that_cannot_be_written_says_so(database: Path, store: Store, tmp_path: Path) -> None:
+    copied = back_up(database, tmp_path / "one.sqlite")
+    await store.close()
+    before = content(database)
+    database.with_name(database.name + ".restoring").mkdir()
+    with pytest.raises(StorageError, match="the restore failed: "):
+        restore(copied.path, database, AT)
+    assert content(database) == before
 
 
 async def test_a_restore_is_refused_while_the_daemon_runs(database: Path, store: Store, tmp_path: Path) -> None:
