@@ -8,7 +8,7 @@ import pytest
 from builders import a_backtest_result
 from eternal_engine.market_data.history import DAY_MS
 from eternal_engine.reports.assemble import build_report, day_regimes, known_prices
-from eternal_engine.reports.market_regime import regimes
+from eternal_engine.reports.market_regime import Regime, regimes
 from eternal_engine.reports.run_metrics import measure_run
 
 
@@ -43,10 +43,13 @@ def test_j16_regime_returns_compound_to_the_portfolios_total() -> None:
 def test_j16_the_regime_of_a_day_does_not_depend_on_that_day() -> None:
     run = a_backtest_result(days=300)
     rows = measure_run(run).grid.row
-    changed = run.btc_close.copy()
-    changed[rows[250] + 1 :] *= 5
-    other = a_backtest_result(days=300, btc_close=changed)
-    assert np.array_equal(day_regimes(other, rows)[:251], day_regimes(run, rows)[:251])
+    crashed = run.btc_close.copy()
+    crashed[rows[250] + 1 :] *= 0.5
+    other = a_backtest_result(days=300, btc_close=crashed)
+    before, after = day_regimes(run, rows), day_regimes(other, rows)
+    assert np.array_equal(after[:251], before[:251])
+    assert before[250] != Regime.CRISIS
+    assert after[251] == Regime.CRISIS
 
 
 def test_closes_before_the_start_warm_the_regimes_up() -> None:

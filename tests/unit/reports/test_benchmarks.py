@@ -55,6 +55,15 @@ def test_deposits_are_invested_and_are_not_returns() -> None:
         assert one.index[-1] == pytest.approx(1.0)
 
 
+def test_the_weekly_plan_buys_with_a_deposit_when_it_comes() -> None:
+    price = np.full(160, 10.0)
+    price[100:] = 20.0
+    flow = np.zeros(160)
+    flow[50] = 300.0
+    plan = three(price, price, FREE, flow)["dca_btc_eth_67_33"]
+    assert plan.equity[-1] == pytest.approx(2 * 1300.0)
+
+
 def test_a_coin_without_a_price_keeps_its_money_as_cash() -> None:
     btc, eth = np.full(300, 10.0), np.full(300, np.nan)
     btc[200:] = 20.0
