@@ -100,7 +100,8 @@ class Server:
         if not socket.can_prepare(request):
             return web.Response(status=400, text="a WebSocket handshake is expected")
         await socket.prepare(request)
-        connection = Connection(self.world, socket, channel, f"sim-{channel}-{next(self._numbers)}")
+        transport = request.transport if isinstance(request.transport, asyncio.Transport) else None
+        connection = Connection(self.world, socket, channel, f"sim-{channel}-{next(self._numbers)}", transport)
         self.connections.add(connection)
         try:
             await connection.serve()

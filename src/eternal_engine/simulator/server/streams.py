@@ -51,6 +51,7 @@ class Connection:
     socket: web.WebSocketResponse
     channel: str
     conn_id: str
+    transport: asyncio.Transport | None = None
     uid: int = 0
     topics: dict[str, str] = field(default_factory=dict)
     last: dict[str, Any] = field(default_factory=dict)
@@ -91,7 +92,7 @@ class Connection:
         try:
             self.queue.put_nowait(body)
         except asyncio.QueueFull:
-            self._abort()
+            self.abort()
 
     def _suffer(self, fault: Fault, message: Json) -> bool:
         """Apply a fault; True when the message is not to be sent."""
@@ -99,7 +100,7 @@ class Connection:
             self.queue.put_nowait(None)
             return True
         if fault.kind is FaultKind.WS_RESET:
-            self._abort()
+            self.abort()
             return True
         if fault.kind in {FaultKind.WS_DROP, FaultKind.WS_SILENT, FaultKind.WS_GAP}:
             return True
@@ -228,10 +229,10 @@ class Connection:
         account = self.world.venue.state.accounts.get(self.uid)
         return "" if account is None else account.name
 
-    def _abort(self) -> None:
-        transport = self.socket.get_extra_info("transport")
-        if transport is not None:
-            transport.abort()
+    def abort(self) -> None:
+        """Break the connection without a word, as a network does."""
+        if self.transport is not None:
+            self.transport.abort()
 
 
 class Hearer(Protocol):
