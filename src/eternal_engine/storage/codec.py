@@ -16,7 +16,7 @@ from eternal_engine.model import event as events
 from eternal_engine.model.errors import ModelError, StorageError
 from eternal_engine.model.event import Event
 from eternal_engine.model.money import exact, text
-from eternal_engine.storage.columns import read_time, time_text
+from eternal_engine.storage.times import read_time, time_text
 
 Document: TypeAlias = dict[str, "Document"] | list["Document"] | str | int | bool | None
 

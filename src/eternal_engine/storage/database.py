@@ -10,10 +10,6 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from alembic import command
-from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, create_engine, event, insert, inspect, select
 from sqlalchemy.engine import Engine
 from sqlalchemy.exc import DatabaseError
@@ -77,11 +73,19 @@ def prepare(path: Path) -> None:
 
 def migrate(connection: Connection, where: str) -> None:
     """Migrate from any known revision to the newest, then compare every table and column with ours."""
+    # Only a start of the daemon migrates; a reader must not pay half a second for these.
+    from alembic import command
+    from alembic.config import Config
+    from alembic.runtime.migration import MigrationContext
+    from alembic.script import ScriptDirectory
+
     tables = set(inspect(connection).get_table_names())
     if tables and _VERSION_TABLE not in tables:
         raise _refusal(connection, where, "is not a database of this program")
     revision = MigrationContext.configure(connection).get_current_revision()
-    config = _config(connection)
+    config = Config()
+    config.set_main_option("script_location", str(_MIGRATIONS))
+    config.attributes["connection"] = connection
     known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
     if revision is not None and revision not in known:
         raise _refusal(connection, where, f"has the unknown schema revision {revision!r}, perhaps of a newer version")
@@ -138,13 +142,6 @@ def _shape(kind: Any, nullable: bool | None) -> str:
 
 def _shape_found(column: Any) -> str:
     return _shape(column["type"], column["nullable"])
-
-
-def _config(connection: Connection) -> Config:
-    config = Config()
-    config.set_main_option("script_location", str(_MIGRATIONS))
-    config.attributes["connection"] = connection
-    return config
 
 
 def _set_up(engine: Engine, pragmas: tuple[str, ...], *, isolation_level: str | None = None, begin: str = "") -> None:

@@ -16,7 +16,7 @@ from pathlib import Path
 from eternal_engine.model.errors import RefusedError, StorageError
 from eternal_engine.model.ids import CommandId
 from eternal_engine.storage.codec import canonical
-from eternal_engine.storage.columns import read_time, time_text
+from eternal_engine.storage.times import read_time, time_text
 
 EXPIRY = timedelta(minutes=5)
 _KEPT = timedelta(days=7)

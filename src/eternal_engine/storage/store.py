@@ -23,13 +23,13 @@ from eternal_engine.storage.archive import Archived, archive_journal
 from eternal_engine.storage.chain import Head, row_hash
 from eternal_engine.storage.change import Change
 from eternal_engine.storage.codec import decode_event, encode_event
-from eternal_engine.storage.columns import time_text
 from eternal_engine.storage.database import prepare, translated, writing_engine
 from eternal_engine.storage.lock import DatabaseLock
 from eternal_engine.storage.projection import Projection, step
 from eternal_engine.storage.reader import read_projection
 from eternal_engine.storage.schema import JOURNAL
 from eternal_engine.storage.table_state import Key, key_of, rows_by_table, stored_state
+from eternal_engine.storage.times import time_text
 from eternal_engine.storage.verify import stored_head, verify_chain
 
 RULES: tuple[Rule, ...] = (

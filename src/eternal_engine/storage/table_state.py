@@ -14,8 +14,9 @@ from eternal_engine.model.errors import StorageError
 from eternal_engine.model.money import short_text, text
 from eternal_engine.storage.change import Change
 from eternal_engine.storage.codec import canonical
-from eternal_engine.storage.columns import ExactDecimal, UtcTime, read_time, time_text
+from eternal_engine.storage.columns import ExactDecimal, UtcTime
 from eternal_engine.storage.schema import PROJECTIONS
+from eternal_engine.storage.times import read_time, time_text
 
 Key: TypeAlias = tuple[Any, ...]
 TableState: TypeAlias = dict[str, dict[Key, Mapping[str, Any]]]
