@@ -19,6 +19,7 @@ def test_the_books_balance_exactly_over_random_operations(seed: int) -> None:
     soak = Soak(seed, audit_every=250)
     assert soak.run(1500) == ()
     assert soak.audits == 6
+    assert {"Trade", "Funding", "Settle"} <= set(soak.fills)
     assert min(soak.done[name] for name in ("order", "bar", "funding", "transfer")) > 20
 
 

@@ -17,6 +17,7 @@ import typer
 from eternal_engine import clock
 from eternal_engine.model.errors import RefusedError, UsageError
 from eternal_engine.simulator.faults import FaultPlan, read_faults
+from eternal_engine.simulator.live import PUBLIC_URL
 from eternal_engine.simulator.opening import Opening, accounts_of, open_world, require_loopback
 from eternal_engine.simulator.server.app import Server
 from eternal_engine.simulator.server.world import World
@@ -40,6 +41,7 @@ def serve(
     host: Annotated[str, typer.Option(help="Loopback address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="Port; 0 takes a free one.")] = 0,
     market: Annotated[str, typer.Option(metavar="live|synthetic|DIR", help="Where prices come from.")] = "synthetic",
+    live_url: Annotated[str, typer.Option(metavar="URL", help="Public host of --market live.")] = PUBLIC_URL,
     start: Annotated[str, typer.Option(metavar="DATE", help="Venue time to begin at, UTC (default: now).")] = "",
     speed: Annotated[float, typer.Option(help="Venue seconds per second; 0 waits to be advanced.")] = 1.0,
     seed: Annotated[int, typer.Option(help="Seed of the synthetic market.")] = 7,
@@ -83,6 +85,7 @@ def serve(
         match_delay_ms=match_delay_ms,
         visible_delay_ms=visible_delay_ms,
         spread_bps=_amount("--spread-bps", spread_bps),
+        live_url=live_url,
     )
     world = _open(asked, state, port, fresh=fresh)
     try:
@@ -104,7 +107,11 @@ def soak(
     wrong = run.run(operations)
     took_s = clock.monotonic() - began
     done = {"operations": operations, "seed": seed, "audits": run.audits, "seconds": round(took_s, 1)}
-    kinds = {"done": dict(run.done), "refused": {str(code): n for code, n in run.refused.items()}}
+    kinds = {
+        "done": dict(run.done),
+        "fills": dict(run.fills),
+        "refused": {str(code): n for code, n in run.refused.items()},
+    }
     print(json.dumps({**done, **kinds, "wrong": list(wrong)}), flush=True)
     if wrong:
         raise typer.Exit(1)

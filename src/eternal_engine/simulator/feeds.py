@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from decimal import Decimal
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -46,6 +47,22 @@ class Feed(Protocol):
     start_ms: int
     end_ms: int
 
+    async def start(self) -> None:
+        """Connect to where prices come from; nothing to do for what is held in memory."""
+        ...
+
+    async def stop(self) -> None:
+        """Let go of what `start` took."""
+        ...
+
+    async def prepare(self, path: str, fields: Mapping[str, Any]) -> None:
+        """Fetch what answering a market request will need; `path` and `fields` are those of the request."""
+        ...
+
+    def watch(self, category: Category, symbol: str, interval: str) -> None:
+        """Note that somebody follows these candles, so that they are kept fresh."""
+        ...
+
     def open_market(self, venue: Venue) -> None:
         """Set the quotes of the venue's present instant."""
         ...
@@ -82,6 +99,18 @@ class HistoryFeed:
         self._half_spread = spread_bps * Decimal("0.00005")
         self._row = {symbol: number for number, symbol in enumerate(history.symbols)}
         self._places = {key: _decimals(item.tick) for key, item in default_instruments().items()}
+
+    async def start(self) -> None:
+        """Do nothing: the history is in memory."""
+
+    async def stop(self) -> None:
+        """Do nothing: the history is in memory."""
+
+    async def prepare(self, path: str, fields: Mapping[str, Any]) -> None:
+        """Do nothing: the history is in memory."""
+
+    def watch(self, category: Category, symbol: str, interval: str) -> None:
+        """Do nothing: the history is always fresh."""
 
     def open_market(self, venue: Venue) -> None:
         """Set the quotes of the venue's present instant; what is not listed yet stays without a quote."""
@@ -125,6 +154,8 @@ class HistoryFeed:
             at = stop
         if not pieces:
             return None
+        if len(pieces) == 1:
+            return pieces[0] if pieces[0].open_ms == start_ms else replace(pieces[0], open_ms=start_ms)
         return Candle(
             open_ms=start_ms,
             open=pieces[0].open,
@@ -268,6 +299,8 @@ class HistoryFeed:
 
     def _whole_hours(self, category: Category, symbol: str, first: int, last: int) -> Candle | None:
         row, bars = self._row[symbol], self._bars(category)
+        if last == first + 1:
+            return self._one_hour(bars, row, first)
         close = bars.close[row, first:last]
         held = np.flatnonzero(~np.isnan(close))
         if not len(held):
@@ -283,6 +316,22 @@ class HistoryFeed:
             close=float(close[held[-1]]),
             volume=float(np.nansum(volume)),
             turnover=float(np.nansum(volume * middle)),
+        )
+
+    def _one_hour(self, bars: Ohlcv, row: int, hour: int) -> Candle | None:
+        close = float(bars.close[row, hour])
+        if math.isnan(close):
+            return None
+        first, volume = float(bars.open[row, hour]), float(bars.volume[row, hour])
+        volume = 0.0 if math.isnan(volume) else volume
+        return Candle(
+            open_ms=self.history.open_ms(hour),
+            open=first,
+            high=float(bars.high[row, hour]),
+            low=float(bars.low[row, hour]),
+            close=close,
+            volume=volume,
+            turnover=volume * (first + close) / 2,
         )
 
     def _part_hour(self, category: Category, symbol: str, hour: int, start: float, end: float) -> Candle | None:

@@ -14,6 +14,7 @@ from eternal_engine.market_data.synthetic import DEFAULT_END_MS, EPOCH_MS, SYMBO
 from eternal_engine.model.errors import RefusedError, UsageError
 from eternal_engine.simulator.faults import FaultPlan
 from eternal_engine.simulator.feeds import Feed, HistoryFeed
+from eternal_engine.simulator.live import PUBLIC_URL, LiveFeed
 from eternal_engine.simulator.server.limits import Limits
 from eternal_engine.simulator.server.world import VenueClock, World
 from eternal_engine.simulator.store import VenueStore
@@ -41,6 +42,7 @@ class Opening:
     match_delay_ms: int = 0
     visible_delay_ms: int = 0
     spread_bps: Decimal = Decimal(0)
+    live_url: str = PUBLIC_URL
 
 
 class SyntheticFeed(HistoryFeed):
@@ -68,7 +70,7 @@ def open_world(asked: Opening) -> World:
     _check_same_market(asked, known)
     feed, start_ms = _market(asked)
     stored_ms = known.get("venue_ms")
-    real_time = asked.speed == 1 and asked.start_ms is None and asked.market == "synthetic"
+    real_time = asked.speed == 1 and asked.start_ms is None and asked.market in {"synthetic", "live"}
     began_ms = start_ms if stored_ms is None else int(stored_ms)
     salt = known.get("salt") or (str(asked.seed) if not asked.speed else f"{asked.seed}:{clock.now_ms()}")
     config = VenueConfig(
@@ -131,15 +133,19 @@ def _market(asked: Opening) -> tuple[Feed, int]:
     if asked.market == "synthetic":
         return _synthetic(asked)
     if asked.market == "live":
-        raise UsageError(
-            "live prices are not offered by this build", where="--market live", mend="use synthetic or a directory"
-        )
+        return _live(asked)
     history = load_history(Path(asked.market), SYMBOLS)
     start_ms = history.end_ms - 365 * DAY_MS if asked.start_ms is None else asked.start_ms
     start_ms = max(history.start_ms, start_ms)
     if start_ms >= history.end_ms:
         raise UsageError("the start lies behind the end of the data", where="--start", mend="name an earlier day")
     return HistoryFeed(history, spread_bps=asked.spread_bps), start_ms
+
+
+def _live(asked: Opening) -> tuple[Feed, int]:
+    if asked.speed != 1 or asked.start_ms is not None:
+        raise UsageError("live prices come at their own time", where="--market live", mend="leave out --speed, --start")
+    return LiveFeed(SYMBOLS, asked.live_url), clock.now_ms()
 
 
 def _synthetic(asked: Opening) -> tuple[Feed, int]:

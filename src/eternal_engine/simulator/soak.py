@@ -12,6 +12,7 @@ from typing import Any, cast
 from eternal_engine.simulator.venue import (
     LINEAR,
     SPOT,
+    Execution,
     MarketShape,
     OrderRequest,
     Quote,
@@ -42,6 +43,7 @@ class Soak:
     audit_every: int = 1000
     done: Counter[str] = field(default_factory=Counter)
     refused: Counter[int] = field(default_factory=Counter)
+    fills: Counter[str] = field(default_factory=Counter)
     audits: int = 0
 
     def __post_init__(self) -> None:
@@ -68,7 +70,9 @@ class Soak:
                 wrong = self.venue.audit()
                 if wrong:
                     return (f"after operation {number}", *wrong)
-                self.venue.take_events()
+                self.fills.update(
+                    event.body.exec_type for event in self.venue.take_events() if isinstance(event.body, Execution)
+                )
                 self.venue.state.take_dirty()
         return ()
 

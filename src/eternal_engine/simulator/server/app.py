@@ -38,7 +38,9 @@ class Server:
         self._ticker: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
-        """Bind and accept connections; `port` then holds the real one."""
+        """Start the prices, bind and accept connections; `port` then holds the real one."""
+        await self.world.feed.start()
+        self.world.feed.open_market(self.world.venue)
         app = web.Application(client_max_size=BODY_MOST_BYTES)
         app.router.add_get("/v5/public/{category}", self._public)
         app.router.add_get("/v5/private", self._private)
@@ -62,6 +64,7 @@ class Server:
             await connection.socket.close(code=WSCloseCode.GOING_AWAY)
         if self._runner is not None:
             await self._runner.cleanup()
+        await self.world.feed.stop()
         self.world.settle()
 
     async def _tick(self) -> None:

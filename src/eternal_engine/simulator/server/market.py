@@ -322,4 +322,7 @@ def _levels(venue: Venue, quote: Quote, instrument: Instrument, side: str, depth
 
 
 def _amount(number: float) -> str:
-    return text(Decimal(repr(round(number, 8))))
+    written = repr(round(number, 8))
+    if "e" in written:
+        return text(Decimal(written))
+    return written.removesuffix(".0")

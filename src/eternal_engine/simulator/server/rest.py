@@ -110,6 +110,8 @@ async def _serve(world: World, route: Route, request: web.Request, body: bytes) 
         return Answer(code=error.code, text=error.text)
     if allowance is not None and not allowance.granted:
         return Answer(10006, "Too many visits. Exceeded the API Rate Limit.", headers=_limit_headers(allowance))
+    if request.path.startswith(MARKET_PATH):
+        await world.feed.prepare(request.path, params.values)
     made = perform(world, route, Call(world, caller, params))
     if request.path.startswith(MARKET_PATH) and request.path != TIME_PATH:
         # A client tells a closed candle from the open one by this time; in a fast market the wall clock would lie.

@@ -358,6 +358,7 @@ def _book_delta(before: list[list[str]], now: list[list[str]]) -> list[list[str]
 def _push_kline(connection: Connection, topic: str, category: Category, symbol: str, interval: str) -> None:
     now_ms = connection.world.venue.state.now_ms
     opens = open_of(now_ms, interval)
+    connection.world.feed.watch(category, symbol, interval)
     before = connection.last.get(topic)
     wanted = [opens] if before is None or before[0] == opens else [*_between(before[0], opens, interval), opens]
     for open_ms in wanted:

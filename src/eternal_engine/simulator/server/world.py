@@ -58,7 +58,9 @@ class World:
     def settle(self) -> None:
         """Commit what changed, then tell the streams: nobody hears of what a kill could undo."""
         events = self.venue.take_events()
-        if self.store is not None:
+        if self.store is None:
+            self.venue.state.take_dirty()
+        else:
             self.store.commit(self.venue, venue_ms=self.venue.state.now_ms)
         if events:
             for listener in list(self.listeners):
