@@ -82,26 +82,26 @@ bench: $(STAMP) ## Measure the speed goals; JSON lines
 	@$(BIN)/eternal bench $(ARGS)
 
 backtest: $(STAMP) ## Backtest all history there is; without DATA the synthetic market
-	$(BIN)/eternal backtest run $(BACKTEST_ARGS)
+	@$(BIN)/eternal backtest run $(BACKTEST_ARGS)
 
 backtest-3y: $(STAMP) ## Backtest the last 3 years
-	$(BIN)/eternal backtest run --years 3 $(BACKTEST_ARGS)
+	@$(BIN)/eternal backtest run --years 3 $(BACKTEST_ARGS)
 
 backtest-5y: $(STAMP) ## Backtest the last 5 years
-	$(BIN)/eternal backtest run --years 5 $(BACKTEST_ARGS)
+	@$(BIN)/eternal backtest run --years 5 $(BACKTEST_ARGS)
 
 backtest-8y: $(STAMP) ## Backtest the last 8 years
-	$(BIN)/eternal backtest run --years 8 $(BACKTEST_ARGS)
+	@$(BIN)/eternal backtest run --years 8 $(BACKTEST_ARGS)
 
 backtest-multi: $(STAMP) ## Backtest several periods side by side
-	$(BIN)/eternal backtest multi $(BACKTEST_ARGS)
+	@$(BIN)/eternal backtest multi $(BACKTEST_ARGS)
 
 backtest-report: $(STAMP) ## Backtest and write the HTML and Markdown report
-	$(BIN)/eternal backtest report $(BACKTEST_ARGS)
+	@$(BIN)/eternal backtest report $(BACKTEST_ARGS)
 
 data-import: $(STAMP) ## Import a folder of market data: make data-import DATA=DIR
 	@test -n "$(DATA)" || { echo 'error: no folder named' >&2; echo 'mend:  make data-import DATA=DIR' >&2; exit 2; }
-	$(BIN)/eternal data import "$(DATA)" $(ARGS)
+	@$(BIN)/eternal data import "$(DATA)" $(ARGS)
 
 docs: rules $(STAMP) ## Generate the documents and the schema that are made from the code
 	$(BIN)/eternal config schema > config/schema.json
