@@ -11,6 +11,7 @@ import asyncio
 import multiprocessing
 import os
 import random
+import resource
 import signal
 import time
 from dataclasses import replace
@@ -22,6 +23,7 @@ from pathlib import Path
 import pytest
 
 from builders import a_fill
+from eternal_engine.model.errors import StorageError
 from eternal_engine.model.event import Deposited, EquityMarked, Filled, StateSaved
 from eternal_engine.model.ids import Account, Coin, ExecutionId, RecordId
 from eternal_engine.model.instrument import Side
@@ -109,6 +111,45 @@ async def _final(database: Path) -> Decimal:
 
 def test_c8_a_killed_writer_leaves_a_whole_database(tmp_path: Path) -> None:
     assert run(12, seed=1, tmp_path=tmp_path) >= 6
+
+
+def fill_the_disk(database: Path, acknowledged: int) -> None:
+    """Write with little room left until a write fails; then show that the store refuses to go on."""
+
+    async def loop() -> None:
+        store = await Store.open(database)
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        size = max(path.stat().st_size for path in (database, database.with_name(database.name + "-wal")))
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size + 200_000, size + 200_000))
+
+        async def write_until_it_fails() -> None:
+            for n in range(10_000):
+                await store.append(StateSaved(AT, "trend", 1, f'{{"n":{n},"room":"{"x" * 5000}"}}'))
+                os.write(acknowledged, f"{store.head.hash}\n".encode())
+
+        with pytest.raises(StorageError, match="the database failed"):
+            await write_until_it_fails()
+        head = store.head
+        with pytest.raises(StorageError, match="a write failed before"):
+            await store.append(StateSaved(AT, "trend", 1, "{}"))
+        assert store.head == head
+        await store.close()
+
+    asyncio.run(loop())
+
+
+def test_a_full_disk_stops_the_store_and_loses_nothing(tmp_path: Path) -> None:
+    database = tmp_path / "eternal.sqlite"
+    reading, writing = os.pipe()
+    child = FORK.Process(target=fill_the_disk, args=(database, writing))
+    child.start()
+    os.close(writing)
+    with os.fdopen(reading) as lines:
+        heads = lines.read().split()
+    child.join()
+    assert child.exitcode == 0
+    assert len(heads) > 5
+    assert verify(database, head=heads[-1]).rows == len(heads)
 
 
 @pytest.mark.slow
