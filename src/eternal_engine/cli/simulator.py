@@ -6,10 +6,11 @@ import asyncio
 import json
 import signal
 import sys
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Annotated, Any
 
 import typer
@@ -18,12 +19,13 @@ from eternal_engine import clock
 from eternal_engine.model.errors import RefusedError, UsageError
 from eternal_engine.simulator.faults import FaultPlan, read_faults
 from eternal_engine.simulator.live import PUBLIC_URL
+from eternal_engine.simulator.load import measure
 from eternal_engine.simulator.opening import Opening, accounts_of, open_world, require_loopback
 from eternal_engine.simulator.server.app import Server
 from eternal_engine.simulator.server.world import World
 from eternal_engine.simulator.soak import Soak
 from eternal_engine.simulator.store import wipe
-from eternal_engine.simulator.venue import MarketShape
+from eternal_engine.simulator.venue import Account, MarketShape
 
 app = typer.Typer(no_args_is_help=True, help="Serve the embedded exchange on loopback.")
 
@@ -113,6 +115,35 @@ def soak(
         "refused": {str(code): n for code, n in run.refused.items()},
     }
     print(json.dumps({**done, **kinds, "wrong": list(wrong)}), flush=True)
+    if wrong:
+        raise typer.Exit(1)
+
+
+@app.command()
+def load(
+    orders: Annotated[int, typer.Option(min=1, help="Orders per account and client.")] = 500,
+) -> None:
+    """Measure order creates per second over bare HTTP and pybit, from one account and from five at once."""
+    with TemporaryDirectory() as folder:
+        asked = Opening(speed=0, limits=False, state=Path(folder) / "load.db", deposit_usdt=Decimal(10_000_000))
+        world = open_world(asked)
+        everyone = accounts_of(world)
+        for account in everyone[1:]:
+            world.venue.deposit(account.uid, "USDT", Decimal(10_000_000))
+        asyncio.run(_load(Server(world), everyone, orders))
+
+
+async def _load(server: Server, everyone: list[Account], orders: int) -> None:
+    await server.start()
+    url = f"http://{server.host}:{server.port}"
+    for client in ("http", "pybit"):
+        for who in (everyone[:1], everyone):
+            figures = await asyncio.to_thread(measure, client, url, who, orders)
+            print(json.dumps(asdict(figures)), flush=True)
+    wrong = server.world.venue.audit()
+    await server.stop()
+    if server.world.store is not None:
+        server.world.store.close()
     if wrong:
         raise typer.Exit(1)
 
