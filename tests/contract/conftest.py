@@ -59,13 +59,15 @@ def pytest_runtest_logreport(report: pytest.TestReport) -> None:
     if client is None:
         return
     rest = text.removeprefix(client).removesuffix(client).strip("-")
-    label = case.removeprefix("test_").replace("_", " ") + (f" [{rest}]" if rest else "")
+    area = report.nodeid.rpartition("/")[2].removeprefix("test_").partition("_contract")[0]
+    label = f"{area}: " + case.removeprefix("test_").replace("_", " ") + (f" [{rest}]" if rest else "")
     _outcomes.setdefault(label, {})[client] = WORDS[report.outcome]
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """Write the matrix."""
-    if os.environ.get("ETERNAL_WRITE_MATRIX") != "1" or not _outcomes:
+    is_worker = hasattr(session.config, "workerinput")
+    if os.environ.get("ETERNAL_WRITE_MATRIX") != "1" or is_worker or not _outcomes:
         return
     run = {kind: sum(row.get(kind) == "yes" for row in _outcomes.values()) for kind in CLIENTS}
     lines = [

@@ -103,19 +103,19 @@ async def test_a_ban_of_the_address_halts(desk: Any) -> None:
         await desk.exchange.wallet()
 
 
-@pytest.mark.parametrize(
-    ("path", "field", "read"),
-    [
-        ("/v5/position/list", "size", lambda exchange: exchange.positions("BTCUSDT")),
-        ("/v5/account/wallet-balance", "walletBalance", lambda exchange: exchange.wallet()),
-        ("/v5/market/tickers", "lastPrice", lambda exchange: exchange.tickers(Market.PERP, {"BTCUSDT"})),
-    ],
-)
-async def test_a_missing_field_is_named_and_no_number_is_made_up(desk: Any, path: str, field: str, read: Any) -> None:
+READS: dict[str, Any] = {
+    "/v5/position/list": lambda exchange: exchange.positions("BTCUSDT"),
+    "/v5/account/wallet-balance": lambda exchange: exchange.wallet(),
+    "/v5/market/tickers": lambda exchange: exchange.tickers(Market.PERP, {"BTCUSDT"}),
+}
+
+
+@pytest.mark.parametrize(("path", "field"), list(zip(READS, ("size", "walletBalance", "lastPrice"), strict=True)))
+async def test_a_missing_field_is_named_and_no_number_is_made_up(desk: Any, path: str, field: str) -> None:
     only_pybit(desk)
     desk.arena.world.faults.add([{"kind": "missing_field", "field": field, "path": path}])
     with pytest.raises(BadReply) as caught:
-        await read(desk.exchange)
+        await READS[path](desk.exchange)
     assert caught.value.field == field
 
 

@@ -316,3 +316,11 @@ async def test_d16_two_symbols_are_two_positions(desk: Any) -> None:
     await desk.exchange.place(perp("fu-1", SELL, "2", symbol="ETHUSDT"))
     held = {row.symbol: (row.side, row.qty) for row in await desk.exchange.positions()}
     assert held == {"BTCUSDT": (LONG, Decimal("0.1")), "ETHUSDT": (SHORT, Decimal(2))}
+
+
+async def test_fact17_a_perp_limit_beyond_the_band_is_moved_to_it(desk: Any) -> None:
+    await desk.exchange.place(perp("tr-1", BUY, "0.1", price="60000", time_in_force=TimeInForce.IOC))
+    found = await report(desk, "tr-1")
+    assert found.price < 60_000
+    assert found.filled_qty == Decimal("0.1")
+    assert found.avg_price == 50_025

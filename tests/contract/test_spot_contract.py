@@ -11,6 +11,7 @@ import pytest
 from contract_arena import NOW, NotInClient, spot
 from eternal_engine.exchange.terms import Market, OrderStatus, QtyUnit, Side, TimeInForce
 from eternal_engine.model.errors import AlreadyDone, RejectedForGood, SymbolPaused, UnknownOutcome
+from eternal_engine.simulator.venue import Quote
 
 STEP = Decimal("0.000001")
 BUY, SELL = Side.BUY, Side.SELL
@@ -240,3 +241,16 @@ async def test_executions_come_oldest_first_with_their_order(desk: Any) -> None:
     found = await desk.exchange.executions(Market.SPOT, NOW - timedelta(hours=1), NOW + timedelta(hours=1))
     assert [row.client_order_id for row in found] == ["co-0", "co-1", "co-2"]
     assert [row.at for row in found] == [NOW + timedelta(minutes=number) for number in range(3)]
+
+
+@pytest.mark.parametrize("order", [spot("co-1", BUY, "1000"), spot("co-2", BUY, "0.01", price="50100")])
+async def test_fact4_a_fee_in_mnt_is_read_from_the_detail_not_from_the_sum(desk: Any, order: Any) -> None:
+    venue, uid = desk.arena.world.venue, desk.arena.uids["alpha"]
+    venue.state.account(uid).fees_in_mnt = True
+    venue.deposit(uid, "MNT", Decimal(1_000))
+    venue.set_quotes({("spot", "MNTUSDT"): Quote.flat(Decimal("0.8"))})
+    await desk.exchange.place(order)
+    lookup = await desk.exchange.find_order(Market.SPOT, order.client_order_id)
+    assert [name for name, _ in lookup.report.fees] == ["MNT"]
+    assert lookup.executions[0].fee_coin == "MNT"
+    assert await coin(desk, "BTC") == lookup.report.filled_qty
