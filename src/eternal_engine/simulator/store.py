@@ -7,7 +7,6 @@ import json
 import sqlite3
 from collections import deque
 from collections.abc import Callable
-from dataclasses import asdict
 from decimal import Decimal
 from pathlib import Path
 from typing import IO, Any
@@ -36,7 +35,8 @@ class VenueStore:
         self._lock = _locked(path)
         self._db = sqlite3.connect(path, isolation_level=None)
         self._db.execute("PRAGMA journal_mode=WAL")
-        self._db.execute("PRAGMA synchronous=FULL")
+        # NORMAL outlives a killed process, not a power cut: see docs/decisions/0050.
+        self._db.execute("PRAGMA synchronous=NORMAL")
         version = self._db.execute("PRAGMA user_version").fetchone()[0]
         if version not in (0, SCHEMA_VERSION):
             raise DataError(
@@ -47,10 +47,10 @@ class VenueStore:
         self._db.execute(TABLE)
         self._db.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
 
-    def commit(self, venue: Venue, **meta: Any) -> None:
-        """Write what changed in one durable transaction; nothing when nothing did."""
+    def commit(self, venue: Venue, *, quiet: bool = False, **meta: Any) -> None:
+        """Write what changed in one transaction; a `quiet` one writes nothing when no record changed."""
         changes = venue.state.take_dirty()
-        if not changes and not meta:
+        if not changes and (quiet or not meta):
             return
         rows = [(kind, key, _encode(value)) for kind, key, value in changes]
         rows += [("meta", key, _encode(value)) for key, value in meta.items()]
@@ -107,14 +107,18 @@ def _locked(path: Path) -> IO[str]:
 
 
 def _encode(value: Any) -> str:
-    plain = asdict(value) if hasattr(value, "__dataclass_fields__") else value
-    return json.dumps(plain, default=_tagged, separators=(",", ":"))
+    names = getattr(value, "__dataclass_fields__", None)
+    plain = value if names is None else {name: getattr(value, name) for name in names}
+    return _ENCODER.encode(plain)
 
 
 def _tagged(value: object) -> dict[str, str]:
     if isinstance(value, Decimal):
         return {"$": str(value)}
     raise TypeError(f"cannot store a {type(value).__name__}")
+
+
+_ENCODER = json.JSONEncoder(default=_tagged, separators=(",", ":"), check_circular=False)
 
 
 def _decode(doc: str) -> Any:

@@ -72,7 +72,7 @@ class Server:
             await asyncio.sleep(TICK_S)
             if self.world.clock.speed:
                 self.world.catch_up()
-                self.world.settle()
+                self.world.settle(quiet=True)
             for connection in list(self.connections):
                 if connection.channel != "private":
                     push_market(connection)

@@ -55,13 +55,17 @@ class World:
         if to_ms > self.venue.state.now_ms:
             self.feed.advance(self.venue, to_ms)
 
-    def settle(self) -> None:
-        """Commit what changed, then tell the streams: nobody hears of what a kill could undo."""
+    def settle(self, *, quiet: bool = False) -> None:
+        """Commit what changed, then tell the streams: nobody hears of what a kill could undo.
+
+        A `quiet` settling, ten times a second, leaves the file alone when only real time has passed.
+        """
         events = self.venue.take_events()
         if self.store is None:
             self.venue.state.take_dirty()
         else:
-            self.store.commit(self.venue, venue_ms=self.venue.state.now_ms)
+            real_time = quiet and self.clock.speed == 1
+            self.store.commit(self.venue, quiet=real_time, venue_ms=self.venue.state.now_ms)
         if events:
             for listener in list(self.listeners):
                 listener(events)
