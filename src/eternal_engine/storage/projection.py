@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -27,6 +27,7 @@ from eternal_engine.model.event import (
     TransferPlanned,
     Transferred,
 )
+from eternal_engine.model.fill import Fill
 from eternal_engine.model.ids import Account, ClientOrderId, Coin, CommandId, TransferId
 from eternal_engine.model.order import Order
 from eternal_engine.model.trade import ClosedPart
@@ -74,6 +75,9 @@ class Projection:
 
     books: Books = field(default_factory=Books)
     orders: Mapping[ClientOrderId, StoredOrder] = field(default_factory=dict)
+    # Executions under an order id that no intent of ours explains (yet): a database restored from an old backup
+    # learns of the fill before the engine decides the same order again.
+    unplanned_fills: Mapping[ClientOrderId, tuple[Fill, ...]] = field(default_factory=dict)
     states: Mapping[str, SavedState] = field(default_factory=dict)
     pending_transfers: Mapping[TransferId, TransferPlanned] = field(default_factory=dict)
     breaker: BreakerChanged | None = None
@@ -159,11 +163,22 @@ def _fill(now: Projection, event: Filled, seq: int) -> Step:
     changes += book_changes(now.books, after.books, after.touched)
     changes += [upsert(schema.CLOSED_PARTS, closed_part_row(part, seq)) for part in after.closed]
     projection = replace(now, books=after.books)
-    stored = now.orders.get(event.fill.client_order_id) if event.fill.client_order_id else None
+    identifier = event.fill.client_order_id
+    if identifier is None:
+        return Step(projection, tuple(changes), after.closed)
+    stored = now.orders.get(identifier)
     if stored is not None:
         projection, change = _with_order(projection, replace(stored, order=stored.order.with_fill(event.fill)))
         changes.append(change)
+    else:
+        waiting = in_order((*now.unplanned_fills.get(identifier, ()), event.fill))
+        projection = replace(projection, unplanned_fills={**now.unplanned_fills, identifier: waiting})
     return Step(projection, tuple(changes), after.closed)
+
+
+def in_order(fills: Iterable[Fill]) -> tuple[Fill, ...]:
+    """Sort executions by their time, so that it does not matter in which order they were heard of."""
+    return tuple(sorted(fills, key=lambda fill: (fill.executed_at, fill.execution_id)))
 
 
 def _flow(now: Projection, event: FundingSettled | Transferred | Deposited | Corrected, seq: int) -> Step:
@@ -188,6 +203,7 @@ def _flow(now: Projection, event: FundingSettled | Transferred | Deposited | Cor
 
 
 def _plan(now: Projection, event: OrderPlanned) -> Step:
+    """Remember an intent. What its id has filled already counts: then it is not a planned order, and never sent."""
     identifier = event.intent.client_order_id
     known = now.orders.get(identifier)
     if known is not None:
@@ -198,8 +214,12 @@ def _plan(now: Projection, event: OrderPlanned) -> Step:
             where=f"order {identifier}",
             mend="send the rest of an order under its next attempt",
         )
-    stored = StoredOrder(Order(event.intent), event.account, event.base, event.quote, event.at)
-    projection, change = _with_order(now, stored)
+    order = Order(event.intent)
+    for fill in now.unplanned_fills.get(identifier, ()):
+        order = order.with_fill(fill)
+    rest = {key: fills for key, fills in now.unplanned_fills.items() if key != identifier}
+    stored = StoredOrder(order, event.account, event.base, event.quote, event.at)
+    projection, change = _with_order(replace(now, unplanned_fills=rest), stored)
     return Step(projection, (change,))
 
 

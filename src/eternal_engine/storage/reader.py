@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, TypeVar
 
 from eternal_engine.model.event import BreakerChanged, DaemonStarted, PhaseChanged, TransferPlanned
+from eternal_engine.model.fill import Fill, FillKind
 from eternal_engine.model.ids import (
     Account,
     ClientOrderId,
@@ -24,25 +25,26 @@ from eternal_engine.model.instrument import Market, Side
 from eternal_engine.model.order import Order, OrderIntent, OrderKind, OrderState
 from eternal_engine.storage import schema
 from eternal_engine.storage.book_rows import TableRows, read_books
-from eternal_engine.storage.projection import Projection, SavedState, StoredOrder
+from eternal_engine.storage.projection import Projection, SavedState, StoredOrder, in_order
 
 AnyRow = Mapping[str, Any]
+Id = TypeVar("Id", bound=str)
 
 
 def read_projection(rows: TableRows) -> Projection:
     """Build a projection from the rows of all projection tables, by table name."""
-    executions: dict[str, set[ExecutionId]] = {}
+    fills: dict[ClientOrderId, list[Fill]] = {}
     for row in rows[schema.FILLS.name]:
-        if row["client_order_id"]:
-            executions.setdefault(row["client_order_id"], set()).add(ExecutionId(row["execution_id"]))
+        if row["client_order_id"] is not None:
+            fills.setdefault(ClientOrderId(row["client_order_id"]), []).append(read_fill(row))
     orders = sorted(rows[schema.ORDERS.name], key=lambda row: (row["planned_at"], row["client_order_id"]))
     breakers = [_breaker(row) for row in rows[schema.BREAKER.name]]
     return Projection(
         books=read_books(rows),
         orders={
-            ClientOrderId(row["client_order_id"]): _order(row, executions.get(row["client_order_id"], set()))
-            for row in orders
+            ClientOrderId(row["client_order_id"]): _order(row, fills.pop(row["client_order_id"], ())) for row in orders
         },
+        unplanned_fills={identifier: in_order(left) for identifier, left in fills.items()},
         states={row["owner"]: _state(row) for row in rows[schema.ENGINE_STATES.name]},
         pending_transfers={TransferId(row["transfer_id"]): _transfer(row) for row in _pending(rows)},
         breaker=breakers[0] if breakers else None,
@@ -52,7 +54,33 @@ def read_projection(rows: TableRows) -> Projection:
     )
 
 
-def _order(row: AnyRow, executions: Iterable[ExecutionId]) -> StoredOrder:
+def read_fill(row: AnyRow) -> Fill:
+    """Build an execution from its row."""
+    return Fill(
+        execution_id=ExecutionId(row["execution_id"]),
+        account=Account(row["account"]),
+        symbol=Symbol(row["symbol"]),
+        market=Market(row["market"]),
+        side=Side(row["side"]),
+        qty=row["qty"],
+        price=row["price"],
+        fee=row["fee"],
+        fee_coin=Coin(row["fee_coin"]),
+        base=Coin(row["base"]),
+        quote=Coin(row["quote"]),
+        executed_at=row["executed_at"],
+        client_order_id=_optional(ClientOrderId, row["client_order_id"]),
+        venue_order_id=_optional(VenueOrderId, row["venue_order_id"]),
+        is_maker=bool(row["is_maker"]),
+        kind=FillKind(row["kind"]),
+    )
+
+
+def _optional(make: Callable[[str], Id], value: str | None) -> Id | None:
+    return None if value is None else make(value)
+
+
+def _order(row: AnyRow, fills: Iterable[Fill]) -> StoredOrder:
     key = OrderKey(
         Engine(row["engine"]), row["decided_at"], Symbol(row["symbol"]), Leg(row["leg"]), int(row["attempt"])
     )
@@ -72,10 +100,10 @@ def _order(row: AnyRow, executions: Iterable[ExecutionId]) -> StoredOrder:
     order = Order(
         intent=intent,
         state=OrderState(row["state"]),
-        venue_order_id=VenueOrderId(row["venue_order_id"]) if row["venue_order_id"] else None,
+        venue_order_id=_optional(VenueOrderId, row["venue_order_id"]),
         filled_qty=row["filled_qty"],
         filled_usdt=row["filled_usdt"],
-        executions=frozenset(executions),
+        executions=frozenset(fill.execution_id for fill in fills),
         sends=row["sends"],
         updated_at=row["updated_at"],
         note=row["note"],

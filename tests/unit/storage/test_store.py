@@ -260,3 +260,23 @@ async def test_a_command_is_applied_once(database: Path) -> None:
     assert (await store.append(later)).new == (False,)
     await store.close()
     assert rows(database, "SELECT answer FROM commands") == [("halted",)]
+
+
+async def test_ord1_an_order_decided_again_after_its_fill_was_learned_is_never_sent(database: Path) -> None:
+    """A database restored from an old backup learns the fill from the exchange, then the engine decides anew."""
+    store = await Store.open(database)
+    intent = an_intent()
+    for execution, qty in (("p2", "0.6"), ("p1", "0.4")):
+        fill = a_fill(execution, market=Market.PERP, qty=qty, order=intent.client_order_id)
+        await store.append(Filled(AT, fill))
+    assert list(store.projection.unplanned_fills) == [intent.client_order_id]
+    await store.close()
+    store = await Store.open(database)
+    await store.append(OrderPlanned(AT, Account.TREND, intent, Coin("BTC"), Coin("USDT")))
+    stored = store.projection.orders[intent.client_order_id]
+    assert (stored.order.state, stored.order.filled_qty) == (OrderState.FILLED, 1)
+    assert store.projection.unplanned_fills == {}
+    with pytest.raises(UnknownTransition):
+        await store.append(OrderMoved(AT, intent.client_order_id, Trigger.SEND))
+    await store.close()
+    verify(database)
