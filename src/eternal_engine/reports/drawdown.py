@@ -9,6 +9,10 @@ import numpy as np
 from eternal_engine.reports.result import Float64Array
 
 
+# An index corrected for flows carries rounding of a few 1e-16: without this, cash with deposits would have "falls".
+ROUNDING = 1e-12
+
+
 @dataclass(frozen=True)
 class Fall:
     """One stretch under a former high, as positions in the series.
@@ -27,8 +31,10 @@ def drawdown(index: Float64Array) -> Float64Array:
     high = np.maximum.accumulate(index)
     if len(high) and high[0] > 0.0:
         under: Float64Array = index / high - 1.0
-        return under
-    return np.divide(index, high, out=np.ones_like(index), where=high > 0.0) - 1.0
+    else:
+        under = np.divide(index, high, out=np.ones_like(index), where=high > 0.0) - 1.0
+    under[under > -ROUNDING] = 0.0
+    return under
 
 
 def falls(under: Float64Array, at_least_frac: float = 0.0) -> tuple[Fall, ...]:

@@ -13,13 +13,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from eternal_engine.reports.daily import returns_of
-from eternal_engine.reports.drawdown import Fall, deepest, drawdown, longest_points
+from eternal_engine.reports.drawdown import ROUNDING, Fall, deepest, drawdown, longest_points
 from eternal_engine.reports.result import Float64Array
 from eternal_engine.reports.significance import deflated_sharpe, probabilistic_sharpe
 
 DAYS_A_YEAR = 365.0
-# Under this a deviation is rounding noise of equal returns, not risk.
-NO_RISK = 1e-12
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,6 +62,7 @@ def measure(
     `years` is what was really covered (default: D / 365). `name_of` names a point of the index, as a date for instance.
     """
     returns = returns_of(index)
+    returns[np.abs(returns) < ROUNDING] = 0.0
     days = len(returns)
     covered = days / DAYS_A_YEAR if years is None else years
     total = float(index[-1] / index[0]) - 1.0
@@ -73,7 +72,7 @@ def measure(
     cagr = annual_growth(total, covered)
     mean, deviation = _mean_and_deviation(returns)
     skew, kurtosis = _shape(returns, mean, deviation)
-    per_day = mean / deviation if deviation is not None and deviation > NO_RISK else None
+    per_day = mean / deviation if deviation is not None and deviation > ROUNDING else None
     sure = None if per_day is None else probabilistic_sharpe(per_day, days, skew or 0.0, kurtosis or 0.0)
     deflated = None if per_day is None else deflated_sharpe(per_day, days, skew or 0.0, kurtosis or 0.0, trials)
     return Metrics(
@@ -117,7 +116,7 @@ def annual_growth(total_return_frac: float, years: float) -> float | None:
 def sharpe(returns: Float64Array) -> float | None:
     """Give the annualised ratio of mean to sample deviation of daily returns; None without risk or under two days."""
     mean, deviation = _mean_and_deviation(returns)
-    if deviation is None or deviation <= NO_RISK:
+    if deviation is None or deviation <= ROUNDING:
         return None
     return mean / deviation * math.sqrt(DAYS_A_YEAR)
 
@@ -128,7 +127,7 @@ def sortino(returns: Float64Array) -> float | None:
         return None
     losses = np.minimum(returns, 0.0)
     downside = math.sqrt(float(np.dot(losses, losses)) / len(returns))
-    if downside <= NO_RISK:
+    if downside <= ROUNDING:
         return None
     return float(returns.mean()) / downside * math.sqrt(DAYS_A_YEAR)
 
@@ -162,7 +161,7 @@ def _mean_and_deviation(returns: Float64Array) -> tuple[float, float | None]:
 
 
 def _shape(returns: Float64Array, mean: float, deviation: float | None) -> tuple[float | None, float | None]:
-    if deviation is None or deviation <= NO_RISK:
+    if deviation is None or deviation <= ROUNDING:
         return None, None
     apart = returns - mean
     square = apart * apart

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 import os
 import subprocess
@@ -15,7 +16,7 @@ import pytest
 
 from builders import a_backtest_result
 from eternal_engine import cli
-from eternal_engine.cli import backtest
+from eternal_engine.cli import backtest, backtest_request
 from eternal_engine.cli.backtest_request import Wish, parse_engines, wish
 from eternal_engine.model.errors import UsageError
 from eternal_engine.reports.result import ENGINES, BacktestResult
@@ -225,3 +226,44 @@ def test_the_path_to_json_imports_no_plotting_and_no_tables_library() -> None:
         [sys.executable, "-c", code], env=os.environ | {"PYTHONPATH": path}, capture_output=True, text=True, check=True
     )
     assert done.stdout.strip() == "[]"
+
+
+def test_what_the_options_leave_open_comes_from_the_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    from eternal_engine import bootstrap
+    from eternal_engine.backtest.runner import BacktestRequest
+    from eternal_engine.config import load
+
+    requests: list[BacktestRequest] = []
+    run = a_backtest_result(days=1)
+
+    def run_backtest(request: BacktestRequest, settings: object) -> BacktestResult:
+        requests.append(request)
+        return run
+
+    monkeypatch.setattr(bootstrap, "run_backtest", run_backtest)
+    settings = load(
+        environ={"ETERNAL_CAPITAL_USDT": "777", "ETERNAL_BACKTEST__SEED": "11"}, directory=Path("/nonexistent")
+    )
+    assert backtest_request.run_wish(Wish(engines=("trend",)), settings) is run
+    assert backtest_request.run_wish(Wish(capital_usdt=5.0, seed=0, deposit_weekly_usdt=9.0), settings) is run
+    assert (requests[0].capital_usdt, requests[0].seed, requests[0].deposit_weekly_usdt) == (777.0, 11, 0.0)
+    assert requests[0].engines == ("trend",)
+    assert (requests[1].capital_usdt, requests[1].seed, requests[1].deposit_weekly_usdt) == (5.0, 0, 9.0)
+
+
+class Terminal(io.StringIO):
+    """A stderr that says it is a terminal."""
+
+    def isatty(self) -> bool:
+        """Say yes."""
+        return True
+
+
+def test_a_terminal_sees_that_work_goes_on_and_a_pipe_sees_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal, pipe = Terminal(), io.StringIO()
+    for stream in (terminal, pipe):
+        monkeypatch.setattr(sys, "stderr", stream)
+        with backtest_request.busy("running the backtest"):
+            pass
+    assert "running the backtest" in terminal.getvalue()
+    assert pipe.getvalue() == ""

@@ -7,6 +7,7 @@ import pytest
 
 from eternal_engine.market_data.history import HOUR_MS
 from eternal_engine.reports.benchmarks import Benchmark, PurchaseCost, benchmarks
+from eternal_engine.reports.metrics import measure
 
 FREE = PurchaseCost(0.0, 0.0)
 COSTLY = PurchaseCost(0.001, 0.0005)
@@ -70,6 +71,15 @@ def test_a_coin_without_a_price_keeps_its_money_as_cash() -> None:
     plan = three(btc, eth)["dca_btc_eth_67_33"]
     assert plan.equity[-1] == pytest.approx(670 * 2 + 330)
     assert np.isfinite(plan.index).all()
+
+
+def test_cash_with_odd_deposits_never_falls_and_never_gains() -> None:
+    flow = np.zeros(24 * 700)
+    flow[168::168] = 200.1
+    cash = three(np.full(len(flow), 3.0), np.full(len(flow), 3.0), FREE, flow)["cash"]
+    found = measure(cash.index[::24])
+    assert (found.max_drawdown_frac, found.longest_drawdown_days, found.positive_days_frac) == (0.0, 0, 0.0)
+    assert (found.calmar, found.sharpe) == (None, None)
 
 
 def test_cash_stays() -> None:

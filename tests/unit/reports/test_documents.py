@@ -115,3 +115,15 @@ def test_an_empty_table_says_none() -> None:
     report = build_report(a_backtest_result(days=3, orders=(), trades=(), denials={}))
     print_report(report, Console(file=out, width=120))
     assert "Orders by reason\nnone" in out.getvalue()
+
+
+def test_money_of_engines_that_are_off_is_named_idle() -> None:
+    run = a_backtest_result(days=10, engines=("trend", "funding"), trades=())
+    assert "65,000 USDT belong to engines that are switched off" in to_markdown(build_report(run))
+
+
+def test_a_report_without_gaps_and_notes_has_no_such_sections() -> None:
+    markdown = to_markdown(build_report(a_backtest_result(days=10, gaps=(), notes=(), denials={})))
+    assert "Gaps" not in markdown
+    assert "Notes" not in markdown
+    assert "Denied" not in markdown
