@@ -8,7 +8,7 @@ STAMP := .venv/.stamp
 BIN := .venv/bin
 LOCKS := requirements/dev.txt requirements/bootstrap.txt
 # Two workers: more only wait for each other on a small machine.
-PYTEST := $(BIN)/python -m pytest -q -n 2
+PYTEST := $(BIN)/python -m pytest -q -n 2 --dist worksteal --durations=15 --durations-min=5
 CORE := model strategies risk ledger portfolio
 CORE_FILES := $(foreach part,$(CORE),src/eternal_engine/$(part)/*)
 
