@@ -8,7 +8,6 @@ import numpy as np
 
 from eternal_engine.reports.result import Float64Array
 
-
 # An index corrected for flows carries rounding of a few 1e-16: without this, cash with deposits would have "falls".
 ROUNDING = 1e-12
 
