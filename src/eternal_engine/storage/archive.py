@@ -16,10 +16,10 @@ from sqlalchemy import Connection, delete, insert, select
 from eternal_engine.model.errors import JournalBroken, StorageError
 from eternal_engine.storage.chain import GENESIS, Head, JournalRow, checkpoint_hash, follow
 from eternal_engine.storage.codec import canonical
-from eternal_engine.storage.database import reading_engine, translated
+from eternal_engine.storage.database import blocking_engine, reading_engine, translated
 from eternal_engine.storage.schema import CHECKPOINTS, JOURNAL
-from eternal_engine.storage.table_state import first_difference, pack, stored_state
-from eternal_engine.storage.verify import chain_start, rebuild, rows_after, verify_chain
+from eternal_engine.storage.table_state import pack, stored_state
+from eternal_engine.storage.verify import chain_start, rows_after, verify_chain
 
 
 class Archived(NamedTuple):
@@ -30,24 +30,29 @@ class Archived(NamedTuple):
     head: Head
 
 
-def archive_journal(connection: Connection, directory: Path, at: datetime) -> Archived | None:
-    """Move all rows into a segment file, in the caller's transaction; None when there are none.
+def archive_database(database: Path, directory: Path, at: datetime) -> Archived | None:
+    """Move all rows into a segment file behind a checkpoint; None when there are none.
 
-    The file is complete and on the disk before a row is deleted; after a crash in between the next call writes the
-    same file again. Raises JournalBroken or StorageError when the journal or its tables do not verify: then nothing is
-    archived, because behind a checkpoint nothing could be mended any more.
+    Blocking, and nobody else may write meanwhile: `Store.archive` sees to both, and verifies the tables first, because
+    behind a checkpoint they could not be mended any more. The file is complete and on the disk before a row is
+    deleted; after a crash in between the next call writes the same file again. Raises JournalBroken or StorageError.
     """
+    engine = blocking_engine(database)
+    try:
+        with translated(str(database)), engine.begin() as connection:
+            return _archive(connection, directory, at)
+    finally:
+        engine.dispose()
+
+
+def _archive(connection: Connection, directory: Path, at: datetime) -> Archived | None:
     verified = verify_chain(connection)
     if not verified.rows:
         return None
-    stored = stored_state(connection)
-    difference = first_difference(stored, rebuild(connection).state)
-    if difference:
-        raise StorageError(difference, where="archive", mend="rebuild the tables from the journal first")
     start, last = chain_start(connection), verified.head
     segment = directory / f"journal-{start.seq + 1:012d}-{last.seq:012d}.jsonl.gz"
     digest = _write_segment(segment, rows_after(connection, start.seq))
-    document = pack(stored)
+    document = pack(stored_state(connection))
     hashed = checkpoint_hash(start.hash, last.seq, last.hash, document)
     connection.execute(
         insert(CHECKPOINTS),

@@ -32,6 +32,13 @@ def writing_engine(path: Path) -> AsyncEngine:
     return engine
 
 
+def blocking_engine(path: Path) -> Engine:
+    """Make a writing engine for work in a thread; its transactions hold DDL, too."""
+    engine = create_engine(f"sqlite:///{path}")
+    _set_up(engine, _PRAGMAS, begin="BEGIN IMMEDIATE")
+    return engine
+
+
 def reading_engine(path: Path) -> Engine:
     """Make an engine that can only read, beside a running daemon or without one. Raises StorageError."""
     if not path.is_file():
@@ -61,9 +68,7 @@ def prepare(path: Path) -> None:
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
-    engine = create_engine(f"sqlite:///{path}")
-    # The driver would leave the making of tables outside of the transaction.
-    _set_up(engine, _PRAGMAS, begin="BEGIN IMMEDIATE")
+    engine = blocking_engine(path)
     try:
         with translated(str(path)), engine.begin() as connection:
             migrate(connection, str(path))

@@ -19,7 +19,7 @@ from eternal_engine.model.errors import StorageError
 from eternal_engine.model.event import Event
 from eternal_engine.model.rule import Rule
 from eternal_engine.model.trade import ClosedPart
-from eternal_engine.storage.archive import Archived, archive_journal
+from eternal_engine.storage.archive import Archived, archive_database
 from eternal_engine.storage.chain import Head, row_hash
 from eternal_engine.storage.change import Change
 from eternal_engine.storage.codec import decode_event, encode_event
@@ -30,7 +30,7 @@ from eternal_engine.storage.reader import read_projection
 from eternal_engine.storage.schema import JOURNAL
 from eternal_engine.storage.table_state import Key, key_of, rows_by_table, stored_state
 from eternal_engine.storage.times import time_text
-from eternal_engine.storage.verify import stored_head, verify_chain
+from eternal_engine.storage.verify import read_head, stored_head, verify, verify_chain
 
 RULES: tuple[Rule, ...] = (
     Rule(
@@ -123,8 +123,11 @@ class Store:
     async def archive(self, directory: Path, at: datetime) -> Archived | None:
         """Move the journal's rows into a segment file behind a checkpoint; None when there are none.
 
-        Raises JournalBroken or StorageError where journal and tables do not verify. Appending waits meanwhile.
+        Verifies first, beside appends (about 0.2 ms a row); appending waits while the rows are moved (about 0.05 ms a
+        row). Raises JournalBroken or StorageError where journal and tables do not verify.
         """
+        self._require_sound()
+        await asyncio.to_thread(verify, self.path)
         return await asyncio.shield(asyncio.ensure_future(self._archive(directory, at)))
 
     async def close(self) -> None:
@@ -146,9 +149,12 @@ class Store:
         async with self._mutex:
             self._require_sound()
             self._is_sound = False
-            with translated(str(self.path)):
-                async with self._engine.begin() as connection:
-                    archived = await connection.run_sync(archive_journal, directory, at)
+            try:
+                archived = await asyncio.to_thread(archive_database, self.path, directory, at)
+            except StorageError:
+                # A full archive disk must not stop trading: the rows are where they were, and that can be seen.
+                self._is_sound = await asyncio.to_thread(read_head, self.path) == self._head
+                raise
             if archived is not None:
                 self._head = archived.head
             self._is_sound = True

@@ -90,6 +90,16 @@ def verify_chain(connection: Connection) -> Verified:
     return Verified(end.seq - start.seq, archived, end)
 
 
+def read_head(path: Path) -> Head:
+    """Read the end of the chain beside a running daemon or without one."""
+    engine = reading_engine(path)
+    try:
+        with translated(str(path)), engine.connect() as connection:
+            return stored_head(connection)
+    finally:
+        engine.dispose()
+
+
 def stored_head(connection: Connection) -> Head:
     """Read the end of the chain without walking it."""
     row = connection.execute(select(JOURNAL.c.seq, JOURNAL.c.hash).order_by(JOURNAL.c.seq.desc()).limit(1)).first()

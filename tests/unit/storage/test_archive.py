@@ -157,14 +157,17 @@ async def test_a_crash_between_file_and_commit_costs_nothing(written: tuple[Path
     assert content(second.segment) == segment
 
 
-async def test_a_segment_that_cannot_be_written_leaves_the_journal(database: Path, tmp_path: Path) -> None:
+async def test_a_segment_that_cannot_be_written_leaves_the_journal_and_the_store_goes_on(
+    database: Path, tmp_path: Path
+) -> None:
     (tmp_path / "archive").write_text("a file where a directory should be")
     store = await Store.open(database)
     await store.append(NOTE)
     with pytest.raises(StorageError, match="the segment cannot be written"):
         await store.archive(tmp_path / "archive", AT)
+    await store.append(NOTE)
     await store.close()
-    assert verify(database).rows == 1
+    assert verify(database).rows == 2
 
 
 def test_a_checkpoint_document_reads_back_row_for_row(archived: tuple[Path, Path, Store]) -> None:
