@@ -69,7 +69,7 @@ class Ear:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    async def until(self, condition: Callable[[], object], seconds: float = 5) -> None:
+    async def until(self, condition: Callable[[], object], seconds: float = 20) -> None:
         async with asyncio.timeout(seconds):
             while not condition():  # noqa: ASYNC110 - conditions over many events
                 await asyncio.sleep(0.01)
@@ -243,7 +243,7 @@ async def test_a_price_that_moves_is_heard(desk: Any, market: Market) -> None:
         name = await desk.exchange._symbol(market, "BTCUSDT")
         assert (await desk.exchange.ccxt.watch_ticker(name))["last"] == 50_000
         desk.arena.price("BTCUSDT", "51000")
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             while (await desk.exchange.ccxt.watch_ticker(name))["last"] != 51_000:
                 pass
         return
@@ -259,7 +259,7 @@ async def test_a_price_that_moves_is_heard(desk: Any, market: Market) -> None:
                 if heard[-1] == 51_000:
                     return
 
-    await asyncio.wait_for(listen(), 5)
+    await asyncio.wait_for(listen(), 20)
     assert heard[0] == 50_000
     await feed.stop()
 
@@ -283,6 +283,6 @@ async def test_u2_every_completed_candle_is_heard_once(desk: Any, market: Market
                 await asyncio.sleep(0.15)
                 desk.arena.step(hours=1, seconds=12 if len(opened) == 1 else 0)
 
-    await asyncio.wait_for(listen(), 10)
+    await asyncio.wait_for(listen(), 20)
     assert opened == [NOW + timedelta(hours=number - 1) for number in range(4)]
     await feed.stop()

@@ -28,7 +28,7 @@ from eternal_engine.model.errors import (
 from scripted_server import NOW_MS, Said, ScriptedServer, Seen, ok, refusal
 
 NOW = datetime.fromtimestamp(NOW_MS / 1000, UTC)
-FAST = TransportSettings(connect_timeout_s=0.5, read_timeout_s=0.5, deadline_s=2.0)
+FAST = TransportSettings(connect_timeout_s=5, read_timeout_s=5, deadline_s=10)
 BUY = OrderRequest("co-1", Market.SPOT, "BTCUSDT", Side.BUY, OrderKind.MARKET, Decimal("100.5"), qty_unit=QtyUnit.QUOTE)
 SHORT = OrderRequest("fu-1", Market.PERP, "ETHUSDT", Side.SELL, OrderKind.MARKET, Decimal("0.00000001"))
 

@@ -16,11 +16,11 @@ from eternal_engine.exchange.bybit.stream import Feed, SocketSettings
 from eternal_engine.exchange.events import StreamEvent, StreamState, StreamStateChanged
 
 FAST = SocketSettings(
-    ping_s=0.05,
-    stale_s=0.4,
+    ping_s=0.1,
+    stale_s=1.5,
     tick_s=0.02,
-    open_timeout_s=1,
-    answer_timeout_s=0.3,
+    open_timeout_s=5,
+    answer_timeout_s=1.0,
     backoff_first_s=0.02,
     backoff_most_s=0.1,
     catch_up_pause_s=0.05,
@@ -123,14 +123,14 @@ class Watch:
     def states(self) -> list[StreamState]:
         return [event.state for event in self.of(StreamStateChanged)]
 
-    async def until(self, condition: Callable[[], object], seconds: float = 5.0) -> None:
+    async def until(self, condition: Callable[[], object], seconds: float = 20.0) -> None:
         async with asyncio.timeout(seconds):
             while not condition():  # noqa: ASYNC110 - conditions over many events
                 await asyncio.sleep(0.005)
 
     async def close(self) -> None:
         await self.feed.stop()
-        await asyncio.wait_for(self.task, 2)
+        await asyncio.wait_for(self.task, 10)
 
 
 Watcher = Callable[[Feed], Watch]

@@ -266,7 +266,7 @@ async def test_a_mistake_of_ours_ends_the_feed_with_its_exception(stream_server:
 
     watched = watch(feed(stream_server, Broken(), fast))
     with pytest.raises(ZeroDivisionError):
-        await asyncio.wait_for(watched.task, 2)
+        await asyncio.wait_for(watched.task, 10)
     assert watched.states[-1] is StreamState.STOPPED
 
 
@@ -275,5 +275,5 @@ async def test_stopping_in_any_state_ends_at_once(stream_server: Any, watch: Any
     await stream_server.stop()
     watched = watch(feed(stream_server, Rest(), slow))
     await watched.until(lambda: StreamState.DISCONNECTED in watched.states)
-    await asyncio.wait_for(watched.close(), 1)
+    await asyncio.wait_for(watched.close(), 10)
     assert watched.states[-1] is StreamState.STOPPED
