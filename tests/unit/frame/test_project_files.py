@@ -79,3 +79,12 @@ def test_nothing_that_is_generated_is_committed() -> None:
     if done.returncode:
         pytest.skip("this is no git checkout")
     assert done.stdout.split() == []
+
+
+def test_every_link_between_documents_leads_somewhere() -> None:
+    broken = []
+    for page in (*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")):
+        for target in re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8")):
+            if "://" not in target and not (page.parent / target).exists():
+                broken.append(f"{page.name}: {target}")
+    assert broken == []
