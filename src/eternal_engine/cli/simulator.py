@@ -19,7 +19,7 @@ from eternal_engine import clock
 from eternal_engine.model.errors import RefusedError, UsageError
 from eternal_engine.simulator.faults import FaultPlan, read_faults
 from eternal_engine.simulator.live import PUBLIC_URL
-from eternal_engine.simulator.load import measure
+from eternal_engine.simulator.load import ORDER, Send, bare_sender, measure
 from eternal_engine.simulator.opening import Opening, accounts_of, open_world, require_loopback
 from eternal_engine.simulator.server.app import Server
 from eternal_engine.simulator.server.world import World
@@ -136,9 +136,9 @@ def load(
 async def _load(server: Server, everyone: list[Account], orders: int) -> None:
     await server.start()
     url = f"http://{server.host}:{server.port}"
-    for client in ("http", "pybit"):
+    for client, make in (("http", bare_sender), ("pybit", _pybit_sender)):
         for who in (everyone[:1], everyone):
-            figures = await asyncio.to_thread(measure, client, url, who, orders)
+            figures = await asyncio.to_thread(measure, client, make, url, who, orders)
             print(json.dumps(asdict(figures)), flush=True)
     wrong = server.world.venue.audit()
     await server.stop()
@@ -146,6 +146,14 @@ async def _load(server: Server, everyone: list[Account], orders: int) -> None:
         server.world.store.close()
     if wrong:
         raise typer.Exit(1)
+
+
+def _pybit_sender(url: str, account: Account) -> Send:
+    from pybit.unified_trading import HTTP
+
+    session = HTTP(api_key=account.api_key, api_secret=account.api_secret, recv_window=20_000)
+    session.endpoint = url
+    return lambda: bool(session.place_order(**ORDER)["retCode"] == 0)
 
 
 async def _serve(world: World, host: str, port: int, *, as_json: bool) -> None:

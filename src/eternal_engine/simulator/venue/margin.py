@@ -26,10 +26,12 @@ class Margin:
 
     @property
     def equity(self) -> Decimal:
+        """Give cash plus unrealised results of cross positions."""
         return self.wallet + self.upl
 
     @property
     def available(self) -> Decimal:
+        """Give what new orders may use."""
         return self.equity - self.position_im - self.order_im - self.locked
 
 

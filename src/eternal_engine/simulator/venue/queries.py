@@ -22,6 +22,7 @@ class Window:
     end_ms: int
 
     def holds(self, time_ms: int) -> bool:
+        """Tell whether an instant lies inside."""
         return self.start_ms <= time_ms <= self.end_ms
 
 
