@@ -25,6 +25,7 @@ from eternal_engine.cli.backtest_request import (
     Wish,
     YearsOption,
     busy,
+    check_targets,
     parse_day,
     parse_engines,
     parse_period,
@@ -87,6 +88,7 @@ def run(
         plain=plain,
     )
     _check_trials(trials)
+    check_targets(orders, html, markdown, save_to)
     settings = read_settings()
     with busy("running the backtest"):
         result = run_wish(wanted, settings)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import re
 import sys
 from collections.abc import Iterator, Sequence
@@ -31,7 +32,12 @@ EndOption = Annotated[str, typer.Option("--end", metavar="YYYY-MM-DD", help="Las
 YearsOption = Annotated[int | None, typer.Option("--years", metavar="N", help="The last N years of the data.")]
 EngineOption = Annotated[
     list[str] | None,
-    typer.Option("--engine", metavar="NAME", help="core_hodl (core), trend, funding, tactical; repeat; none: all."),
+    typer.Option(
+        "--engine",
+        metavar="NAME",
+        help="core_hodl (core), trend, funding, tactical; repeat; none: all.",
+        autocompletion=lambda: [*ENGINES, *ALIASES],
+    ),
 ]
 CapitalOption = Annotated[float | None, typer.Option("--capital", metavar="N", help="USDT at the start.")]
 DepositOption = Annotated[
@@ -149,6 +155,20 @@ def parse_engines(names: Sequence[str]) -> tuple[str, ...]:
             )
         wanted.add(known)
     return tuple(name for name in ENGINES if name in wanted) if wanted else ENGINES
+
+
+def check_targets(*paths: Path | None) -> None:
+    """Refuse files that cannot be written before a run of seconds is spent on them."""
+    for path in paths:
+        if path is None:
+            continue
+        if path.is_dir():
+            raise UsageError(f"{path} is a folder", where=str(path), mend="name a file in it")
+        folder = path.parent
+        while not folder.exists() and folder != folder.parent:
+            folder = folder.parent
+        if not folder.is_dir() or not os.access(folder, os.W_OK):
+            raise UsageError(f"{folder} cannot be written", where=str(path), mend="name a file in another folder")
 
 
 @contextmanager

@@ -120,6 +120,16 @@ def test_an_absurd_option_is_refused_with_its_mend(
     assert wishes == []
 
 
+@pytest.mark.parametrize("target", [".", "file/deep.html"])
+def test_a_file_that_cannot_be_written_is_refused_before_the_run(
+    target: str, wishes: list[Wish], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").write_text("")
+    assert eternal("run", "--html", target) == 2
+    assert "mend:" in capsys.readouterr().err
+    assert wishes == []
+
+
 def test_the_report_is_printed_for_people(wishes: list[Wish], capsys: pytest.CaptureFixture[str]) -> None:
     assert eternal("run") == 0
     out = capsys.readouterr().out
