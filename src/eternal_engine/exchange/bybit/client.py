@@ -1,6 +1,6 @@
 """The port over the wire: one account of Bybit, demo, live or the embedded exchange; endpoint and keys differ alone.
 
-Facts cited as "fact N" and "1.1" are those of docs/exchange-client.md.
+Facts cited by number and sections like 1.1 are explained in docs/exchange-client.md.
 """
 
 from __future__ import annotations
