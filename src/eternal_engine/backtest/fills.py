@@ -11,7 +11,8 @@ import numpy.typing as npt
 from eternal_engine.backtest.tape import DELISTING, LIQUIDATION, TRANSFER, Tape, write_event, write_order, write_trade
 from eternal_engine.model import reason
 from eternal_engine.portfolio.params import BookView, Intent, Marks, Params, States
-from eternal_engine.risk.sizing import fill_price, steps_up, whole_steps
+from eternal_engine.model.steps import steps_up, whole_steps
+from eternal_engine.risk.sizing import fill_price
 from eternal_engine.strategies import core_hodl, funding, tactical, trend
 from eternal_engine.strategies.base import BUY, CORE_HODL, DUST_USDT, FUNDING, PAIR, PERP, SELL, SPOT, TACTICAL, TREND
 
@@ -304,9 +305,7 @@ def _fill_perp(
     coins = intent.qty_steps * table.perp_step[s]
     if not intent.reduces:
         price = open_perp(params, book, tape, lots, intent, intent.side, coins, open_, filled_h)
-        stop = trend.stop_price(params.trend, intent.side, price, intent.atr)
-        tick = table.perp_tick[s]
-        stop = whole_steps(stop, tick) * tick if intent.side > 0 else steps_up(stop, tick) * tick
+        stop = trend.stop_price(params.trend, intent.side, price, intent.atr, table.perp_tick[s])
         state = trend.opened(params.trend, states.trend, s, intent.side, price, intent.atr, stop, coins)
         return states._replace(trend=state)
     held = book.perp_qty[e, s]

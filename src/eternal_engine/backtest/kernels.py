@@ -14,12 +14,14 @@ from typing import Any
 
 import eternal_engine
 from eternal_engine.backtest import fills, loop, tape
+from eternal_engine.model import steps
 from eternal_engine.portfolio import flows, hour, params, valuation
 from eternal_engine.risk import breaker, manager, sizing, verdict
 from eternal_engine.strategies import base, core_hodl, funding, tactical, trend
 
 # Lower modules first; every plain function of these is made callable from compiled code.
 MODULES: tuple[ModuleType, ...] = (
+    steps,
     base,
     sizing,
     breaker,
@@ -106,9 +108,10 @@ def spread(values: Any) -> Any:
 
 def _teach_references() -> None:
     """Teach the compiler a reference type for every REFERENCED and REPLACED tuple, `refer`, `spread`, `_replace`."""
+    from llvmlite.ir import Constant
     from numba import types
     from numba.experimental import structref
-    from numba.extending import overload, overload_method
+    from numba.extending import intrinsic, overload, overload_method
 
     twins: dict[type, type] = {}
     for kind in (*REFERENCED, *REPLACED):
@@ -131,13 +134,32 @@ def _teach_references() -> None:
         exec("\n".join(lines), scope)  # noqa: S102  # nosec B102
         return scope["impl"]
 
+    @intrinsic
+    def borrowed(typing: Any, array: Any) -> Any:
+        """Give the same array without its owner: reading it costs no reference counting. The caller keeps it alive."""
+
+        def build_array(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+            seen = context.make_array(array)(context, builder, arguments[0])
+            seen.meminfo = Constant(seen.meminfo.type, None)
+            seen.parent = Constant(seen.parent.type, None)
+            return seen._getvalue()
+
+        return array(array), build_array
+
     def refer_compiled(values: Any) -> Any:
         twin = twin_of(values)
         lines = ["def impl(values):", "    out = new(twin)"]
+        # What the loop never renews belongs to the caller for the whole run.
+        lent = values.instance_class in REFERENCED
         for name, kind in zip(values.fields, values.types, strict=True):
-            value = f"refer(values.{name})" if is_referenced(kind) else f"values.{name}"
+            value = f"values.{name}"
+            if is_referenced(kind):
+                value = f"refer({value})"
+            elif lent and isinstance(kind, types.Array):
+                value = f"borrowed({value})"
             lines.append(f"    out.{name} = {value}")
-        return compile_text([*lines, "    return out"], {"new": structref.new, "twin": twin, "refer": refer})
+        known = {"new": structref.new, "twin": twin, "refer": refer, "borrowed": borrowed}
+        return compile_text([*lines, "    return out"], known)
 
     def spread_compiled(values: Any) -> Any:
         kind = kinds[type(values)]

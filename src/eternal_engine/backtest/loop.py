@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -17,10 +18,10 @@ from eternal_engine.backtest.fills import (
     run_stops,
     settle_funding,
 )
-from eternal_engine.backtest.tape import BARS, Tape, write_event
+from eternal_engine.backtest.tape import BARS, ORDERS, Tape, write_event
 from eternal_engine.model import reason
 from eternal_engine.portfolio.flows import FlowState, funding_share_usdt, month_of, peak_after_usdt
-from eternal_engine.portfolio.hour import advance_risk, decide_all, scope_usdt
+from eternal_engine.portfolio.hour import advance_risk, decide_all, hour_is_quiet, scope_usdt
 from eternal_engine.portfolio.params import (
     BookView,
     Decision,
@@ -38,8 +39,13 @@ from eternal_engine.risk import breaker
 from eternal_engine.strategies import core_hodl
 from eternal_engine.strategies.base import CORE_HODL, FUNDING, TACTICAL, TREND
 
-Float64Array = npt.NDArray[np.float64]
 Int64Array = npt.NDArray[np.int64]
+
+NEVER_H: Final = 1 << 40
+# What a bar brought of the symbols priced before it.
+NO_BARS: Final = 0
+SOME_BARS: Final = 1
+ALL_BARS: Final = 2
 
 
 def run(
@@ -69,24 +75,35 @@ def run(
     flows = FlowState(0.0, month_of(start_h))
     next_deposit_h = start_h + params.core.interval_h
     if first_bar > 0 and prime_marks(market, marks, first_bar):
+        equity = equities(book, marks, True)
         states, flows = close_bar(
-            params, features, book, marks, states, flows, tape, pending, decisions, settled, start_h, 0.0, True
+            params, features, book, marks, states, flows, tape, pending, decisions, settled, start_h, 0.0, True, True
         )
     else:
         equity = equities(book, marks, True)
-        write_bar(tape, book, marks, equity, states, start_h, True)
+        write_bar(tape, book, equity, states, start_h)
+    next_payment_h = next_stamp(features, paid)
+    next_stamp_h = next_stamp(features, settled)
+    next_delisting_h = next_end(market, start_h)
     for bar in range(first_bar, last_bar):
         tape.counts[BARS] += 1
         now_h = market.first_h + bar
-        pay_funding(features, market, book, tape, lots, marks, paid, bar, now_h)
+        if now_h >= next_payment_h:
+            pay_funding(features, market, book, tape, lots, marks, paid, bar, now_h)
+            next_payment_h = next_stamp(features, paid)
         if len(pending) > 0:
             states, pending = fill_pending(params, market, book, tape, lots, marks, states, pending, bar)
-        if holds_perps(book, TREND):
+        # Notionals of the last mark say whether perps are held, but for what this bar's fills have opened.
+        traded = tape.counts[ORDERS] > 0 and tape.order_i[tape.counts[ORDERS] - 1, 1] == now_h
+        if equity.trend_notional > 0.0 or traded:
             states = run_stops(params, market, book, tape, lots, states, bar)
-        if holds_perps(book, FUNDING):
+        if equity.funding_notional > 0.0 or traded:
             liquidate_funding(params, market, book, tape, lots, marks, bar)
-        states = delist(params, market, book, tape, lots, marks, states, bar)
-        if not update_marks(market, marks, bar):
+        if now_h >= next_delisting_h:
+            states = delist(params, market, book, tape, lots, marks, states, bar)
+            next_delisting_h = next_end(market, now_h + 1)
+        found = update_marks(market, marks, bar)
+        if found == NO_BARS:
             tape.counts[BARS] -= 1
             continue
         now_h += 1
@@ -94,13 +111,40 @@ def run(
         while deposit_weekly_usdt > 0.0 and now_h >= next_deposit_h:
             deposit += deposit_weekly_usdt
             next_deposit_h += params.core.interval_h
-        count_settled(features, settled, now_h)
-        states, flows = close_bar(
-            params, features, book, marks, states, flows, tape, pending, decisions, settled, now_h, deposit,
-            bar + 1 < last_bar,
-        )  # fmt: skip
+        if now_h >= next_stamp_h:
+            count_settled(features, settled, now_h)
+            next_stamp_h = next_stamp(features, settled)
+        known = found == ALL_BARS or prices_known(book, marks, now_h - 1, params.risk.stale_bars)
+        equity = equities(book, marks, known)
+        still = len(pending) == 0 and not traded and deposit == 0.0
+        if still and hour_is_quiet(params, features, equity, states, now_h, settled):
+            write_bar(tape, book, equity, states, now_h)
+        else:
+            states, flows = close_bar(
+                params, features, book, marks, states, flows, tape, pending, decisions, settled, now_h, deposit,
+                known, bar + 1 < last_bar,
+            )  # fmt: skip
     tape.counts[BARS] += 1
     return states
+
+
+def next_stamp(features: Features, counted: Int64Array) -> int:
+    """Give the hour of the earliest settlement not yet counted."""
+    stamps = features.funding.stamp_h
+    earliest = NEVER_H
+    for s in range(len(counted)):
+        if counted[s] < stamps.shape[1]:
+            earliest = min(earliest, stamps[s, counted[s]])
+    return earliest
+
+
+def next_end(market: Market, from_h: int) -> int:
+    """Give the hour of the first delisting at or after `from_h`."""
+    earliest = NEVER_H
+    for s in range(len(market.delisted_h)):
+        if market.delisted_h[s] >= from_h:
+            earliest = min(earliest, market.delisted_h[s])
+    return earliest
 
 
 def count_settled(features: Features, settled: Int64Array, now_h: int) -> None:
@@ -133,32 +177,34 @@ def prime_marks(market: Market, marks: Marks, first_bar: int) -> bool:
     return newest == market.first_h + first_bar - 1
 
 
-def update_marks(market: Market, marks: Marks, bar: int) -> bool:
-    """Take over the closes of one bar; say whether any symbol had one (U-7)."""
-    any_bar = False
+def update_marks(market: Market, marks: Marks, bar: int) -> int:
+    """Take over the closes of one bar: ALL_BARS if nothing priced before lacks one, NO_BARS if all do (U-7)."""
+    spot_close, perp_close = market.spot_close, market.perp_close
+    spot, perp, spot_h, perp_h = marks.spot, marks.perp, marks.spot_h, marks.perp_h
+    listed_h, delisted_h = market.listed_h, market.delisted_h
+    found = 0
+    missing = 0
     at_h = market.first_h + bar
-    for s in range(len(marks.spot)):
-        if at_h < market.listed_h[s] or at_h >= market.delisted_h[s]:
+    for s in range(len(spot)):
+        if at_h < listed_h[s] or at_h >= delisted_h[s]:
             continue
-        close = market.spot_close[s, bar]
+        close = spot_close[s, bar]
         if not math.isnan(close):
-            marks.spot[s] = close
-            marks.spot_h[s] = at_h
-            any_bar = True
-        close = market.perp_close[s, bar]
+            spot[s] = close
+            spot_h[s] = at_h
+            found += 1
+        elif spot_h[s] >= 0:
+            missing += 1
+        close = perp_close[s, bar]
         if not math.isnan(close):
-            marks.perp[s] = close
-            marks.perp_h[s] = at_h
-            any_bar = True
-    return any_bar
-
-
-def holds_perps(book: BookView, engine: int) -> bool:
-    """Tell whether an engine has any perp position."""
-    for s in range(book.perp_qty.shape[1]):
-        if book.perp_qty[engine, s] != 0.0:
-            return True
-    return False
+            perp[s] = close
+            perp_h[s] = at_h
+            found += 1
+        elif perp_h[s] >= 0:
+            missing += 1
+    if found == 0:
+        return NO_BARS
+    return ALL_BARS if missing == 0 else SOME_BARS
 
 
 def pay_funding(
@@ -174,10 +220,11 @@ def pay_funding(
 ) -> None:
     """Settle every contract stamped up to `now_h` on the positions held before it (U-8), at the bar's open."""
     stamps = features.funding.stamp_h
+    perps = book.perp_qty
     for s in range(len(paid)):
         k = paid[s]
         while k < stamps.shape[1] and stamps[s, k] <= now_h:
-            if book.perp_qty[TREND, s] != 0.0 or book.perp_qty[FUNDING, s] != 0.0:
+            if perps[TREND, s] != 0.0 or perps[FUNDING, s] != 0.0:
                 mark = market.perp_open[s, bar]
                 if math.isnan(mark):
                     mark = marks.perp[s]
@@ -219,9 +266,13 @@ def close_bar(
     settled: Int64Array,
     now_h: int,
     deposit_usdt: float,
+    known: bool,
     decides: bool,
 ) -> tuple[States, FlowState]:
-    """Close one bar: flows, mark, limits, breaker, decisions (U-8). Without `decides` the run ends here."""
+    """Close one bar: flows, mark, limits, breaker, decisions (U-8). Without `decides` the run ends here.
+
+    `known` says whether every held position has a price (U-6).
+    """
     bar = tape.counts[BARS]
     if deposit_usdt > 0.0:
         book.cash[CORE_HODL] += deposit_usdt
@@ -231,7 +282,6 @@ def close_bar(
         if params.core.enabled:
             states = states._replace(core=core_hodl.on_deposit(params.core, states.core, deposit_usdt))
     flows = share_funding_profit(params, book, marks, flows, tape, pending, now_h)
-    known = prices_known(book, marks, now_h - 1, params.risk.stale_bars)
     equity = equities(book, marks, known)
     scope = scope_usdt(params, equity)
     flow = tape.external[bar]
@@ -255,7 +305,7 @@ def close_bar(
             if decision.rule != reason.NONE:
                 tape.denials[decision.engine, decision.rule] += 1
         decisions.clear()
-    write_bar(tape, book, marks, equity, states, now_h, known)
+    write_bar(tape, book, equity, states, now_h)
     return states, flows
 
 
@@ -317,26 +367,17 @@ def share_funding_profit(
     return FlowState(peak, month)
 
 
-def write_bar(
-    tape: Tape, book: BookView, marks: Marks, equity: Equities, states: States, now_h: int, known: bool
-) -> None:
+def write_bar(tape: Tape, book: BookView, equity: Equities, states: States, now_h: int) -> None:
     """Write one bar's close: equities, exposure and level; the equity is the one its flows have already reached."""
     bar = tape.counts[BARS]
+    rows, exposure, cash = tape.equity, tape.exposure, book.cash
     tape.close_h[bar] = now_h
-    tape.equity[CORE_HODL, bar] = equity.core
-    tape.equity[TREND, bar] = equity.trend
-    tape.equity[FUNDING, bar] = equity.funding
-    tape.equity[TACTICAL, bar] = equity.tactical
     tape.level[bar] = states.risk.level
-    tape.exposure[CORE_HODL, bar] = equity.core - book.cash[CORE_HODL]
-    tape.exposure[TACTICAL, bar] = equity.tactical - book.cash[TACTICAL]
-    trend_usdt = 0.0
-    funding_usdt = 0.0
-    for s in range(len(marks.perp)):
-        if book.perp_qty[TREND, s] != 0.0:
-            trend_usdt += abs(book.perp_qty[TREND, s]) * marks.perp[s]
-        if book.perp_qty[FUNDING, s] != 0.0:
-            funding_usdt += abs(book.perp_qty[FUNDING, s]) * marks.perp[s] + book.spot_qty[FUNDING, s] * marks.spot[s]
-    tape.exposure[TREND, bar] = trend_usdt
-    tape.exposure[FUNDING, bar] = funding_usdt
-
+    rows[CORE_HODL, bar] = equity.core
+    rows[TREND, bar] = equity.trend
+    rows[FUNDING, bar] = equity.funding
+    rows[TACTICAL, bar] = equity.tactical
+    exposure[CORE_HODL, bar] = equity.core - cash[CORE_HODL]
+    exposure[TREND, bar] = equity.trend_notional
+    exposure[FUNDING, bar] = equity.funding_notional
+    exposure[TACTICAL, bar] = equity.tactical - cash[TACTICAL]

@@ -41,10 +41,10 @@ def stamp_hours(stamp_ms: Int64Array) -> Int64Array:
     return -((LATE_STAMP_MS - stamp_ms) // HOUR_MS)
 
 
-def daily_bars_of(history: MarketHistory) -> indicators.DailyBars:
+def daily_bars_of(history: MarketHistory, with_volume: bool = False) -> indicators.DailyBars:
     """Fold the spot candles into days (TREND and TACTICAL decide on these)."""
     spot = history.spot
-    return indicators.daily_bars(spot.high, spot.low, spot.close, spot.volume)
+    return indicators.daily_bars(spot.high, spot.low, spot.close, spot.volume if with_volume else None)
 
 
 def fear_by_day(history: MarketHistory, days: int, max_age_h: int) -> Float64Array:
@@ -75,7 +75,7 @@ def funding_by_day(history: MarketHistory, btc: int, days: int) -> Float64Array:
 def features_of(params: Params, history: MarketHistory, daily: indicators.DailyBars | None = None) -> Features:
     """Compute every strategy's features over the whole history at once; `daily` may be shared between runs."""
     if daily is None:
-        daily = daily_bars_of(history)
+        daily = daily_bars_of(history, params.trend.volume_filter)
     days = daily.close.shape[1]
     return Features(
         trend=trend.features(params.trend, daily),

@@ -63,7 +63,7 @@ def run(
     loaded = time.perf_counter()
     first_bar, last_bar, requested = bar_range(request, history)
     params = switched(params, request.engines)
-    daily = daily_bars_of(history)
+    daily = daily_bars_of(history, params.trend.volume_filter)
     features = features_of(params, history, daily)
     featured = time.perf_counter()
     if request.plain:

@@ -12,6 +12,7 @@ import math
 import numpy as np
 
 from eternal_engine.model import reason
+from eternal_engine.model.steps import whole_steps
 from eternal_engine.portfolio.params import BookView, Decision, Equities, Features, Intent, Marks, Params, States
 from eternal_engine.portfolio.valuation import (
     engine_usdt,
@@ -158,10 +159,10 @@ def _reduce(
     """Pass a reducing signal on in whole steps (RISK-0); only an unsellable remainder is refused (RISK-10)."""
     s = signal.symbol
     if signal.market == SPOT:
-        steps = sizing.whole_steps(signal.qty, params.instruments.spot_step[s])
+        steps = whole_steps(signal.qty, params.instruments.spot_step[s])
         enough = steps * params.instruments.spot_step[s] * signal.price >= params.instruments.spot_min_usdt[s]
     else:
-        steps = sizing.whole_steps(signal.qty, params.instruments.perp_step[s])
+        steps = whole_steps(signal.qty, params.instruments.perp_step[s])
         enough = steps > 0 or signal.market == PAIR
     rule = reason.NONE if enough else reason.RISK_10_CASH
     decisions.append(Decision(now_h, signal.engine, s, signal.reason, enough, rule))
@@ -192,13 +193,13 @@ def review(
     if signal.quote_usdt > 0.0:
         verdict = manager.review_quote(params.risk, signal.engine, signal.quote_usdt, signal.price, seen)
         allowed = min(verdict.quote_usdt, table.spot_max_qty[s] * signal.price)
-        steps = sizing.whole_steps(allowed, table.quote_step[s])
+        steps = whole_steps(allowed, table.quote_step[s])
         enough = steps * table.quote_step[s] >= table.spot_min_usdt[s] - manager.EPSILON
         qty_steps, quote_steps = 0, steps
     else:
         verdict = manager.review_qty(params.risk, signal.engine, signal.market, signal.qty, signal.price, seen)
         allowed = min(verdict.qty, table.perp_max_qty[s])
-        steps = sizing.whole_steps(allowed, table.perp_step[s])
+        steps = whole_steps(allowed, table.perp_step[s])
         coins = steps * table.perp_step[s]
         smallest = table.perp_min_usdt[s]
         if signal.market == PAIR:
@@ -345,16 +346,21 @@ def decide_trend(
     day = now_h // HOURS_PER_DAY - 1 - features.first_day
     tradable = np.zeros(symbols, np.bool_)
     busy = np.zeros(symbols, np.bool_)
+    held = book.perp_qty[TREND].copy()
     for s in range(symbols):
         tradable[s] = marks.spot_h[s] == now_h - 1 and marks.perp_h[s] == now_h - 1 and settled[s] > 0
-        busy[s] = is_busy(pending, TREND, s)
+        # What a breaker's cut leaves may still exit; a symbol whose whole position is leaving may not re-enter.
+        left = _left_after(params, pending, s, held[s])
+        busy[s] = is_busy(pending, TREND, s) and left == 0.0
+        held[s] = left
     seen = trend.TrendObservation(
         day=day,
         engine_usdt=equity.trend,
         price=marks.perp.copy(),
         tradable=tradable,
         busy=busy,
-        held_qty=book.perp_qty[TREND].copy(),
+        held_qty=held,
+        tick=params.instruments.perp_tick,
     )
     state, exits, candidates = trend.decide(params.trend, features.trend, states.trend, seen)
     states = states._replace(trend=state)
@@ -366,6 +372,18 @@ def decide_trend(
     return states
 
 
+def _left_after(params: Params, pending: list[Intent], symbol: int, held: float) -> float:
+    """Give TREND's signed coins in a symbol once the reducing orders on their way have filled."""
+    left = abs(held)
+    step = params.instruments.perp_step[symbol]
+    for intent in pending:
+        if intent.engine == TREND and intent.symbol == symbol and intent.reduces:
+            left -= intent.qty_steps * step
+    if left < 0.5 * step:
+        return 0.0
+    return left if held > 0.0 else -left
+
+
 def _cut_pairs(
     params: Params, states: States, book: BookView, marks: Marks, pending: list[Intent],
     decisions: list[Decision], now_h: int,
@@ -375,7 +393,7 @@ def _cut_pairs(
         held = abs(book.perp_qty[FUNDING, s])
         step = params.instruments.perp_step[s]
         if held > 0.0 and marks.spot_h[s] == now_h - 1 and marks.perp_h[s] == now_h - 1:
-            steps = sizing.whole_steps(held * params.funding.cut_frac, step)
+            steps = whole_steps(held * params.funding.cut_frac, step)
             if steps > 0:
                 cut = _shrink(FUNDING, s, PAIR, SELL, steps * step, marks, reason.FUND_CUT)
                 _reduce(params, cut, now_h, pending, decisions)
@@ -420,8 +438,7 @@ def decide_funding(
         if marks.spot_h[s] != now_h - 1 or marks.perp_h[s] != now_h - 1:
             continue
         held = pair_is_open(book, marks, s)
-        # Without a pair only a run of positive settlements can lead to an entry.
-        if not held and (margin_low or not features.funding.positive[s, settled[s] - 1]):
+        if not held and (margin_low or not features.funding.pays[s, settled[s] - 1]):
             continue
         if len(pending) > 0 and is_busy(pending, FUNDING, s):
             continue
@@ -526,6 +543,39 @@ def decide_tactical(
     for signal in buys:
         review(params, book, marks, pending, decisions, equity, states, signal, now_h, halted, -1.0)
     return states
+
+
+def hour_is_quiet(
+    params: Params, features: Features, equity: Equities, states: States, now_h: int,
+    settled: np.ndarray[tuple[int], np.dtype[np.int64]],
+) -> bool:
+    """Tell whether an hour without orders on their way or flows can neither move risk nor lead to a decision.
+
+    A shortcut for the backtest, where most hours are quiet; saying False is always safe.
+    """
+    risk = states.risk
+    scope = scope_usdt(params, equity)
+    # A new day rolls the bases, turns months and brings daily decisions.
+    if not equity.known or breaker.day_of(now_h) != risk.day:
+        return False
+    if risk.level != breaker.NORMAL or risk.halted or risk.approved:
+        return False
+    ladder = params.risk.breaker
+    narrow = min(ladder.daily_loss_frac, ladder.weekly_loss_frac, ladder.caution_frac)
+    # Within the smallest limit of all three bases, and no new high: nothing in breaker.advance can change.
+    floor = (1.0 - narrow) * max(risk.high_usdt, risk.day_base_usdt, risk.week_base_usdt)
+    if scope > risk.high_usdt or scope <= floor + breaker.EPSILON * scope:
+        return False
+    if params.core.enabled and (states.core.settling or core_hodl.is_due(states.core, now_h)):
+        return False
+    if params.funding.enabled:
+        if equity.funding_notional > 0.0:
+            return False
+        pays = features.funding.pays
+        for s in range(len(settled)):
+            if settled[s] > 0 and pays[s, settled[s] - 1]:
+                return False
+    return True  # fmt: skip
 
 
 def decide_all(

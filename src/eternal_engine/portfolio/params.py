@@ -70,12 +70,17 @@ class BookView(NamedTuple):
 
 
 class Equities(NamedTuple):
-    """Hold the engines' equities in USDT at one mark; `known` is false when a needed price is (U-6)."""
+    """Hold the engines' equities in USDT at one mark, and the gross notional of the two that hold perps.
+
+    `known` is false when a needed price is not (U-6).
+    """
 
     core: float
     trend: float
     funding: float
     tactical: float
+    trend_notional: float
+    funding_notional: float
     known: bool
 
 

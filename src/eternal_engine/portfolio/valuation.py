@@ -55,14 +55,27 @@ def prices_known(book: BookView, marks: Marks, bar_h: int, stale_bars: int) -> b
 
 
 def equities(book: BookView, marks: Marks, known: bool) -> Equities:
-    """Mark all four engines to market (U-6)."""
-    return Equities(
-        core=book.cash[CORE_HODL] + spot_value_usdt(book, marks, CORE_HODL),
-        trend=book.cash[TREND] + unrealised_usdt(book, marks, TREND),
-        funding=book.cash[FUNDING] + spot_value_usdt(book, marks, FUNDING) + unrealised_usdt(book, marks, FUNDING),
-        tactical=book.cash[TACTICAL] + spot_value_usdt(book, marks, TACTICAL),
-        known=known,
-    )
+    """Mark all four engines to market (U-6), in one pass over the symbols."""
+    spot, perp = marks.spot, marks.perp
+    coins, contracts, entry, cash = book.spot_qty, book.perp_qty, book.perp_entry, book.cash
+    core, trend, funding, tactical = cash[CORE_HODL], cash[TREND], cash[FUNDING], cash[TACTICAL]
+    trend_notional = 0.0
+    funding_notional = 0.0
+    for s in range(len(spot)):
+        if coins[CORE_HODL, s] != 0.0:
+            core += coins[CORE_HODL, s] * spot[s]
+        if coins[TACTICAL, s] != 0.0:
+            tactical += coins[TACTICAL, s] * spot[s]
+        if coins[FUNDING, s] != 0.0:
+            funding += coins[FUNDING, s] * spot[s]
+            funding_notional += coins[FUNDING, s] * spot[s]
+        if contracts[TREND, s] != 0.0:
+            trend += contracts[TREND, s] * (perp[s] - entry[TREND, s])
+            trend_notional += abs(contracts[TREND, s]) * perp[s]
+        if contracts[FUNDING, s] != 0.0:
+            funding += contracts[FUNDING, s] * (perp[s] - entry[FUNDING, s])
+            funding_notional += abs(contracts[FUNDING, s]) * perp[s]
+    return Equities(core, trend, funding, tactical, trend_notional, funding_notional, known)
 
 
 def portfolio_usdt(equity: Equities) -> float:

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import math
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from eternal_engine.model.rule import Rule
+from eternal_engine.model.steps import steps_up, whole_steps
 
 Float64Array = npt.NDArray[np.float64]
-
-# floor(x / step + SLACK): a product that is one ulp short of a whole step counts as whole (U-3).
-SLACK: Final = 1e-6
 
 RULES = (
     Rule(
@@ -50,16 +48,6 @@ class Instruments(NamedTuple):
     perp_min_qty: Float64Array
     perp_min_usdt: Float64Array
     perp_max_qty: Float64Array
-
-
-def whole_steps(amount: float, step: float) -> int:
-    """Count the whole steps in `amount` (U-3)."""
-    return int(math.floor(amount / step + SLACK))
-
-
-def steps_up(amount: float, step: float) -> int:
-    """Count the steps that cover `amount` (U-9, FUND-2)."""
-    return int(math.ceil(amount / step - SLACK))
 
 
 def fill_price(price: float, side: int, slippage_frac: float, tick: float) -> float:

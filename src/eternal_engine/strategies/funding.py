@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from eternal_engine.model import reason
 from eternal_engine.model.rule import Rule
-from eternal_engine.strategies.base import HOURS_PER_DAY, exceeded, reached
+from eternal_engine.strategies.base import EPSILON, HOURS_PER_DAY, exceeded, reached
 
 Float64Array = npt.NDArray[np.float64]
 Int64Array = npt.NDArray[np.int64]
@@ -86,7 +86,8 @@ class FundingFeatures(NamedTuple):
     """Hold settlements per symbol, [S, M] padded at the end; row i may be used from its stamp on.
 
     `stamp_h` hours since the epoch (a very late hour as padding), `rate` per settlement, `interval_h`,
-    `mean_rate` of the window ending at i (NaN before it is full), `positive` whether the last n were positive.
+    `mean_rate` of the window ending at i (NaN before it is full), `positive` whether the last n were positive,
+    `pays` whether they were and the expected income also beats costs and edge (FUND-E1 but for the basis).
     """
 
     stamp_h: Int64Array
@@ -94,6 +95,7 @@ class FundingFeatures(NamedTuple):
     interval_h: Float64Array
     mean_rate: Float64Array
     positive: BoolArray
+    pays: BoolArray
     count: Int64Array
 
 
@@ -137,6 +139,7 @@ def features(
     interval_h = np.full((symbols, longest), np.nan)
     mean_rate = np.full((symbols, longest), np.nan)
     positive = np.zeros((symbols, longest), np.bool_)
+    pays = np.zeros((symbols, longest), np.bool_)
     count = np.zeros(symbols, np.int64)
     for s in range(symbols):
         n = len(stamps_h[s])
@@ -147,7 +150,9 @@ def features(
         if params.weights[s] > 0.0:
             mean_rate[s, :n] = _rolling_mean(rates[s], params.rate_window)
             positive[s, :n] = _last_positive(rates[s], params.positive_settlements)
-    return FundingFeatures(stamp_h, rate, interval_h, mean_rate, positive, count)
+            income = mean_rate[s, :n] * (params.horizon_days * HOURS_PER_DAY / intervals_h[s])
+            pays[s, :n] = positive[s, :n] & (income - params.round_trip_cost_frac > params.entry_edge_frac + EPSILON)
+    return FundingFeatures(stamp_h, rate, interval_h, mean_rate, positive, pays, count)
 
 
 def _rolling_mean(values: Float64Array, window: int) -> Float64Array:
@@ -196,13 +201,10 @@ def expected_income_frac(params: FundingParams, rows: FundingFeatures, symbol: i
 
 
 def wants_entry(params: FundingParams, rows: FundingFeatures, symbol: int, seen: PairObservation) -> bool:
-    """Tell whether FUND-E1 holds: positive settlements, narrow basis, income above costs and edge."""
-    if seen.settled < 1 or not rows.positive[symbol, seen.settled - 1]:
+    """Tell whether FUND-E1 holds: positive settlements with income above costs and edge, and a narrow basis."""
+    if seen.settled < 1 or not rows.pays[symbol, seen.settled - 1]:
         return False
-    if not reached(params.entry_basis_frac, abs(basis_frac(seen.spot, seen.perp))):
-        return False
-    income = expected_income_frac(params, rows, symbol, seen.settled)
-    return exceeded(income - params.round_trip_cost_frac, params.entry_edge_frac)
+    return reached(params.entry_basis_frac, abs(basis_frac(seen.spot, seen.perp)))
 
 
 def target_usdt(params: FundingParams, symbol: int, engine_usdt: float) -> float:

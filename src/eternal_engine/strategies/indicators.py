@@ -29,38 +29,37 @@ class DailyBars(NamedTuple):
     bars: Int64Array
 
 
-def _last_known(hourly: Float64Array) -> Float64Array:
-    """Give the last value that is not NaN along the last axis."""
-    last = hourly[:, :, -1].copy()
-    for s, d in np.argwhere(np.isnan(last)):
-        known = hourly[s, d][~np.isnan(hourly[s, d])]
-        if known.size:
-            last[s, d] = known[-1]
-    return last
+def daily_bars(high: Float64Array, low: Float64Array, close: Float64Array, volume: Float64Array | None) -> DailyBars:
+    """Fold hourly arrays [S, H], whose first column opens at 00:00 UTC, into complete days; the rest is left out.
 
-
-def daily_bars(high: Float64Array, low: Float64Array, close: Float64Array, volume: Float64Array) -> DailyBars:
-    """Fold hourly arrays [S, H], whose first column opens at 00:00 UTC, into complete days; the rest is left out."""
+    `volume` None leaves the daily volume at zero (nobody asked for it).
+    """
     symbols, hours = close.shape
     days = hours // HOURS_PER_DAY
-    shape = (symbols, days, HOURS_PER_DAY)
     used = days * HOURS_PER_DAY
-    closes = close[:, :used].reshape(shape)
-    highs = high[:, :used].reshape(shape)
-    lows = low[:, :used].reshape(shape)
-    day_high = highs.max(axis=2)
-    day_low = lows.min(axis=2)
-    bars = np.full((symbols, days), HOURS_PER_DAY, np.int64)
-    # Days with a hole are few: the fast path above gave NaN for them.
-    holes = np.argwhere(np.isnan(day_high))
-    for s, d in holes:
-        known = ~np.isnan(closes[s, d])
-        bars[s, d] = int(known.sum())
-        if bars[s, d]:
-            day_high[s, d] = highs[s, d][known].max()
-            day_low[s, d] = lows[s, d][known].min()
-    day_volume = np.nansum(volume[:, :used].reshape(shape), axis=2) if volume.size else np.zeros((symbols, days))
-    return DailyBars(day_high, day_low, _last_known(closes), day_volume, bars)
+    starts = np.arange(0, symbols * used, HOURS_PER_DAY)
+    highs, lows, closes = (np.ascontiguousarray(hourly[:, :used]) for hourly in (high, low, close))
+    shape = (symbols, days)
+    day_high = np.maximum.reduceat(highs.reshape(-1), starts).reshape(shape)
+    day_low = np.minimum.reduceat(lows.reshape(-1), starts).reshape(shape)
+    by_day = closes.reshape(symbols, days, HOURS_PER_DAY)
+    day_close = by_day[:, :, -1].copy()
+    bars = np.full(shape, HOURS_PER_DAY, np.int64)
+    # The fast path above gave NaN for every day with a hole; most of these have no bar at all.
+    broken = np.isnan(day_high)
+    known = ~np.isnan(by_day[broken])
+    bars[broken] = known.sum(axis=1)
+    for s, d in np.argwhere(broken & (bars > 0)):
+        hours_known = ~np.isnan(by_day[s, d])
+        at = slice(d * HOURS_PER_DAY, (d + 1) * HOURS_PER_DAY)
+        day_high[s, d] = highs[s, at][hours_known].max()
+        day_low[s, d] = lows[s, at][hours_known].min()
+        day_close[s, d] = by_day[s, d][hours_known][-1]
+    if volume is None:
+        day_volume = np.zeros(shape)
+    else:
+        day_volume = np.nansum(volume[:, :used].reshape(symbols, days, HOURS_PER_DAY), axis=2)
+    return DailyBars(day_high, day_low, day_close, day_volume, bars)
 
 
 def _per_symbol(daily: DailyBars, indicator: Callable[[Float64Array, Float64Array, Float64Array, Float64Array], Float64Array]) -> Float64Array:

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from eternal_engine.model import reason
 from eternal_engine.model.rule import Rule
+from eternal_engine.model.steps import steps_up, whole_steps
 from eternal_engine.strategies.base import (
     BUY,
     PERP,
@@ -126,7 +127,8 @@ class TrendObservation(NamedTuple):
     """Hold what TREND may see at a daily decision; arrays per symbol.
 
     `day` is the row of the features that just closed. `price` last perp close, `tradable` spot and perp bars
-    just closed and the perp listed, `busy` an order of TREND is open in the symbol, `held_qty` signed coins.
+    just closed and the perp listed, `busy` an order of TREND is open in the symbol, `held_qty` signed coins left after
+    reducing orders on their way, `tick` of the perp (USDT).
     """
 
     day: int
@@ -135,6 +137,7 @@ class TrendObservation(NamedTuple):
     tradable: BoolArray
     busy: BoolArray
     held_qty: Float64Array
+    tick: Float64Array
 
 
 def features(params: TrendParams, daily: DailyBars) -> TrendFeatures:
@@ -199,12 +202,17 @@ def is_warm(params: TrendParams, rows: TrendFeatures, symbol: int, day: int) -> 
     return bool(rows.days_known[symbol, day] >= params.warmup_days)
 
 
-def stop_price(params: TrendParams, side: int, entry: float, atr_usdt: float) -> float:
-    """Give the protective stop of a fill at `entry` (TREND-S1), before rounding to the tick."""
-    return entry - side * params.stop_atr * atr_usdt
+def stop_price(params: TrendParams, side: int, entry: float, atr_usdt: float, tick: float) -> float:
+    """Give the protective stop of a fill at `entry` (TREND-S1), on the tick away from the entry."""
+    return on_tick(entry - side * params.stop_atr * atr_usdt, side, tick)
 
 
-def trailed(params: TrendParams, state: TrendState, symbol: int, close: float) -> TrendState:
+def on_tick(price: float, side: int, tick: float) -> float:
+    """Round a stop to a price that can rest on the exchange, away from the position (TREND-X3)."""
+    return whole_steps(price, tick) * tick if side > 0 else steps_up(price, tick) * tick
+
+
+def trailed(params: TrendParams, state: TrendState, symbol: int, close: float, tick: float) -> TrendState:
     """Advance the trail of one position by a daily close (TREND-S2); the stop only ever tightens."""
     side = state.side[symbol]
     best = state.best_close[symbol]
@@ -213,7 +221,7 @@ def trailed(params: TrendParams, state: TrendState, symbol: int, close: float) -
     trailing = state.trailing[symbol] or reached(profit, params.trail_start_atr * state.atr[symbol])
     stop = state.stop[symbol]
     if trailing:
-        trail = best - side * params.trail_atr * state.atr[symbol]
+        trail = on_tick(best - side * params.trail_atr * state.atr[symbol], side, tick)
         stop = max(stop, trail) if side > 0 else min(stop, trail)
     best_close = state.best_close.copy()
     trailing_flags = state.trailing.copy()
@@ -289,7 +297,7 @@ def decide(
                     qty = abs(seen.held_qty[s])
                     exits.append(reduce_signal(TREND, s, PERP, side, qty, seen.price[s], reason.TREND_EXIT))
             elif state.side[s] != 0:
-                state = trailed(params, state, s, close)
+                state = trailed(params, state, s, close, seen.tick[s])
         elif not seen.busy[s] and is_warm(params, rows, s, day):
             side = entry_side(params, rows, s, day)
             if side != 0:
