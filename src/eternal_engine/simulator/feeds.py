@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Protocol
 
 import numpy as np
 
-from eternal_engine.market_data.history import HOUR_MS, MarketHistory, Ohlcv
-from eternal_engine.simulator.paths import BarPath
-from eternal_engine.simulator.venue import LINEAR, SPOT, Quote, Range, Venue, default_instruments
+from eternal_engine.market_data.history import HOUR_MS, MarketHistory
+from eternal_engine.simulator.bars import Bars, Candle, exact
+from eternal_engine.simulator.venue import LINEAR, SPOT, Quote, Range, Venue
 from eternal_engine.simulator.venue.instruments import Category
-
-PLACES = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,19 +23,6 @@ class FundingPoint:
     stamp_ms: int
     rate: Decimal
     interval_h: int
-
-
-@dataclass(frozen=True, slots=True)
-class Candle:
-    """Hold one candle; `volume` in base coins, `turnover` in the quote coin."""
-
-    open_ms: int
-    open: float
-    high: float
-    low: float
-    close: float
-    volume: float
-    turnover: float
 
 
 class Feed(Protocol):
@@ -98,7 +83,8 @@ class HistoryFeed:
         self.end_ms = history.end_ms
         self._half_spread = spread_bps * Decimal("0.00005")
         self._row = {symbol: number for number, symbol in enumerate(history.symbols)}
-        self._places = {key: _decimals(item.tick) for key, item in default_instruments().items()}
+        self._bars = Bars(history)
+        self._changes_ms = _change_times(history)
 
     async def start(self) -> None:
         """Do nothing: the history is in memory."""
@@ -127,44 +113,17 @@ class HistoryFeed:
             hour = (now_ms - self.start_ms) // HOUR_MS
             boundary_ms = self.start_ms + (hour + 1) * HOUR_MS
             stop_ms = min(boundary_ms, to_ms)
-            self._pass(venue, hour, now_ms, stop_ms, whole=stop_ms == boundary_ms)
+            busy = _busy(venue)
+            self._pass(venue, busy, hour, now_ms, stop_ms, whole=stop_ms == boundary_ms)
             venue.advance(stop_ms)
             self._settle(venue, now_ms, stop_ms)
-            if stop_ms == boundary_ms:
+            if any(now_ms < change_ms <= stop_ms for change_ms in self._changes_ms):
                 self._list_and_delist(venue, stop_ms)
-            self._quote(venue, stop_ms)
+            self._quote(venue, stop_ms, None if stop_ms == to_ms else busy)
 
     def candle(self, category: Category, symbol: str, start_ms: int, end_ms: int, now_ms: int) -> Candle | None:
         """Sum up what traded in [start_ms, end_ms) as far as it has happened; None when nothing did."""
-        end_ms = min(end_ms, now_ms, self.end_ms)
-        pieces: list[Candle] = []
-        at = max(start_ms, self.start_ms)
-        while at < end_ms:
-            hour = (at - self.start_ms) // HOUR_MS
-            open_ms = self.start_ms + hour * HOUR_MS
-            stop = min(open_ms + HOUR_MS, end_ms)
-            if at == open_ms and end_ms - at >= HOUR_MS:
-                hours = (end_ms - at) // HOUR_MS
-                whole = self._whole_hours(category, symbol, hour, hour + hours)
-                at += hours * HOUR_MS
-                pieces += [] if whole is None else [whole]
-                continue
-            part = self._part_hour(category, symbol, hour, (at - open_ms) / HOUR_MS, (stop - open_ms) / HOUR_MS)
-            pieces += [] if part is None else [part]
-            at = stop
-        if not pieces:
-            return None
-        if len(pieces) == 1:
-            return pieces[0] if pieces[0].open_ms == start_ms else replace(pieces[0], open_ms=start_ms)
-        return Candle(
-            open_ms=start_ms,
-            open=pieces[0].open,
-            high=max(piece.high for piece in pieces),
-            low=min(piece.low for piece in pieces),
-            close=pieces[-1].close,
-            volume=sum(piece.volume for piece in pieces),
-            turnover=sum(piece.turnover for piece in pieces),
-        )
+        return self._bars.candle(category, symbol, start_ms, end_ms, now_ms)
 
     def funding(self, symbol: str, start_ms: int, end_ms: int) -> list[FundingPoint]:
         """List settlements in [start_ms, end_ms], oldest first."""
@@ -188,15 +147,13 @@ class HistoryFeed:
     def _point(self, symbol: str, number: int) -> FundingPoint:
         rates = self.history.funding[self._row[symbol]]
         return FundingPoint(
-            int(rates.stamp_ms[number]), _exact(float(rates.rate[number])), int(rates.interval_h[number])
+            int(rates.stamp_ms[number]), exact(float(rates.rate[number])), int(rates.interval_h[number])
         )
 
-    def _pass(self, venue: Venue, hour: int, from_ms: int, to_ms: int, *, whole: bool) -> None:
+    def _pass(
+        self, venue: Venue, busy: set[tuple[Category, str]], hour: int, from_ms: int, to_ms: int, *, whole: bool
+    ) -> None:
         """Let the stretch [from, to] of one bar touch what rests; its time is the last millisecond inside the bar."""
-        busy = {
-            (order.category, order.symbol) for orders in venue.state.open_orders.values() for order in orders.values()
-        }
-        busy |= {(LINEAR, symbol) for (_, symbol, _), row in venue.state.positions.items() if row.size}
         if not busy:
             return
         open_ms = self.start_ms + hour * HOUR_MS
@@ -210,21 +167,21 @@ class HistoryFeed:
         venue.sweep(ranges)
 
     def _range(self, category: Category, symbol: str, hour: int, start: float, end: float) -> Range | None:
-        own = self._path(category, symbol, hour)
+        own = self._bars.path(category, symbol, hour)
         if own is None:
             return None
         low, high = own.extremes(start, end)
-        spot = own if category == SPOT else self._path(SPOT, symbol, hour)
+        spot = own if category == SPOT else self._bars.path(SPOT, symbol, hour)
         index_low, index_high = (low, high) if spot is None else spot.extremes(start, end)
         return Range(
-            open=_exact(own.at(start)),
-            low=_exact(low),
-            high=_exact(high),
-            close=_exact(own.at(end)),
-            mark_low=_exact(max(low, index_low)),
-            mark_high=_exact(min(high, index_high)),
-            index_low=_exact(index_low),
-            index_high=_exact(index_high),
+            open=exact(own.at(start)),
+            low=exact(low),
+            high=exact(high),
+            close=exact(own.at(end)),
+            mark_low=exact(max(low, index_low)),
+            mark_high=exact(min(high, index_high)),
+            index_low=exact(index_low),
+            index_high=exact(index_high),
         )
 
     def _settle(self, venue: Venue, after_ms: int, until_ms: int) -> None:
@@ -236,32 +193,44 @@ class HistoryFeed:
 
     def _mark_at(self, venue: Venue, symbol: str, at_ms: int) -> Decimal:
         hour, inside = divmod(at_ms - self.start_ms, HOUR_MS)
-        path = self._path(LINEAR, symbol, int(hour))
+        path = self._bars.path(LINEAR, symbol, int(hour))
         if path is not None:
-            return _exact(path.at(inside / HOUR_MS))
-        before = self._path(LINEAR, symbol, int(hour) - 1)
+            return exact(path.at(inside / HOUR_MS))
+        before = self._bars.path(LINEAR, symbol, int(hour) - 1)
         if before is not None:
-            return _exact(before.at(1))
+            return exact(before.at(1))
         return venue.state.quotes[LINEAR, symbol].mark
 
-    def _quote(self, venue: Venue, now_ms: int) -> None:
+    def _quote(self, venue: Venue, now_ms: int, only: set[tuple[Category, str]] | None = None) -> None:
+        """Quote every symbol at an instant, or on the way there `only` those that something rests or is held in."""
         hour, inside = divmod(now_ms - self.start_ms, HOUR_MS)
-        where = inside / HOUR_MS
+        prices = {
+            category: self._bars.opens(category, int(hour)) if not inside else self._inside(category, int(hour), inside)
+            for category in (SPOT, LINEAR)
+        }
         quotes: dict[tuple[Category, str], Quote] = {}
-        for symbol in self.symbols:
-            spot = self._path(SPOT, symbol, int(hour))
-            perp = self._path(LINEAR, symbol, int(hour))
-            index = None if spot is None else self._seen(SPOT, symbol, spot.at(where), where)
-            for category, path in ((SPOT, spot), (LINEAR, perp)):
+        for row, symbol in enumerate(self.symbols):
+            for category in (SPOT, LINEAR):
                 key: tuple[Category, str] = (category, symbol)
-                if path is None or key not in venue.state.instruments:
+                if only is not None and key not in only:
+                    continue
+                price = prices[category][row]
+                if math.isnan(price) or key not in venue.state.instruments:
                     if key in venue.state.quotes:
                         venue.halt(category, symbol)
                     continue
-                last = self._seen(category, symbol, path.at(where), where)
+                last, index = exact(price), prices[SPOT][row]
                 away = last * self._half_spread
-                quotes[key] = Quote(last, last - away, last + away, last, last if index is None else index)
+                spot = last if category == SPOT or math.isnan(index) else exact(index)
+                quotes[key] = Quote(last, last - away, last + away, last, spot)
         venue.set_quotes(quotes)
+
+    def _inside(self, category: Category, hour: int, inside_ms: int) -> list[float]:
+        paths = [self._bars.path(category, symbol, hour) for symbol in self.symbols]
+        return [
+            math.nan if path is None else self._bars.rounded(category, symbol, path.at(inside_ms / HOUR_MS))
+            for symbol, path in zip(self.symbols, paths, strict=True)
+        ]
 
     def _list_and_delist(self, venue: Venue, now_ms: int) -> None:
         for symbol, row in self._row.items():
@@ -277,85 +246,14 @@ class HistoryFeed:
                 if instrument.status != status and instrument.status in known and instrument.status != "Closed":
                     venue.set_status(category, symbol, status)
 
-    def _path(self, category: Category, symbol: str, hour: int) -> BarPath | None:
-        row = self._row.get(symbol)
-        if row is None or not 0 <= hour < self.history.hours:
-            return None
-        bars = self._bars(category)
-        close = float(bars.close[row, hour])
-        if math.isnan(close):
-            return None
-        return BarPath.of(float(bars.open[row, hour]), float(bars.high[row, hour]), float(bars.low[row, hour]), close)
 
-    def _seen(self, category: Category, symbol: str, price: float, where: float) -> Decimal:
-        """Show a price: recorded ones as they are, those made up inside a bar rounded to the tick's decimals."""
-        return _exact(self._rounded(category, symbol, price) if where else price)
-
-    def _rounded(self, category: Category, symbol: str, price: float) -> float:
-        return round(price, self._places.get((category, symbol), PLACES))
-
-    def _bars(self, category: Category) -> Ohlcv:
-        return self.history.spot if category == SPOT else self.history.perp
-
-    def _whole_hours(self, category: Category, symbol: str, first: int, last: int) -> Candle | None:
-        row, bars = self._row[symbol], self._bars(category)
-        if last == first + 1:
-            return self._one_hour(bars, row, first)
-        close = bars.close[row, first:last]
-        held = np.flatnonzero(~np.isnan(close))
-        if not len(held):
-            return None
-        opens = bars.open[row, first:last]
-        volume = bars.volume[row, first:last][held]
-        middle = (opens[held] + close[held]) / 2
-        return Candle(
-            open_ms=self.history.open_ms(first),
-            open=float(opens[held[0]]),
-            high=float(np.max(bars.high[row, first:last][held])),
-            low=float(np.min(bars.low[row, first:last][held])),
-            close=float(close[held[-1]]),
-            volume=float(np.nansum(volume)),
-            turnover=float(np.nansum(volume * middle)),
-        )
-
-    def _one_hour(self, bars: Ohlcv, row: int, hour: int) -> Candle | None:
-        close = float(bars.close[row, hour])
-        if math.isnan(close):
-            return None
-        first, volume = float(bars.open[row, hour]), float(bars.volume[row, hour])
-        volume = 0.0 if math.isnan(volume) else volume
-        return Candle(
-            open_ms=self.history.open_ms(hour),
-            open=first,
-            high=float(bars.high[row, hour]),
-            low=float(bars.low[row, hour]),
-            close=close,
-            volume=volume,
-            turnover=volume * (first + close) / 2,
-        )
-
-    def _part_hour(self, category: Category, symbol: str, hour: int, start: float, end: float) -> Candle | None:
-        path = self._path(category, symbol, hour)
-        if path is None:
-            return None
-        low, high = (self._rounded(category, symbol, price) for price in path.extremes(start, end))
-        volume = float(self._bars(category).volume[self._row[symbol], hour]) * (end - start)
-        volume = 0.0 if math.isnan(volume) else volume
-        return Candle(
-            open_ms=self.history.open_ms(hour),
-            open=self._rounded(category, symbol, path.at(start)),
-            high=high,
-            low=low,
-            close=self._rounded(category, symbol, path.at(end)),
-            volume=volume,
-            turnover=volume * (low + high) / 2,
-        )
+def _busy(venue: Venue) -> set[tuple[Category, str]]:
+    """List what a passing bar could touch: symbols with open orders or a position."""
+    busy = {(order.category, order.symbol) for orders in venue.state.open_orders.values() for order in orders.values()}
+    return busy | {(LINEAR, symbol) for (_, symbol, _), row in venue.state.positions.items() if row.size}
 
 
-def _decimals(tick: Decimal) -> int:
-    return max(0, -int(tick.normalize().as_tuple().exponent))
-
-
-def _exact(price: float) -> Decimal:
-    """Read a float as the decimal it was written as, so that 4261.48 stays 4261.48."""
-    return Decimal(repr(round(price, PLACES)))
+def _change_times(history: MarketHistory) -> list[int]:
+    """List the instants at which a symbol is listed or delisted."""
+    arrays = (history.listed_ms, history.first_funding_ms, history.delisted_ms)
+    return sorted({int(stamp) for array in arrays for stamp in array})

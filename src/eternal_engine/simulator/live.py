@@ -14,7 +14,8 @@ import aiohttp
 from eternal_engine import clock
 from eternal_engine.market_data.history import HOUR_MS
 from eternal_engine.model.errors import DataError
-from eternal_engine.simulator.feeds import Candle, FundingPoint
+from eternal_engine.simulator.bars import Candle
+from eternal_engine.simulator.feeds import FundingPoint
 from eternal_engine.simulator.venue import LINEAR, SPOT, Instrument, Quote, Venue
 from eternal_engine.simulator.venue.instruments import Category
 

@@ -49,7 +49,7 @@ class SyntheticFeed(HistoryFeed):
     """Drive a venue through the synthetic market, which is made further whenever its end comes near."""
 
     def __init__(self, seed: int, end_ms: int, *, spread_bps: Decimal = Decimal(0)) -> None:
-        self._seed = seed
+        self._seed, self._spread_bps = seed, spread_bps
         super().__init__(synthesize(seed, start_ms=EPOCH_MS, end_ms=end_ms), spread_bps=spread_bps)
 
     def advance(self, venue: Venue, to_ms: int) -> None:
@@ -60,7 +60,7 @@ class SyntheticFeed(HistoryFeed):
         super().advance(venue, to_ms)
 
     def _use(self, history: MarketHistory) -> None:
-        self.history, self.end_ms = history, history.end_ms
+        super().__init__(history, spread_bps=self._spread_bps)
 
 
 def open_world(asked: Opening) -> World:

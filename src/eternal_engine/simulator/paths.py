@@ -33,6 +33,8 @@ class BarPath:
 
     def extremes(self, start: float, end: float) -> tuple[float, float]:
         """Give the lowest and highest price between two fractions, both included."""
+        if start <= 0 and end >= 1:
+            return min(self.corners), max(self.corners)
         inside = [price for number, price in enumerate(self.corners) if start <= _corner(number) <= end]
         touched = [self.at(start), self.at(end), *inside]
         return min(touched), max(touched)

@@ -75,6 +75,8 @@ class VenueStore:
             ordered = sorted(rows, key=lambda order: (order.updated_ms, order.number))
             rows.clear()
             rows.extend(ordered)
+        for uid in venue.state.closed:
+            venue.state.forget(uid)
         venue.state.take_dirty()
         venue.state.take_events()
 

@@ -8,7 +8,8 @@ from decimal import Decimal
 
 from eternal_engine import clock
 from eternal_engine.market_data.history import DAY_MS, HOUR_MS
-from eternal_engine.simulator.feeds import Candle, FundingPoint
+from eternal_engine.simulator.bars import Candle
+from eternal_engine.simulator.feeds import FundingPoint
 from eternal_engine.simulator.server.call import Call, Json
 from eternal_engine.simulator.server.render import text
 from eternal_engine.simulator.server.render_rules import instrument_row

@@ -49,7 +49,8 @@ class FeeRates:
 class VenueConfig:
     """Hold the choices of one venue; the delays are in venue milliseconds, and zero means within the same call.
 
-    `keep_rows` bounds every history in memory per account; the store keeps them all.
+    `keep_rows` bounds every history in memory per account, `keep_links` how many client order ids are remembered
+    against repetition; the store keeps them all.
     """
 
     shape: MarketShape = field(default_factory=MarketShape)
@@ -59,7 +60,8 @@ class VenueConfig:
     history_delay_ms: int = 0
     salt: str = "0"
     first_uid: int = 100_000_001
-    keep_rows: int = 50_000
+    keep_rows: int = 10_000
+    keep_links: int = 200_000
     demo: bool = False
     mnt_discount_frac: Decimal = Decimal("0.25")
 
@@ -219,9 +221,13 @@ class VenueState:
         return taken
 
     def _close(self, order: Order) -> None:
-        rows = self.closed.setdefault(order.uid, deque())
-        rows.append(order)
-        if len(rows) > self.config.keep_rows:
-            oldest = rows.popleft()
-            self.orders.pop(oldest.order_id, None)
-            self.links.pop((oldest.uid, oldest.link_id), None)
+        self.closed.setdefault(order.uid, deque()).append(order)
+        self.forget(order.uid)
+
+    def forget(self, uid: int) -> None:
+        """Drop the oldest closed orders beyond the bound; their client ids stay taken for much longer."""
+        rows = self.closed.get(uid, deque())
+        while len(rows) > self.config.keep_rows:
+            self.orders.pop(rows.popleft().order_id, None)
+        while len(self.links) > self.config.keep_links:
+            self.links.pop(next(iter(self.links)))

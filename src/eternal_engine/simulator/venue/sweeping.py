@@ -65,7 +65,7 @@ def delist(state: VenueState, category: Category, symbol: str) -> None:
     for position in [row for (_, name, _), row in sorted(state.positions.items()) if name == symbol and row.size]:
         quote = state.quote(LINEAR, symbol)
         price = position.avg_price if quote is None else quote.mark
-        _close_forced(state, position, price, exec_type="Settle", create="CreateBySettle", free=True)
+        _close_forced(state, position, price, exec_type="Settle", create="CreateBySettle", free=False)
 
 
 def _touchable(state: VenueState, ranges: dict[Key, Range]) -> list[Order]:

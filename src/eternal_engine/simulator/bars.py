@@ -1,0 +1,161 @@
+"""Recorded bars as prices and candles: whole ones, and the parts of one that is still being lived through."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from decimal import Decimal
+
+import numpy as np
+
+from eternal_engine.market_data.history import HOUR_MS, MarketHistory, Ohlcv
+from eternal_engine.simulator.paths import BarPath
+from eternal_engine.simulator.venue import SPOT, default_instruments
+from eternal_engine.simulator.venue.instruments import Category
+
+PLACES = 10
+# Recorded prices are short; only what arithmetic made is longer.
+WRITTEN_MOST = 14
+
+
+@dataclass(frozen=True, slots=True)
+class Candle:
+    """Hold one candle; `volume` in base coins, `turnover` in the quote coin."""
+
+    open_ms: int
+    open: float
+    high: float
+    low: float
+    close: float
+    volume: float
+    turnover: float
+
+
+class Bars:
+    """Read prices and candles out of a history; None wherever there is no bar."""
+
+    def __init__(self, history: MarketHistory) -> None:
+        self.history = history
+        self._row = {symbol: number for number, symbol in enumerate(history.symbols)}
+        self._places = {key: _decimals(item.tick) for key, item in default_instruments().items()}
+
+    def path(self, category: Category, symbol: str, hour: int) -> BarPath | None:
+        """Give the way the price takes through one hour."""
+        row = self._row.get(symbol)
+        if row is None or not 0 <= hour < self.history.hours:
+            return None
+        bars = self._table(category)
+        close = float(bars.close[row, hour])
+        if math.isnan(close):
+            return None
+        return BarPath.of(float(bars.open[row, hour]), float(bars.high[row, hour]), float(bars.low[row, hour]), close)
+
+    def opens(self, category: Category, hour: int) -> list[float]:
+        """List the opens of all symbols at one hour, in the history's order; NaN where there is no bar."""
+        if not 0 <= hour < self.history.hours:
+            return [math.nan] * len(self._row)
+        opens: list[float] = self._table(category).open[:, hour].tolist()
+        return opens
+
+    def candle(self, category: Category, symbol: str, start_ms: int, end_ms: int, now_ms: int) -> Candle | None:
+        """Sum up what traded in [start_ms, end_ms) as far as it has happened; None when nothing did."""
+        end_ms = min(end_ms, now_ms, self.history.end_ms)
+        pieces: list[Candle] = []
+        at = max(start_ms, self.history.start_ms)
+        while at < end_ms:
+            hour = (at - self.history.start_ms) // HOUR_MS
+            open_ms = self.history.start_ms + hour * HOUR_MS
+            stop = min(open_ms + HOUR_MS, end_ms)
+            if at == open_ms and end_ms - at >= HOUR_MS:
+                hours = (end_ms - at) // HOUR_MS
+                whole = self._whole_hours(category, symbol, hour, hour + hours)
+                at += hours * HOUR_MS
+                pieces += [] if whole is None else [whole]
+                continue
+            part = self._part_hour(category, symbol, hour, (at - open_ms) / HOUR_MS, (stop - open_ms) / HOUR_MS)
+            pieces += [] if part is None else [part]
+            at = stop
+        if not pieces:
+            return None
+        if len(pieces) == 1:
+            return pieces[0] if pieces[0].open_ms == start_ms else replace(pieces[0], open_ms=start_ms)
+        return Candle(
+            open_ms=start_ms,
+            open=pieces[0].open,
+            high=max(piece.high for piece in pieces),
+            low=min(piece.low for piece in pieces),
+            close=pieces[-1].close,
+            volume=sum(piece.volume for piece in pieces),
+            turnover=sum(piece.turnover for piece in pieces),
+        )
+
+    def _whole_hours(self, category: Category, symbol: str, first: int, last: int) -> Candle | None:
+        row, bars = self._row[symbol], self._table(category)
+        if last == first + 1:
+            return self._one_hour(bars, row, first)
+        close = bars.close[row, first:last]
+        held = np.flatnonzero(~np.isnan(close))
+        if not len(held):
+            return None
+        opens = bars.open[row, first:last]
+        volume = bars.volume[row, first:last][held]
+        middle = (opens[held] + close[held]) / 2
+        return Candle(
+            open_ms=self.history.open_ms(first),
+            open=float(opens[held[0]]),
+            high=float(np.max(bars.high[row, first:last][held])),
+            low=float(np.min(bars.low[row, first:last][held])),
+            close=float(close[held[-1]]),
+            volume=float(np.nansum(volume)),
+            turnover=float(np.nansum(volume * middle)),
+        )
+
+    def _one_hour(self, bars: Ohlcv, row: int, hour: int) -> Candle | None:
+        close = float(bars.close[row, hour])
+        if math.isnan(close):
+            return None
+        first, volume = float(bars.open[row, hour]), float(bars.volume[row, hour])
+        volume = 0.0 if math.isnan(volume) else volume
+        return Candle(
+            open_ms=self.history.open_ms(hour),
+            open=first,
+            high=float(bars.high[row, hour]),
+            low=float(bars.low[row, hour]),
+            close=close,
+            volume=volume,
+            turnover=volume * (first + close) / 2,
+        )
+
+    def _part_hour(self, category: Category, symbol: str, hour: int, start: float, end: float) -> Candle | None:
+        path = self.path(category, symbol, hour)
+        if path is None:
+            return None
+        low, high = (self.rounded(category, symbol, price) for price in path.extremes(start, end))
+        volume = float(self._table(category).volume[self._row[symbol], hour]) * (end - start)
+        volume = 0.0 if math.isnan(volume) else volume
+        return Candle(
+            open_ms=self.history.open_ms(hour),
+            open=self.rounded(category, symbol, path.at(start)),
+            high=high,
+            low=low,
+            close=self.rounded(category, symbol, path.at(end)),
+            volume=volume,
+            turnover=volume * (low + high) / 2,
+        )
+
+    def rounded(self, category: Category, symbol: str, price: float) -> float:
+        """Round a price that was made up inside a bar to the decimals of the tick."""
+        return round(price, self._places.get((category, symbol), PLACES))
+
+    def _table(self, category: Category) -> Ohlcv:
+        return self.history.spot if category == SPOT else self.history.perp
+
+
+def exact(price: float) -> Decimal:
+    """Read a float as the decimal it was written as, so that 4261.48 stays 4261.48."""
+    written = repr(price)
+    return Decimal(written if len(written) <= WRITTEN_MOST else repr(round(price, PLACES)))
+
+
+def _decimals(tick: Decimal) -> int:
+    return max(0, -int(tick.normalize().as_tuple().exponent))
