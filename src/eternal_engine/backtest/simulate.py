@@ -8,7 +8,7 @@ from typing import Any
 
 from eternal_engine.backtest import loop
 from eternal_engine.backtest.fills import Lots, Market, empty_lots
-from eternal_engine.backtest.tape import OVERFLOW, Tape, new_tape
+from eternal_engine.backtest.tape import OVERFLOW, Tape, new_tape, rewind
 from eternal_engine.model import reason
 from eternal_engine.model.errors import EternalError
 from eternal_engine.portfolio.params import BookView, Features, Marks, Params, States, empty_book, empty_marks
@@ -42,6 +42,13 @@ def initial_states(params: Params, symbols: int) -> States:
     )
 
 
+def tape_for(symbols: int, bars: int) -> Tape:
+    """Make a tape with room for a run of so many bars."""
+    years = bars / 8760.0 + 1.0
+    rows = int(ORDERS_PER_SYMBOL_YEAR * symbols * years)
+    return new_tape(bars + 1, rows, rows, int(EVENTS_PER_YEAR * years), reason.COUNT)
+
+
 def simulate(
     run: Callable[..., Any],
     params: Params,
@@ -52,13 +59,17 @@ def simulate(
     last_bar: int,
     capital: tuple[float, float, float, float],
     deposit_weekly_usdt: float = 0.0,
+    tape: Tape | None = None,
 ) -> Simulation:
-    """Run bars [first_bar, last_bar) with `capital` USDT per engine; `run` is `loop.run`, plain or compiled."""
+    """Run bars [first_bar, last_bar) with `capital` USDT per engine; `run` is `loop.run`, plain or compiled.
+
+    `tape` may be one that an earlier run of the same bars has filled: a sweep uses the same one for all its runs.
+    """
     symbols = market.spot_close.shape[0]
-    bars = last_bar - first_bar
-    years = bars / 8760.0 + 1.0
-    rows = int(ORDERS_PER_SYMBOL_YEAR * symbols * years)
-    tape = new_tape(bars + 1, rows, rows, int(EVENTS_PER_YEAR * years), reason.COUNT)
+    if tape is None:
+        tape = tape_for(symbols, last_bar - first_bar)
+    else:
+        rewind(tape)
     book = empty_book(symbols, params.risk.kelly_window)
     for engine, amount in enumerate(capital):
         book.cash[engine] = amount

@@ -86,6 +86,12 @@ def new_tape(bars: int, orders: int, trades: int, events: int, reasons: int) -> 
     )
 
 
+def rewind(tape: Tape) -> None:
+    """Make a filled tape ready for another run of the same bars: what a run only adds to goes back to zero."""
+    for sums in (tape.counts, tape.engine_flow, tape.fees, tape.slippage, tape.funding, tape.external, tape.denials):
+        sums[:] = 0
+
+
 def write_order(
     tape: Tape,
     decided_h: int,

@@ -31,7 +31,7 @@ GROUPS = {
     "bench": Group("eternal_engine.cli.bench", "Measure the speed goals and print them as JSON lines.", single=True),
     "config": Group("eternal_engine.cli.config", "Show, explain and export the configuration."),
     "data": Group("eternal_engine.cli.data", "Import, download, verify, list and synthesize market data."),
-    "rules": Group("eternal_engine.cli.rules", "List the rules and write docs/rules.md."),
+    "rules": Group("eternal_engine.cli.rules", "List the rules and write docs/rules.md.", single=True),
     "simulator": Group("eternal_engine.cli.simulator", "Serve the embedded exchange on loopback."),
 }
 
