@@ -1,4 +1,4 @@
-"""Build parameters, observations, small markets and whole runs of the pure core, so that a test names only its point."""
+"""Build parameters, observations, small markets and runs of the pure core: a test names only what it is about."""
 
 from __future__ import annotations
 
