@@ -72,6 +72,17 @@ def test_u6_an_unknown_mark_makes_equity_unknown() -> None:
     assert equity.why_unknown == "no price of perp BTCUSDT"
 
 
+def test_u6_every_holding_and_every_position_counts() -> None:
+    book = spot_book("2", "100")
+    for n, (symbol, market) in enumerate(
+        (("ETHUSDT", Market.SPOT), ("BTCUSDT", Market.PERP), ("ETHUSDT", Market.PERP))
+    ):
+        book = book_fill(book, a_fill(f"x{n}", symbol=symbol, market=market, qty="1", price="10")).book
+    equity = mark_book(book, Prices({BTC: D(110), ETH: D(11)}, {BTC: D(12), ETH: D(13)}))
+    assert equity == Equity(D(-210), D(231), D(5), D(256))
+    assert mark_book(book, Prices()).missing == ("spot BTCUSDT", "spot ETHUSDT", "perp BTCUSDT", "perp ETHUSDT")
+
+
 @pytest.mark.parametrize(("cost", "known"), [("0.99", True), ("1", False)])
 def test_ord5_dust_without_a_price_does_not_stop_everything(cost: str, known: bool) -> None:
     equity = mark_book(spot_book("1", cost), Prices())
@@ -117,4 +128,4 @@ def test_d11_dust_starts_below_one_usdt(qty: str, counted: bool) -> None:
 
 def test_a_holding_of_unknown_worth_is_counted() -> None:
     book = book_fill(spot_book(), a_fill("e2", symbol="ETHUSDT", qty="0.1", price="5")).book
-    assert set(counted_holdings(book, Prices(spot={ETH: D(5)}))) == {BTC}
+    assert counted_holdings(book, Prices(spot={ETH: D(5)})) == {BTC: book.spot[BTC]}

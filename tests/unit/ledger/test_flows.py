@@ -15,7 +15,7 @@ from eternal_engine.model.errors import BookError
 from eternal_engine.model.event import Corrected, Deposited, FundingSettled, Mismatch, Transferred
 from eternal_engine.model.ids import Account, Coin, ExecutionId, RecordId, RuleId, Symbol, TransferId
 from eternal_engine.model.instrument import Market, Side
-from eternal_engine.model.position import PositionSide
+from eternal_engine.model.position import PerpPosition, PositionSide, SpotHolding
 
 D = Decimal
 BTC = Symbol("BTCUSDT")
@@ -104,6 +104,7 @@ def test_funding_that_comes_after_the_close_is_a_closed_part_without_coins(qty: 
     assert (part.qty, part.funding_usdt, part.net_usdt, part.is_last) == (0, 3, 3, True)
     assert (part.position_side, part.market, part.closed_at) == (side, Market.PERP, AT)
     assert (part.entry_usdt, part.exit_usdt, part.fees_usdt, part.opened_at) == (0, 0, 0, AT)
+    assert (part.execution_id, part.client_order_id, part.account, part.symbol) == ("f1", None, Account.FUNDING, BTC)
     assert book.totals.closed_net_usdt == book.cash_usdt == 3
 
 
@@ -158,16 +159,35 @@ def test_cap2_each_side_books_its_sign_once() -> None:
 @pytest.mark.parametrize(
     ("moved", "message"),
     [
-        (a_transfer(coin="BTC"), r"cannot move 100 BTC from funding to tactical .*transfer t1"),
-        (a_transfer(amount="0"), "cannot move 0 USDT"),
-        (a_transfer(amount="-1"), "cannot move -1 USDT"),
-        (a_transfer(target=Account.FUNDING), "from funding to funding"),
-        (a_transfer(source=Account.TREND), "from trend to tactical came to the book of funding"),
+        (a_transfer(coin="BTC"), "cannot move 100 BTC from funding to tactical"),
+        (a_transfer(amount="0"), "cannot move 0 USDT from funding to tactical"),
+        (a_transfer(amount="-1"), "cannot move -1 USDT from funding to tactical"),
+        (a_transfer(target=Account.FUNDING), "cannot move 100 USDT from funding to funding"),
+        (a_transfer(source=Account.TREND), "a transfer from trend to tactical came to the book of funding"),
     ],
 )
 def test_cap2_a_transfer_that_makes_no_sense_is_refused(moved: Transferred, message: str) -> None:
-    with pytest.raises(BookError, match=message):
+    mend = "book a transfer in its source and its target only"
+    if message.startswith("cannot"):
+        mend = "move an amount above zero of USDT or USDC between two accounts"
+    with pytest.raises(BookError) as caught:
         book_transfer(Book(Account.FUNDING), moved)
+    assert str(caught.value) == f"{message} (at transfer t1); to mend: {mend}"
+
+
+def test_cap2_two_transfers_are_two() -> None:
+    book = balanced(book_transfer(Book(Account.FUNDING), a_transfer()))
+    book = balanced(book_transfer(book, a_transfer("t2", amount="1")))
+    assert book.cash_usdt == -101
+
+
+def test_what_is_booked_again_gives_the_same_book() -> None:
+    book = balanced(book_transfer(Book(Account.FUNDING), a_transfer()))
+    assert book_transfer(book, a_transfer()) == (book, (), False)
+    book = balanced(book_correction(Book(Account.TREND), a_correction("1")))
+    assert book_correction(book, a_correction("1")) == (book, (), False)
+    book = balanced(book_deposit(Book(Account.CORE_HODL), a_deposit()))
+    assert book_deposit(book, a_deposit()) == (book, (), False)
 
 
 def test_d12_a_holding_is_set_to_the_exchanges_by_a_recorded_correction() -> None:
@@ -179,6 +199,8 @@ def test_d12_a_holding_is_set_to_the_exchanges_by_a_recorded_correction() -> Non
     more = balanced(book_correction(less, a_correction("0.3", "200", correction_id="c2")))
     assert (more.spot[BTC].qty, more.spot[BTC].cost_usdt, more.spot[BTC].opened_at) == (D("0.5"), 80, AT)
     assert more.totals.corrections_usdt == -20
+    with pytest.raises(BookError, match=r"0\.6 BTCUSDT left a book that holds 0\.5"):
+        book_correction(more, a_correction("-0.6", correction_id="c5"))
     gone = balanced(book_correction(more, a_correction("-0.5", correction_id="c3")))
     assert gone.spot == {}
     with pytest.raises(BookError, match="correction c4"):
@@ -187,7 +209,8 @@ def test_d12_a_holding_is_set_to_the_exchanges_by_a_recorded_correction() -> Non
 
 def test_d13_an_orphan_appears_at_the_corrections_price_and_time() -> None:
     book = balanced(book_correction(Book(Account.TREND, unassigned=True), a_correction("0.5", "2090")))
-    assert (book.spot[BTC].cost_usdt, book.spot[BTC].opened_at, book.unassigned) == (1045, LATER, True)
+    assert book.spot == {BTC: SpotHolding(BTC, D("0.5"), D(1045), D(0), LATER)}
+    assert book.unassigned
     assert book.cash_usdt == 0
 
 
@@ -223,7 +246,7 @@ def test_d12_a_perp_is_set_to_the_exchanges_size(
     if qty is None or cost is None:
         assert after.perp == {}
     else:
-        position = after.perp[BTC]
-        assert (position.qty, position.cost_usdt, position.opened_at) == (D(qty), D(cost), opened_at)
+        assert opened_at is not None
+        assert after.perp == {BTC: PerpPosition(BTC, D(qty), D(cost), D(0), D(0), opened_at)}
     assert after.totals.realised_usdt == 0
     assert after.cash_usdt == 0

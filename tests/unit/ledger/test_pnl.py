@@ -96,6 +96,24 @@ def test_trades_come_in_the_order_in_which_they_ended() -> None:
     assert [(t.symbol, t.net_usdt) for t in closed_trades(parts)] == [("ETHUSDT", 1), ("BTCUSDT", -10)]
 
 
+def test_parts_of_two_positions_do_not_mix() -> None:
+    eth = Symbol("ETHUSDT")
+    parts = parts_of(
+        fill("e1", Side.BUY, "2", "100"),
+        replace(fill("x1", Side.BUY, "2", "10"), symbol=eth),
+        fill("e2", SELL, "1", "110"),
+        replace(fill("x2", SELL, "1", "12"), symbol=eth),
+        fill("e3", SELL, "1", "120"),
+        replace(fill("x3", SELL, "1", "13"), symbol=eth),
+    )
+    assert [(t.symbol, t.qty, t.net_usdt) for t in closed_trades(parts)] == [("BTCUSDT", 2, 30), ("ETHUSDT", 2, 5)]
+
+
+def test_no_parts_are_no_profit_and_still_exact() -> None:
+    assert isinstance(net_usdt(()), Decimal)
+    assert pair_pnl(()).net_usdt == 0
+
+
 def test_late_funding_joins_the_trade_that_it_was_paid_for() -> None:
     parts = parts_of(
         fill("e1", SELL, "1", "100"),

@@ -61,8 +61,14 @@ def test_cap1_a_third_each_leaves_the_rest_with_the_largest() -> None:
     ],
 )
 def test_cap1_shares_that_do_not_sum_to_one_are_refused(shares: dict[Account, Decimal]) -> None:
-    with pytest.raises(UsageError, match=f"the shares sum to {sum(shares.values())}"):
+    with pytest.raises(UsageError) as caught:
         split_capital(D(1), shares)
+    total = sum(shares.values())
+    assert str(caught.value) == f"the shares sum to {total}, not to 1 (at shares); to mend: make them sum to 1"
+
+
+def test_cap1_an_engine_may_have_nothing() -> None:
+    assert split_capital(D(7), {Account.TREND: D(1), Account.FUNDING: D(0)}) == {Account.TREND: 7, Account.FUNDING: 0}
 
 
 def test_cap1_shares_may_miss_one_by_1e_9() -> None:
@@ -81,6 +87,7 @@ def test_cap1_shares_may_miss_one_by_1e_9() -> None:
         ("100", "0", "20", "20", "40"),
         ("100", "0", "-5", "0", "0"),
         ("0.000000019", "0", "1", "0", "0.000000019"),
+        ("0.00000003", "0", "0.00000001", "0.00000001", "0.00000003"),
     ],
 )
 def test_cap2_funding_pays_half_of_what_is_above_its_peak(
@@ -104,6 +111,7 @@ def test_i9_tacticals_profit_moves_and_keeps_total_equity() -> None:
     planned = tactical_profit(D("1234.567890125"), AT, "BTCUSDT")
     assert planned is not None
     assert (planned.source, planned.target, planned.rule) == (Account.TACTICAL, Account.CORE_HODL, "CAP-2")
+    assert planned.at == AT
     assert (planned.amount, planned.coin) == (D("1234.56789012"), "USDT")
     moved = completed(planned, AT + timedelta(seconds=5))
     after = books.apply(moved).books
@@ -143,6 +151,13 @@ def test_cap2_planning_a_transfer_twice_is_planning_it_once() -> None:
     }
     assert len(others | {one}) == 7
     assert uuid.UUID(one).version == 5
+    # A restarted or newer daemon must compute the same ids: the exchange refuses a second transfer under one id.
+    assert one == "ebf11827-feae-53d6-aafc-41176f1df406"
+    bare = transfer_id(RuleId("CAP-2"), Account.TACTICAL, Account.CORE_HODL, AT)
+    assert bare == "7e33ba6c-0cc8-5cc4-a73a-db504bec0693"
+    unnamed = plan_transfer(Account.TACTICAL, Account.CORE_HODL, D(1), AT, RuleId("CAP-2"))
+    assert unnamed is not None
+    assert unnamed.transfer_id == bare
     planned = tactical_profit(D(1), AT, "BTCUSDT")
     assert planned is not None
     assert planned.transfer_id == one
