@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import json
 import signal
 import sys
@@ -216,8 +217,7 @@ def _open(asked: Opening, state: Path | None, port: int, *, fresh: bool) -> Worl
     """Open the named state file, or the first of the default ones that no other process holds."""
     if state is not None:
         return _open_file(asked, state, fresh=fresh)
-    market = f"synthetic-{asked.seed}" if asked.market == "synthetic" else Path(asked.market).name
-    stem = f"simulator-{market}" + (f"-{port}" if port else "")
+    stem = f"simulator-{_short_name(asked)}" + (f"-{port}" if port else "")
     for number in range(1, MOST_FILES + 1):
         name = f"{stem}.db" if number == 1 else f"{stem}-{number}.db"
         try:
@@ -227,6 +227,15 @@ def _open(asked: Opening, state: Path | None, port: int, *, fresh: bool) -> Worl
                 raise
             print(f"{error.message} ({error.where}): trying the next file", file=sys.stderr)
     raise AssertionError("the loop returns or raises")
+
+
+def _short_name(asked: Opening) -> str:
+    if asked.market == "synthetic":
+        return f"synthetic-{asked.seed}"
+    if asked.market == "live":
+        return "live"
+    folder = Path(asked.market).resolve()
+    return f"{folder.name}-{hashlib.sha256(str(folder).encode()).hexdigest()[:6]}"
 
 
 def _open_file(asked: Opening, path: Path, *, fresh: bool) -> World:

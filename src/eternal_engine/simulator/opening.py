@@ -160,7 +160,9 @@ def _synthetic(asked: Opening) -> tuple[Feed, int]:
 
 
 def _market_name(asked: Opening) -> str:
-    return f"synthetic seed {asked.seed}" if asked.market == "synthetic" else asked.market
+    if asked.market == "synthetic":
+        return f"synthetic seed {asked.seed}"
+    return asked.market if asked.market == "live" else str(Path(asked.market).resolve())
 
 
 def _check_same_market(asked: Opening, known: dict[str, object]) -> None:

@@ -95,7 +95,7 @@ def ticker_row(call: Call, category: Category, symbol: str) -> Json:
         "price24hPcnt": text(((quote.last - before) / before).quantize(Decimal("1e-6"))) if before else "0",
         "highPrice24h": text(high),
         "lowPrice24h": text(low),
-        "turnover24h": _amount(day.turnover if day else 0.0),
+        "turnover24h": _amount(round(day.turnover, 4) if day else 0.0),
         "volume24h": _amount(day.volume if day else 0.0),
         "bid1Price": bid[0],
         "bid1Size": bid[1],
@@ -233,7 +233,7 @@ def _candles(call: Call, category: Category, *, with_volume: bool) -> Json:
         opens = _opens(call, interval, start, end, limit)
         for candle, _ in candle_rows(call, category, symbol, interval, opens):
             row = [str(candle.open_ms), *(_amount(x) for x in (candle.open, candle.high, candle.low, candle.close))]
-            rows.append([*row, _amount(candle.volume), _amount(candle.turnover)] if with_volume else row)
+            rows.append([*row, _amount(candle.volume), _amount(round(candle.turnover, 4))] if with_volume else row)
     return {"symbol": symbol, "category": category, "list": rows}
 
 
