@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 from core_builders import START_H, some_params
@@ -236,3 +237,19 @@ def test_u_8_a_first_mark_is_neither_loss_nor_drawdown() -> None:
     state = breaker.advance(LADDER, breaker.initial_state(), MONDAY_H + 7, 123.0)
     assert (state.level, state.day_breached, state.week_breached) == (NORMAL, False, False)
     assert (state.high_usdt, state.day_base_usdt, state.week_base_usdt) == (123.0, 123.0, 123.0)
+
+
+def test_u_7_hours_that_stay_change_nothing() -> None:
+    rng = np.random.default_rng(1)
+    quiet = 0
+    for _ in range(60):
+        state = at_high()
+        equity = 40_000.0
+        for h in range(1, 400):
+            equity *= 1 + rng.normal(0, rng.choice([0.0005, 0.004]))
+            after = breaker.advance(LADDER, state, MONDAY_H + h, equity)
+            if breaker.stays(LADDER, state, MONDAY_H + h, equity):
+                quiet += 1
+                assert after == state
+            state = after if rng.random() > 0.01 else breaker.approve(after)
+    assert quiet > 1_000

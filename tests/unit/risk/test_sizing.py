@@ -8,6 +8,7 @@ from decimal import ROUND_FLOOR, Decimal
 import numpy as np
 import pytest
 
+from eternal_engine.model import steps as lots
 from eternal_engine.risk import sizing
 
 
@@ -26,7 +27,7 @@ from eternal_engine.risk import sizing
     ],
 )
 def test_u_3_whole_steps(amount: float, step: float, steps: int) -> None:
-    found = sizing.whole_steps(amount, step)
+    found = lots.whole_steps(amount, step)
     assert (found, type(found)) == (steps, int)
 
 
@@ -35,13 +36,13 @@ def test_u_3_steps_agree_with_exact_decimals() -> None:
         for step in ("0.001", "0.01", "0.1", "1"):
             amount = Decimal(k) * Decimal(step)
             exact = int((amount / Decimal(step)).to_integral_value(ROUND_FLOOR))
-            assert sizing.whole_steps(float(amount), float(step)) == exact
-            assert sizing.steps_up(float(amount), float(step)) == exact
+            assert lots.whole_steps(float(amount), float(step)) == exact
+            assert lots.steps_up(float(amount), float(step)) == exact
 
 
 @pytest.mark.parametrize(("amount", "step", "steps"), [(0.3, 0.1, 3), (0.31, 0.1, 4), (0.0, 0.1, 0), (1.0000001, 1, 1)])
 def test_u_9_steps_that_cover_an_amount(amount: float, step: float, steps: int) -> None:
-    assert sizing.steps_up(amount, step) == steps
+    assert lots.steps_up(amount, step) == steps
 
 
 @pytest.mark.parametrize(
