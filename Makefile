@@ -79,7 +79,7 @@ dead-code: $(STAMP) ## Look for code nobody uses
 	$(BIN)/vulture
 
 bench: $(STAMP) ## Measure the speed goals; JSON lines
-	@$(BIN)/eternal bench $(ARGS)
+	@$(BIN)/eternal bench $(if $(DATA),--data "$(DATA)") $(ARGS)
 
 backtest: $(STAMP) ## Backtest all history there is; without DATA the synthetic market
 	@$(BIN)/eternal backtest run $(BACKTEST_ARGS)
