@@ -170,6 +170,14 @@ async def test_an_order_is_signed_over_the_very_bytes_sent(server: ScriptedServe
     assert len(seen.headers["X-BAPI-SIGN"]) == 64
 
 
+def test_fact6_nothing_of_pybit_sends_or_waits_by_itself() -> None:
+    session = Transport("http://127.0.0.1:1", "k", "s")._session()
+    assert (session.force_retry, session.max_retries, session.retry_codes) == (False, 1, NO_RETRY_CODES)
+    assert session.client.max_redirects == 0
+    adapter = session.client.get_adapter("https://")
+    assert adapter.max_retries.total == 0
+
+
 def test_fact6_the_dummy_retry_code_is_not_empty_and_not_a_real_code() -> None:
     assert NO_RETRY_CODES
     assert not NO_RETRY_CODES & {10002, 10006, -1}

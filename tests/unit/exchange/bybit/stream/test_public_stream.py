@@ -101,6 +101,23 @@ async def test_a_delta_before_its_snapshot_is_a_problem_not_a_price(stream_serve
     assert watched.of(TickerSeen) == []
 
 
+async def test_a_delta_after_a_reconnect_does_not_merge_into_the_old_snapshot(
+    stream_server: Any, watch: Any, fast: Any
+) -> None:
+    async def talk(connection: ServerConnection) -> None:
+        if len(stream_server.connections) == 1:
+            await connection.send(ticker_frame("snapshot", **TICKER))
+            await asyncio.sleep(0.1)
+            connection.transport.abort()
+        else:
+            await connection.send(ticker_frame("delta", symbol="BTCUSDT", lastPrice="105.0"))
+
+    stream_server.talk = talk
+    watched = watch(feed(stream_server, Rest(), fast))
+    await watched.until(lambda: watched.of(StreamProblem))
+    assert [event.ticker.last_price for event in watched.of(TickerSeen)] == [Decimal("100.0")]
+
+
 async def test_only_the_newest_ticker_of_a_symbol_waits(stream_server: Any, watch: Any, fast: Any) -> None:
     async def talk(connection: ServerConnection) -> None:
         await connection.send(ticker_frame("snapshot", **TICKER))
@@ -130,6 +147,7 @@ async def test_u2_only_a_confirmed_candle_counts_and_only_once(stream_server: An
     await asyncio.sleep(0.1)
     assert hours(watched) == [-1, 0]
     assert [event.caught_up for event in watched.of(CandleClosed)] == [True, False]
+    assert all(event.candle.closed for event in watched.of(CandleClosed))
 
 
 async def test_candles_since_the_last_known_one_come_first_and_in_order(
