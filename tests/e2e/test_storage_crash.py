@@ -84,7 +84,7 @@ def run(rounds: int, seed: int, tmp_path: Path) -> int:
     chance = random.Random(seed)
     database, archive = tmp_path / "eternal.sqlite", tmp_path / "archive"
     worked, last = 0, GENESIS
-    for _ in range(rounds):
+    for round_ in range(rounds):
         # Every fourth child dies while it opens the database, the others while they write.
         heads = 0 if chance.random() < 0.25 else chance.randint(1, 12)
         seen = killed_after(heads, chance.uniform(0.0, 0.4 if heads == 0 else 0.03), database, archive)
@@ -92,7 +92,8 @@ def run(rounds: int, seed: int, tmp_path: Path) -> int:
         last = seen[-1] if seen else last
         if last != GENESIS:  # before that even the making of the tables may have been killed
             verified = verify(database, head=last)
-            assert verify_archives(database, archive) == verified.archived_rows if archive.exists() else True
+            if round_ % 25 == 0 or round_ == rounds - 1:
+                assert verify_archives(database, archive) == verified.archived_rows
     state = asyncio.run(_final(database))
     assert state == 0
     return worked
