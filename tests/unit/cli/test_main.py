@@ -52,7 +52,7 @@ def test_every_group_of_the_table_exists_and_shows_its_help(name: str, capsys: p
 
 def test_a_verb_without_verbs_below_it_takes_its_options_at_once(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.run(["rules", "--help"]) == 0
-    assert "Usage: eternal rules [OPTIONS]\n" in capsys.readouterr().out
+    assert "Usage: eternal rules [OPTIONS]" in capsys.readouterr().out
 
 
 def test_no_arguments_show_the_help_and_a_wrong_verb_names_the_nearest(capsys: pytest.CaptureFixture[str]) -> None:
