@@ -59,9 +59,7 @@ def whole_run(run: Callable[..., Any], params: Params, history: MarketHistory, e
     """Do features, engines, risk and metrics over the whole history once; give the final equity."""
     chosen = switched(params, engines)
     features = features_of(chosen, history)
-    done = simulate(
-        run, chosen, features, market_of(history), first_bar=0, last_bar=history.hours, capital=CAPITAL
-    )
+    done = simulate(run, chosen, features, market_of(history), first_bar=0, last_bar=history.hours, capital=CAPITAL)
     bars = int(done.tape.counts[BARS])
     grid = day_grid(done.tape.close_h[:bars] * HOUR_MS)
     equity = done.tape.equity[:, :bars].sum(axis=0)

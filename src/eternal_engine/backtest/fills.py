@@ -10,8 +10,8 @@ import numpy.typing as npt
 
 from eternal_engine.backtest.tape import DELISTING, LIQUIDATION, TRANSFER, Tape, write_event, write_order, write_trade
 from eternal_engine.model import reason
-from eternal_engine.portfolio.params import BookView, Intent, Marks, Params, States
 from eternal_engine.model.steps import steps_up, whole_steps
+from eternal_engine.portfolio.params import BookView, Intent, Marks, Params, States
 from eternal_engine.risk.sizing import fill_price
 from eternal_engine.strategies import core_hodl, funding, tactical, trend
 from eternal_engine.strategies.base import BUY, CORE_HODL, DUST_USDT, FUNDING, PAIR, PERP, SELL, SPOT, TACTICAL, TREND
@@ -106,7 +106,9 @@ def buy_spot(
     book.spot_qty[e, s] += coins - fee_coins
     book.spot_cost[e, s] += spent
     slipped = coins * (price - open_)
-    write_order(tape, intent.decided_h, filled_h, e, s, SPOT, BUY, intent.reason, intent.rule, coins, price, fee, slipped)
+    write_order(
+        tape, intent.decided_h, filled_h, e, s, SPOT, BUY, intent.reason, intent.rule, coins, price, fee, slipped
+    )
     if e != CORE_HODL:
         _open_lot(lots, e, s, filled_h, intent.reason, coins - fee_coins, price)
         lots.fees[e, s] += fee
@@ -121,7 +123,7 @@ def sell_spot(
     price = fill_price(open_, SELL, params.risk.slippage_frac, params.instruments.spot_tick[s])
     proceeds = coins * price
     fee = proceeds * params.risk.spot_fee_frac
-    cost = book.spot_cost[e, s] * (coins / book.spot_qty[e, s])
+    cost = float(book.spot_cost[e, s] * (coins / book.spot_qty[e, s]))
     book.cash[e] += proceeds - fee
     book.spot_qty[e, s] -= coins
     book.spot_cost[e, s] -= cost
@@ -130,17 +132,26 @@ def sell_spot(
     book.trade[e, s] += profit
     lots.fees[e, s] += fee
     slipped = coins * (open_ - price)
-    write_order(tape, intent.decided_h, filled_h, e, s, SPOT, SELL, intent.reason, intent.rule, coins, price, fee, slipped)
+    write_order(
+        tape, intent.decided_h, filled_h, e, s, SPOT, SELL, intent.reason, intent.rule, coins, price, fee, slipped
+    )
     return profit
 
 
 def open_perp(
-    params: Params, book: BookView, tape: Tape, lots: Lots, intent: Intent, side: int, coins: float, open_: float,
+    params: Params,
+    book: BookView,
+    tape: Tape,
+    lots: Lots,
+    intent: Intent,
+    side: int,
+    coins: float,
+    open_: float,
     filled_h: int,
 ) -> float:
     """Open or add to a perp position at the open. Give the fill price."""
     e, s = intent.engine, intent.symbol
-    price = fill_price(open_, side, params.risk.slippage_frac, params.instruments.perp_tick[s])
+    price: float = fill_price(open_, side, params.risk.slippage_frac, params.instruments.perp_tick[s])
     fee = coins * price * params.risk.perp_fee_frac
     held = abs(book.perp_qty[e, s])
     book.perp_entry[e, s] = (book.perp_entry[e, s] * held + price * coins) / (held + coins)
@@ -149,7 +160,9 @@ def open_perp(
     book.open_costs[e, s] -= fee
     book.trade[e, s] -= fee
     slipped = coins * abs(price - open_)
-    write_order(tape, intent.decided_h, filled_h, e, s, PERP, side, intent.reason, intent.rule, coins, price, fee, slipped)
+    write_order(
+        tape, intent.decided_h, filled_h, e, s, PERP, side, intent.reason, intent.rule, coins, price, fee, slipped
+    )
     if e == TREND:
         _open_lot(lots, e, s, filled_h, intent.reason, coins, price)
     lots.fees[e, s] += fee
@@ -157,8 +170,20 @@ def open_perp(
 
 
 def close_perp(
-    params: Params, book: BookView, tape: Tape, lots: Lots, engine: int, symbol: int, coins: float, price: float,
-    open_: float, fee_frac: float, decided_h: int, filled_h: int, why: int, rule: int,
+    params: Params,
+    book: BookView,
+    tape: Tape,
+    lots: Lots,
+    engine: int,
+    symbol: int,
+    coins: float,
+    price: float,
+    open_: float,
+    fee_frac: float,
+    decided_h: int,
+    filled_h: int,
+    why: int,
+    rule: int,
 ) -> None:
     """Close `coins` of a perp position at `price`; realises the result and its share of fees and funding."""
     e, s = engine, symbol
@@ -195,8 +220,14 @@ def settle_funding(book: BookView, tape: Tape, lots: Lots, symbol: int, mark: fl
 
 
 def fill_intent(
-    params: Params, market: Market, book: BookView, tape: Tape, lots: Lots, marks: Marks, states: States,
-    intent: Intent, bar: int,
+    params: Params,
+    market: Market,
+    book: BookView,
+    tape: Tape,
+    lots: Lots,
+    states: States,
+    intent: Intent,
+    bar: int,
 ) -> tuple[bool, States]:
     """Fill one intent at the open of bar `bar`, if the bars it needs exist (U-5); say whether it is done."""
     s = intent.symbol
@@ -206,7 +237,7 @@ def fill_intent(
     if intent.market == SPOT:
         if math.isnan(spot):
             return False, states
-        return True, _fill_spot(params, book, tape, lots, marks, states, intent, spot, filled_h)
+        return True, _fill_spot(params, book, tape, lots, states, intent, spot, filled_h)
     if math.isnan(perp) or (intent.market == PAIR and math.isnan(spot)):
         return False, states
     if intent.market == PAIR:
@@ -215,8 +246,14 @@ def fill_intent(
 
 
 def _fill_spot(
-    params: Params, book: BookView, tape: Tape, lots: Lots, marks: Marks, states: States, intent: Intent,
-    open_: float, filled_h: int,
+    params: Params,
+    book: BookView,
+    tape: Tape,
+    lots: Lots,
+    states: States,
+    intent: Intent,
+    open_: float,
+    filled_h: int,
 ) -> States:
     e, s = intent.engine, intent.symbol
     table = params.instruments
@@ -266,7 +303,14 @@ def _after_spot_sale(
 
 
 def _fill_pair(
-    params: Params, book: BookView, tape: Tape, lots: Lots, states: States, intent: Intent, spot: float, perp: float,
+    params: Params,
+    book: BookView,
+    tape: Tape,
+    lots: Lots,
+    states: States,
+    intent: Intent,
+    spot: float,
+    perp: float,
     filled_h: int,
 ) -> States:
     """Fill both legs of a pair at the same instant, spot first (FUND-3)."""
@@ -288,8 +332,20 @@ def _fill_pair(
     if bought > 0.0:
         price = fill_price(perp, BUY, params.risk.slippage_frac, table.perp_tick[s])
         close_perp(
-            params, book, tape, lots, e, s, bought, price, perp, params.risk.perp_fee_frac, intent.decided_h, filled_h,
-            intent.reason, intent.rule,
+            params,
+            book,
+            tape,
+            lots,
+            e,
+            s,
+            bought,
+            price,
+            perp,
+            params.risk.perp_fee_frac,
+            intent.decided_h,
+            filled_h,
+            intent.reason,
+            intent.rule,
         )
     if book.perp_qty[e, s] == 0.0 and book.spot_qty[e, s] * spot < DUST_USDT:
         _close_lot(tape, book, lots, e, s, 0, filled_h, intent.reason, spot)
@@ -306,7 +362,7 @@ def _fill_perp(
     if not intent.reduces:
         price = open_perp(params, book, tape, lots, intent, intent.side, coins, open_, filled_h)
         stop = trend.stop_price(params.trend, intent.side, price, intent.atr, table.perp_tick[s])
-        state = trend.opened(params.trend, states.trend, s, intent.side, price, intent.atr, stop, coins)
+        state = trend.opened(states.trend, s, intent.side, price, intent.atr, stop, coins)
         return states._replace(trend=state)
     held = book.perp_qty[e, s]
     coins = min(coins, abs(held))
@@ -314,15 +370,35 @@ def _fill_perp(
         return states
     price = fill_price(open_, intent.side, params.risk.slippage_frac, table.perp_tick[s])
     close_perp(
-        params, book, tape, lots, e, s, coins, price, open_, params.risk.perp_fee_frac, intent.decided_h, filled_h,
-        intent.reason, intent.rule,
+        params,
+        book,
+        tape,
+        lots,
+        e,
+        s,
+        coins,
+        price,
+        open_,
+        params.risk.perp_fee_frac,
+        intent.decided_h,
+        filled_h,
+        intent.reason,
+        intent.rule,
     )
     return _after_perp_close(book, tape, lots, states, e, s, -intent.side, filled_h, intent.reason, price)  # fmt: skip
 
 
 def _after_perp_close(
-    book: BookView, tape: Tape, lots: Lots, states: States, engine: int, symbol: int, side: int, closed_h: int,
-    why: int, price: float,
+    book: BookView,
+    tape: Tape,
+    lots: Lots,
+    states: States,
+    engine: int,
+    symbol: int,
+    side: int,
+    closed_h: int,
+    why: int,
+    price: float,
 ) -> States:
     if engine == TREND and book.perp_qty[engine, symbol] == 0.0:
         _close_lot(tape, book, lots, engine, symbol, side, closed_h, why, price)
@@ -433,8 +509,20 @@ def delist(
                 side = BUY if book.perp_qty[e, s] > 0.0 else SELL
                 price = marks.perp[s]
                 close_perp(
-                    params, book, tape, lots, e, s, held, price, price, params.risk.perp_fee_frac, at_h, at_h,
-                    reason.DELISTED, reason.NONE,
+                    params,
+                    book,
+                    tape,
+                    lots,
+                    e,
+                    s,
+                    held,
+                    price,
+                    price,
+                    params.risk.perp_fee_frac,
+                    at_h,
+                    at_h,
+                    reason.DELISTED,
+                    reason.NONE,
                 )
                 states = _after_perp_close(book, tape, lots, states, e, s, side, at_h, reason.DELISTED, price)
             if book.spot_qty[e, s] > 0.0:

@@ -106,19 +106,51 @@ def spread(values: Any) -> Any:
     return values
 
 
-def _teach_references() -> None:
-    """Teach the compiler a reference type for every REFERENCED and REPLACED tuple, `refer`, `spread`, `_replace`."""
-    from llvmlite.ir import Constant
+def _compiled_text(lines: list[str], scope: dict[str, Any]) -> Any:
+    """Make a function from lines of our own field names only."""
+    exec("\n".join(lines), scope)  # noqa: S102  # nosec B102
+    return scope["impl"]
+
+
+def _make_twins() -> dict[type, Any]:
+    """Make the compiler a reference type for every REFERENCED and REPLACED tuple."""
     from numba import types
     from numba.experimental import structref
-    from numba.extending import intrinsic, overload, overload_method
 
-    twins: dict[type, type] = {}
+    twins: dict[type, Any] = {}
     for kind in (*REFERENCED, *REPLACED):
-        twin = structref.register(type(f"{kind.__name__}Reference", (types.StructRef,), {}))
-        structref.define_attributes(twin)
+        twin = structref.register(type(f"{kind.__name__}Reference", (types.StructRef,), {}))  # type: ignore[no-untyped-call]
+        structref.define_attributes(twin)  # type: ignore[no-untyped-call]
         twins[kind] = twin
+    return twins
+
+
+def _make_borrowed() -> Any:
+    """Make the compiler a copy of an array without its owner: reading it costs no reference counting."""
+    from llvmlite.ir import Constant  # type: ignore[import-untyped]
+    from numba.extending import intrinsic
+
+    @intrinsic
+    def borrowed(_typing: Any, array: Any) -> Any:
+        def build_array(context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
+            seen = context.make_array(array)(context, builder, arguments[0])
+            seen.meminfo = Constant(seen.meminfo.type, None)
+            seen.parent = Constant(seen.parent.type, None)
+            return seen._getvalue()
+
+        return array(array), build_array
+
+    return borrowed
+
+
+def _teach_references(twins: dict[type, Any]) -> None:
+    """Teach the compiler `refer` and `spread` between tuples and their reference twins."""
+    from numba import types
+    from numba.experimental import structref
+    from numba.extending import overload
+
     kinds = {twin: kind for kind, twin in twins.items()}
+    borrowed = _make_borrowed()
 
     def is_referenced(seen: Any) -> bool:
         return isinstance(seen, types.NamedTuple) and seen.instance_class in twins
@@ -129,25 +161,7 @@ def _teach_references() -> None:
         fields = zip(seen.fields, seen.types, strict=True)
         return twins[seen.instance_class]([(name, twin_of(kind)) for name, kind in fields])
 
-    def compile_text(lines: list[str], scope: dict[str, Any]) -> Any:
-        # The text is made of our own field names only.
-        exec("\n".join(lines), scope)  # noqa: S102  # nosec B102
-        return scope["impl"]
-
-    @intrinsic
-    def borrowed(typing: Any, array: Any) -> Any:
-        """Give the same array without its owner: reading it costs no reference counting. The caller keeps it alive."""
-
-        def build_array(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-            seen = context.make_array(array)(context, builder, arguments[0])
-            seen.meminfo = Constant(seen.meminfo.type, None)
-            seen.parent = Constant(seen.parent.type, None)
-            return seen._getvalue()
-
-        return array(array), build_array
-
     def refer_compiled(values: Any) -> Any:
-        twin = twin_of(values)
         lines = ["def impl(values):", "    out = new(twin)"]
         # What the loop never renews belongs to the caller for the whole run.
         lent = values.instance_class in REFERENCED
@@ -158,42 +172,56 @@ def _teach_references() -> None:
             elif lent and isinstance(kind, types.Array):
                 value = f"borrowed({value})"
             lines.append(f"    out.{name} = {value}")
-        known = {"new": structref.new, "twin": twin, "refer": refer, "borrowed": borrowed}
-        return compile_text([*lines, "    return out"], known)
+        known = {"new": structref.new, "twin": twin_of(values), "refer": refer, "borrowed": borrowed}
+        return _compiled_text([*lines, "    return out"], known)
 
     def spread_compiled(values: Any) -> Any:
-        kind = kinds[type(values)]
         parts = [
             f"spread(values.{name})" if type(seen) in kinds else f"values.{name}"
             for name, seen in values.field_dict.items()
         ]
-        return compile_text(
-            ["def impl(values):", f"    return kind({', '.join(parts)})"], {"kind": kind, "spread": spread}
-        )
+        lines = ["def impl(values):", f"    return kind({', '.join(parts)})"]
+        return _compiled_text(lines, {"kind": kinds[type(values)], "spread": spread})
 
     # The compiler compares the signatures to the letter, annotations included.
     for taught, function in ((refer, refer_compiled), (spread, spread_compiled)):
         function.__annotations__ = {}
         overload(taught)(function)
 
+
+def _teach_replace(twins: dict[type, Any]) -> None:
+    """Teach the compiler `_replace` of the REPLACED tuples' twins."""
+    from numba import types
+    from numba.experimental import structref
+    from numba.extending import overload_method
+
     absent = (types.Omitted, types.NoneType)
+
+    def build(self: Any, seen: dict[str, Any], names: tuple[str, ...], text: str) -> Any:
+        given = {n for n in names if seen[n] is not None and not isinstance(seen[n], absent)}
+        lines = [f"def impl(self, {text}):", "    out = new(twin)"]
+        lines += [f"    out.{name} = {name if name in given else f'self.{name}'}" for name in names]
+        return _compiled_text([*lines, "    return out"], {"new": structref.new, "twin": self})
+
     for kind in REPLACED:
         signature = ", ".join(f"{name}=None" for name in kind._fields)
-
-        def build(self: Any, seen: dict[str, Any], names: tuple[str, ...], text: str) -> Any:
-            given = {n for n in names if seen[n] is not None and not isinstance(seen[n], absent)}
-            lines = [f"def impl(self, {text}):", "    out = new(twin)"]
-            lines += [f"    out.{name} = {name if name in given else f'self.{name}'}" for name in names]
-            return compile_text([*lines, "    return out"], {"new": structref.new, "twin": self})
-
         scope: dict[str, Any] = {"build": build, "names": kind._fields, "text": signature}
         lines = [f"def impl(self, {signature}):", "    return build(self, locals(), names, text)"]
-        overload_method(twins[kind], "_replace")(compile_text(lines, scope))
+        overload_method(twins[kind], "_replace")(_compiled_text(lines, scope))
 
 
 def entry(
-    all_params: Any, features: Any, market: Any, book: Any, lots: Any, marks: Any, states: Any, records: Any,
-    first_bar: int, last_bar: int, deposit_weekly_usdt: float,
+    all_params: Any,
+    features: Any,
+    market: Any,
+    book: Any,
+    lots: Any,
+    marks: Any,
+    states: Any,
+    records: Any,
+    first_bar: int,
+    last_bar: int,
+    deposit_weekly_usdt: float,
 ) -> Any:
     """Call the loop with everything large passed by reference; same arguments as `loop.run`."""
     done = loop.run(
@@ -212,12 +240,14 @@ def compiled_run(base_dir: Path | None = None) -> Callable[..., Any]:
     import numba
     from numba.extending import register_jitable
 
-    numba.config.CACHE_DIR = str(folder)
-    _teach_references()
+    setattr(numba.config, "CACHE_DIR", str(folder))  # noqa: B010 (made at run time, unknown to the types)
+    twins = _make_twins()
+    _teach_references(twins)
+    _teach_replace(twins)
     for module in MODULES:
         for function in _plain_functions(module):
             register_jitable(function)
-    return numba.njit(cache=True)(entry)  # type: ignore[no-any-return]
+    return numba.njit(cache=True)(entry)
 
 
 def is_compiled(base_dir: Path | None = None) -> bool:

@@ -92,7 +92,7 @@ def run(
             pay_funding(features, market, book, tape, lots, marks, paid, bar, now_h)
             next_payment_h = next_stamp(features, paid)
         if len(pending) > 0:
-            states, pending = fill_pending(params, market, book, tape, lots, marks, states, pending, bar)
+            states, pending = fill_pending(params, market, book, tape, lots, states, pending, bar)
         # Notionals of the last mark say whether perps are held, but for what this bar's fills have opened.
         traded = tape.counts[ORDERS] > 0 and tape.order_i[tape.counts[ORDERS] - 1, 1] == now_h
         if equity.trend_notional > 0.0 or traded:
@@ -239,7 +239,6 @@ def fill_pending(
     book: BookView,
     tape: Tape,
     lots: Lots,
-    marks: Marks,
     states: States,
     pending: list[Intent],
     bar: int,
@@ -247,7 +246,7 @@ def fill_pending(
     """Fill what can be filled at this bar's open; the rest waits for its next bar (U-5)."""
     waiting = no_intents()
     for intent in pending:
-        done, states = fill_intent(params, market, book, tape, lots, marks, states, intent, bar)
+        done, states = fill_intent(params, market, book, tape, lots, states, intent, bar)
         if not done and market.first_h + bar < market.delisted_h[intent.symbol]:
             waiting.append(intent)
     return states, waiting
@@ -288,11 +287,10 @@ def close_bar(
     if params.risk.breaker.scope == breaker.SCOPE_ACTIVE:
         flow = tape.engine_flow[TREND, bar] + tape.engine_flow[FUNDING, bar] + tape.engine_flow[TACTICAL, bar]
     before = states.risk
-    if flow != 0.0:
+    if flow != 0.0 or not breaker.stays(params.risk.breaker, before, now_h, scope):
         states = states._replace(risk=breaker.with_flow(before, scope - flow, flow))
-    states = advance_risk(params, states, now_h, equity)
-    states = states._replace(risk=operate(params, states.risk, tape, now_h, scope, known))
-    if states.risk.events != before.events or states.risk.day_breached or states.risk.week_breached:
+        states = advance_risk(params, states, now_h, equity)
+        states = states._replace(risk=operate(params, states.risk, tape, now_h, scope, known))
         write_risk_events(tape, before, states.risk, now_h, scope)
     if decides:
         phase = states.core.phase
@@ -322,7 +320,9 @@ def operate(
     return state
 
 
-def write_risk_events(tape: Tape, before: breaker.RiskState, after: breaker.RiskState, now_h: int, scope: float) -> None:
+def write_risk_events(
+    tape: Tape, before: breaker.RiskState, after: breaker.RiskState, now_h: int, scope: float
+) -> None:
     """Write what changed in breaker and loss limits."""
     if after.events != before.events:
         write_event(tape, now_h, records.BREAKER, before.level, -1, after.level, scope)

@@ -62,7 +62,7 @@ def fear_by_day(history: MarketHistory, days: int, max_age_h: int) -> Float64Arr
 
 
 def funding_by_day(history: MarketHistory, btc: int, days: int) -> Float64Array:
-    """Give, per day row, the mean of BTC's settled rates of the day, scaled to eight hours; NaN without any (TACT-E2)."""
+    """Give, per day row, the mean of BTC's settled rates, scaled to eight hours; NaN without any (TACT-E2)."""
     rates = history.funding[btc]
     rows = stamp_hours(rates.stamp_ms) // 24 - history.start_ms // DAY_MS
     inside = (rows >= 0) & (rows < days)

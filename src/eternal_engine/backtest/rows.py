@@ -60,35 +60,34 @@ def trades_of(tape: Tape, symbols: tuple[str, ...]) -> tuple[TradeRow, ...]:
     )
 
 
+# What needs no details of its own: kind, rule, text.
+PLAIN_EVENTS = {
+    records.RESUME: ("approval", "RISK-1", "the operator lifts the emergency stop"),
+    records.DAY_LOSS: ("loss_limit", "RISK-4", "daily loss limit reached: no TREND or FUNDING entries for a while"),
+    records.WEEK_LOSS: ("loss_limit", "RISK-5", "weekly loss limit reached: no TREND or FUNDING entries for a while"),
+    records.STOP: ("loss_limit", "RISK-1", "emergency stop: all engines wait for the operator"),
+    records.EXTENDED: ("plan", "CORE-4", "the plan grows by one week"),
+    records.NO_CASH: ("plan", "CORE-9", "NO_CASH: the cycle counts and buys nothing"),
+    records.DEPOSIT: ("deposit", "CORE-10", "deposit into core_hodl"),
+    records.DELISTING: ("delisting", "U-10", "delisted: coins written to zero"),
+}
+
+
 def _event(kind: int, engine: int, symbol: int, value: int, amount: float) -> tuple[str, str, str]:
     """Give kind, rule and detail of an event for people."""
+    if kind in PLAIN_EVENTS:
+        return PLAIN_EVENTS[kind]
     if kind == records.BREAKER:
         return "breaker", "BRK-1", f"{LEVELS[engine]} -> {LEVELS[value]}"
     if kind == records.APPROVAL:
         return "approval", "BRK-5", f"the operator approves {LEVELS[value]}"
-    if kind == records.RESUME:
-        return "approval", "RISK-1", "the operator lifts the emergency stop"
-    if kind == records.DAY_LOSS:
-        return "loss_limit", "RISK-4", "daily loss limit reached: no TREND or FUNDING entries for a while"
-    if kind == records.WEEK_LOSS:
-        return "loss_limit", "RISK-5", "weekly loss limit reached: no TREND or FUNDING entries for a while"
-    if kind == records.STOP:
-        return "loss_limit", "RISK-1", "emergency stop: all engines wait for the operator"
     if kind == records.PHASE:
         return "phase", "CORE-7", f"{PHASES[symbol]} -> {PHASES[value]}"
-    if kind == records.EXTENDED:
-        return "plan", "CORE-4", "the plan grows by one week"
-    if kind == records.NO_CASH:
-        return "plan", "CORE-9", "NO_CASH: the cycle counts and buys nothing"
     if kind == records.STILL_OFF:
         return "plan", "CORE-8", f"BTC/ETH still off, {amount:.0f} weeks needed at this flow"
     if kind == records.TRANSFER:
         return "transfer", "CAP-2", f"{ENGINES[engine]} -> {ENGINES[value]}"
-    if kind == records.DEPOSIT:
-        return "deposit", "CORE-10", "deposit into core_hodl"
-    if kind == records.LIQUIDATION:
-        return "liquidation", "TREND-F1" if engine == TREND else "FUND-2", "liquidated by the exchange"
-    return "delisting", "U-10", "delisted: coins written to zero"
+    return "liquidation", "TREND-F1" if engine == TREND else "FUND-2", "liquidated by the exchange"
 
 
 def events_of(tape: Tape, symbols: tuple[str, ...]) -> tuple[EventRow, ...]:
@@ -114,11 +113,13 @@ def open_positions_of(done: Simulation, symbols: tuple[str, ...]) -> tuple[Posit
             if spot * marks.spot[s] >= DUST_USDT:
                 cost = float(book.spot_cost[engine, s])
                 value = spot * float(marks.spot[s])
-                rows.append(PositionRow(name, symbol, "spot", spot, cost / spot, float(marks.spot[s]), value, value - cost))
+                rows.append(
+                    PositionRow(name, symbol, "spot", spot, cost / spot, float(marks.spot[s]), value, value - cost)
+                )
             perp = float(book.perp_qty[engine, s])
             if perp != 0.0:
                 entry, mark = float(book.perp_entry[engine, s]), float(marks.perp[s])
-                rows.append(PositionRow(name, symbol, "perp", perp, entry, mark, abs(perp) * mark, perp * (mark - entry)))
+                rows.append(
+                    PositionRow(name, symbol, "perp", perp, entry, mark, abs(perp) * mark, perp * (mark - entry))
+                )
     return tuple(rows)
-
-

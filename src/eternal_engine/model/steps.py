@@ -11,9 +11,9 @@ SLACK: Final = 1e-6
 
 def whole_steps(amount: float, step: float) -> int:
     """Count the whole steps in `amount` (U-3)."""
-    return int(math.floor(amount / step + SLACK))
+    return math.floor(amount / step + SLACK)
 
 
 def steps_up(amount: float, step: float) -> int:
     """Count the steps that cover `amount` (U-9, FUND-2)."""
-    return int(math.ceil(amount / step - SLACK))
+    return math.ceil(amount / step - SLACK)

@@ -153,9 +153,7 @@ def _to_intent(signal: Signal, qty_steps: int, quote_steps: int, rule: int, now_
     )
 
 
-def _reduce(
-    params: Params, signal: Signal, now_h: int, pending: list[Intent], decisions: list[Decision]
-) -> None:
+def _reduce(params: Params, signal: Signal, now_h: int, pending: list[Intent], decisions: list[Decision]) -> None:
     """Pass a reducing signal on in whole steps (RISK-0); only an unsellable remainder is refused (RISK-10)."""
     s = signal.symbol
     if signal.market == SPOT:
@@ -219,9 +217,7 @@ def advance_risk(params: Params, states: States, now_h: int, equity: Equities) -
     """Advance loss limits, bases and breaker by one hour; an unknown equity advances nothing (U-6)."""
     if not equity.known:
         return states
-    return states._replace(
-        risk=breaker.advance(params.risk.breaker, states.risk, now_h, scope_usdt(params, equity))
-    )
+    return states._replace(risk=breaker.advance(params.risk.breaker, states.risk, now_h, scope_usdt(params, equity)))
 
 
 def breaker_orders(
@@ -245,7 +241,9 @@ def breaker_orders(
             side = SELL if held > 0.0 else BUY
             qty = abs(held)
             if level >= breaker.ALERT:
-                _reduce(params, _shrink(TREND, s, PERP, side, qty, marks, reason.BREAKER_CLOSE), now_h, pending, decisions)
+                _reduce(
+                    params, _shrink(TREND, s, PERP, side, qty, marks, reason.BREAKER_CLOSE), now_h, pending, decisions
+                )
             elif level > level_before:
                 target = (1.0 - ladder.caution_cut_frac) * qty
                 if level == breaker.WARNING:
@@ -272,7 +270,9 @@ def pair_is_open(book: BookView, marks: Marks, symbol: int) -> bool:
     return bool(book.perp_qty[FUNDING, symbol] != 0.0 or (spot > 0.0 and spot * marks.spot[symbol] >= DUST_USDT))
 
 
-def core_observation(params: Params, book: BookView, marks: Marks, equity: Equities, now_h: int) -> core_hodl.CoreObservation:
+def core_observation(
+    params: Params, book: BookView, marks: Marks, equity: Equities, now_h: int
+) -> core_hodl.CoreObservation:
     """Gather what CORE_HODL may see."""
     symbols = len(marks.spot)
     fresh = np.zeros(symbols, np.bool_)
@@ -385,8 +385,13 @@ def _left_after(params: Params, pending: list[Intent], symbol: int, held: float)
 
 
 def _cut_pairs(
-    params: Params, states: States, book: BookView, marks: Marks, pending: list[Intent],
-    decisions: list[Decision], now_h: int,
+    params: Params,
+    states: States,
+    book: BookView,
+    marks: Marks,
+    pending: list[Intent],
+    decisions: list[Decision],
+    now_h: int,
 ) -> States:
     """Cut every pair by a third when the margin ratio is low (FUND-X2)."""
     for s in range(len(marks.perp)):
@@ -398,19 +403,24 @@ def _cut_pairs(
                 cut = _shrink(FUNDING, s, PAIR, SELL, steps * step, marks, reason.FUND_CUT)
                 _reduce(params, cut, now_h, pending, decisions)
                 states = states._replace(funding=funding.was_cut(states.funding, s, now_h))
-    return states  # fmt: skip
+    return states
 
 
 def _correct_hedge(
-    params: Params, book: BookView, marks: Marks, pending: list[Intent], decisions: list[Decision],
-    symbol: int, drift: float, now_h: int,
+    params: Params,
+    marks: Marks,
+    pending: list[Intent],
+    decisions: list[Decision],
+    symbol: int,
+    drift: float,
+    now_h: int,
 ) -> None:
     """Shrink the larger leg to the smaller one (FUND-4): a correction never opens anything."""
     if drift > 0.0:
         signal = _shrink(FUNDING, symbol, SPOT, SELL, drift, marks, reason.FUND_HEDGE)
     else:
         signal = _shrink(FUNDING, symbol, PERP, BUY, -drift, marks, reason.FUND_HEDGE)
-    _reduce(params, signal, now_h, pending, decisions)  # fmt: skip
+    _reduce(params, signal, now_h, pending, decisions)
 
 
 def decide_funding(
@@ -471,9 +481,18 @@ def _engine_is_busy(pending: list[Intent], engine: int) -> bool:
 
 
 def _tend_pair(
-    params: Params, features: Features, book: BookView, marks: Marks, pending: list[Intent],
-    decisions: list[Decision], equity: Equities, states: States, symbol: int, seen: funding.PairObservation,
-    halted: bool, margin_low: bool,
+    params: Params,
+    features: Features,
+    book: BookView,
+    marks: Marks,
+    pending: list[Intent],
+    decisions: list[Decision],
+    equity: Equities,
+    states: States,
+    symbol: int,
+    seen: funding.PairObservation,
+    halted: bool,
+    margin_low: bool,
 ) -> States:
     """Exit, correct, review or grow one open pair (FUND-X1, FUND-4, FUND-X2)."""
     why = funding.exit_reason(params.funding, features.funding, states.funding, symbol, seen)
@@ -483,7 +502,7 @@ def _tend_pair(
         return states
     drift = funding.hedge_drift_qty(params.funding, seen.spot_qty, seen.perp_qty)
     if drift != 0.0:
-        _correct_hedge(params, book, marks, pending, decisions, symbol, drift, seen.now_h)
+        _correct_hedge(params, marks, pending, decisions, symbol, drift, seen.now_h)
     elif (
         not margin_low
         and funding.may_grow(states.funding, symbol, seen)
@@ -492,18 +511,27 @@ def _tend_pair(
         _enter_pair(params, book, marks, pending, decisions, equity, states, symbol, seen, reason.FUND_GROW, halted)
     if seen.now_h >= states.funding.review_h[symbol] and states.funding.opened_h[symbol] > 0:
         states = states._replace(funding=funding.reviewed(params.funding, states.funding, symbol, seen.now_h))
-    return states  # fmt: skip
+    return states
 
 
 def _enter_pair(
-    params: Params, book: BookView, marks: Marks, pending: list[Intent], decisions: list[Decision],
-    equity: Equities, states: States, symbol: int, seen: funding.PairObservation, why: int, halted: bool,
+    params: Params,
+    book: BookView,
+    marks: Marks,
+    pending: list[Intent],
+    decisions: list[Decision],
+    equity: Equities,
+    states: States,
+    symbol: int,
+    seen: funding.PairObservation,
+    why: int,
+    halted: bool,
 ) -> None:
     """Ask for a pair up to its target, or for what is missing of one that was cut (FUND-2)."""
     wanted = funding.target_usdt(params.funding, symbol, seen.engine_usdt) / seen.spot - seen.perp_qty
     if wanted > 0.0:
         signal = Signal(FUNDING, symbol, PAIR, BUY, False, wanted, 0.0, seen.spot, why, 0.0, 0.0, 0.0, 0)
-        review(params, book, marks, pending, decisions, equity, states, signal, seen.now_h, halted, -1.0)  # fmt: skip
+        review(params, book, marks, pending, decisions, equity, states, signal, seen.now_h, halted, -1.0)
 
 
 def decide_tactical(
@@ -546,25 +574,19 @@ def decide_tactical(
 
 
 def hour_is_quiet(
-    params: Params, features: Features, equity: Equities, states: States, now_h: int,
+    params: Params,
+    features: Features,
+    equity: Equities,
+    states: States,
+    now_h: int,
     settled: np.ndarray[tuple[int], np.dtype[np.int64]],
 ) -> bool:
     """Tell whether an hour without orders on their way or flows can neither move risk nor lead to a decision.
 
     A shortcut for the backtest, where most hours are quiet; saying False is always safe.
     """
-    risk = states.risk
-    scope = scope_usdt(params, equity)
-    # A new day rolls the bases, turns months and brings daily decisions.
-    if not equity.known or breaker.day_of(now_h) != risk.day:
-        return False
-    if risk.level != breaker.NORMAL or risk.halted or risk.approved:
-        return False
-    ladder = params.risk.breaker
-    narrow = min(ladder.daily_loss_frac, ladder.weekly_loss_frac, ladder.caution_frac)
-    # Within the smallest limit of all three bases, and no new high: nothing in breaker.advance can change.
-    floor = (1.0 - narrow) * max(risk.high_usdt, risk.day_base_usdt, risk.week_base_usdt)
-    if scope > risk.high_usdt or scope <= floor + breaker.EPSILON * scope:
+    # A new day rolls the bases, turns months and brings daily decisions: `stays` says False then.
+    if not equity.known or not breaker.stays(params.risk.breaker, states.risk, now_h, scope_usdt(params, equity)):
         return False
     if params.core.enabled and (states.core.settling or core_hodl.is_due(states.core, now_h)):
         return False
@@ -575,7 +597,7 @@ def hour_is_quiet(
         for s in range(len(settled)):
             if settled[s] > 0 and pays[s, settled[s] - 1]:
                 return False
-    return True  # fmt: skip
+    return True
 
 
 def decide_all(
@@ -604,14 +626,10 @@ def decide_all(
     day_closed = now_h % HOURS_PER_DAY == 0 and now_h // HOURS_PER_DAY > features.first_day
     if params.trend.enabled and day_closed:
         stop = halted & 2 != 0
-        states = decide_trend(
-            params, features, book, marks, pending, decisions, equity, states, now_h, settled, stop
-        )
+        states = decide_trend(params, features, book, marks, pending, decisions, equity, states, now_h, settled, stop)
     if params.funding.enabled:
         stop = halted & 4 != 0
-        states = decide_funding(
-            params, features, book, marks, pending, decisions, equity, states, now_h, settled, stop
-        )
+        states = decide_funding(params, features, book, marks, pending, decisions, equity, states, now_h, settled, stop)
     if params.tactical.enabled and day_closed:
         stop = halted & 8 != 0
         states = decide_tactical(params, features, book, marks, pending, decisions, equity, states, now_h, stop)

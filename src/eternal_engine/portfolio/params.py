@@ -50,7 +50,7 @@ class Marks(NamedTuple):
 
 
 class BookView(NamedTuple):
-    """Hold the books as floats: cash [4], per engine and symbol [4, S] spot coins and cost, signed perp coins and entry.
+    """Hold the books as floats: cash [4]; per engine and symbol [4, S] spot coins, cost, signed perp coins, entry.
 
     `realised` [4] net results of closed and cut parts; `open_costs` [4, S] funding less fees of open positions,
     `trade` [4, S] all results of the open position so far; `trend_pnls` ring buffer of TREND's closed trades and
@@ -119,7 +119,7 @@ class Intent(NamedTuple):
 
 
 class Decision(NamedTuple):
-    """One reviewed signal, for journal, report and `why`: what was asked, whether it passed, and the rule that spoke."""
+    """One reviewed signal, for journal, report and `why`: what was asked, if it passed, the rule that spoke."""
 
     now_h: int
     engine: int

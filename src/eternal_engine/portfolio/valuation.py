@@ -127,7 +127,7 @@ def intent_notional_usdt(params: Params, intent: Intent) -> float:
 
 
 def margin_used_usdt(params: Params, book: BookView, marks: Marks, engine: int) -> float:
-    """Give the initial margin of an engine's perps: on entry price for TREND (isolated), on mark for FUNDING (cross)."""
+    """Give the initial margin of an engine's perps: on entry for TREND (isolated), on mark for FUNDING (cross)."""
     total = 0.0
     for s in range(len(marks.perp)):
         qty = book.perp_qty[engine, s]

@@ -276,6 +276,17 @@ def advance(params: BreakerParams, state: RiskState, now_h: int, equity_usdt: fl
     return release(params, state, now_h, equity_usdt)
 
 
+def stays(params: BreakerParams, state: RiskState, now_h: int, equity_usdt: float) -> bool:
+    """Tell whether `advance` would change nothing at this equity; saying False is always safe."""
+    if state.level != NORMAL or state.approved or state.halted or day_of(now_h) != state.day:
+        return False
+    if equity_usdt > state.high_usdt or level_for(params, loss_frac(state.high_usdt, equity_usdt)) != NORMAL:
+        return False
+    day_hit = loss_frac(state.day_base_usdt, equity_usdt) >= params.daily_loss_frac - EPSILON
+    week_hit = loss_frac(state.week_base_usdt, equity_usdt) >= params.weekly_loss_frac - EPSILON
+    return (state.day_breached or not day_hit) and (state.week_breached or not week_hit)
+
+
 def size_factor(params: BreakerParams, state: RiskState, now_h: int, is_trend: bool) -> float:
     """Give the factor on new TREND and FUNDING sizes: the smallest that counts (level 1, BRK-7)."""
     factor = 1.0

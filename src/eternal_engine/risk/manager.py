@@ -192,21 +192,17 @@ def review_qty(params: RiskParams, engine: int, market: int, qty: float, price: 
         kelly_usdt = max(seen.kelly_frac * seen.engine_usdt, params.kelly_floor_frac * qty * price)
         if allowed * price > kelly_usdt + EPSILON:
             allowed, rule = kelly_usdt / price, reason.RISK_7_KELLY
-        if seen.open_count >= params.max_positions_trend:
-            return denied(reason.RISK_8_SLOTS)
+    refusal = _trend_refusal(params, seen) if engine == TREND else reason.NONE
+    if refusal == reason.NONE:
+        refusal = _order_refusal(params, price, seen)
+    if refusal != reason.NONE:
+        return denied(refusal)
     leverage = params.trend_leverage if engine == TREND else params.funding_leverage
     leverage_room = leverage * seen.engine_usdt - seen.perp_usdt
     if allowed * price > leverage_room + EPSILON:
         allowed, rule = max(leverage_room, 0.0) / price, reason.RISK_9_LEVERAGE
-    if engine == TREND:
-        # An unknown correlation is not a low one.
-        if math.isnan(seen.correlation) or seen.correlation >= params.correlation_deny - EPSILON:
-            return denied(reason.RISK_11_CORRELATION)
-        if seen.correlation >= params.correlation_halve - EPSILON:
-            allowed, rule = allowed * 0.5, reason.RISK_11_CORRELATION
-    refusal = _order_refusal(params, price, seen)
-    if refusal != reason.NONE:
-        return denied(refusal)
+    if engine == TREND and seen.correlation >= params.correlation_halve - EPSILON:
+        allowed, rule = allowed * 0.5, reason.RISK_11_CORRELATION
     cap_room = params.cap_usdt - seen.exposure_usdt
     if allowed * price > cap_room:
         allowed, rule = max(cap_room, 0.0) / price, reason.RISK_13_CAP
@@ -214,6 +210,16 @@ def review_qty(params: RiskParams, engine: int, market: int, qty: float, price: 
     if allowed * need > seen.free_usdt:
         allowed, rule = max(seen.free_usdt, 0.0) / need, reason.RISK_10_CASH
     return Verdict(allowed > 0.0, allowed, 0.0, rule)
+
+
+def _trend_refusal(params: RiskParams, seen: Exposure) -> int:
+    """Refuse a fourth position and one that moves with another (RISK-8, RISK-11); denials before any resizing."""
+    if seen.open_count >= params.max_positions_trend:
+        return reason.RISK_8_SLOTS
+    # An unknown correlation is not a low one.
+    if math.isnan(seen.correlation) or seen.correlation >= params.correlation_deny - EPSILON:
+        return reason.RISK_11_CORRELATION
+    return reason.NONE
 
 
 def _order_refusal(params: RiskParams, price: float, seen: Exposure) -> int:

@@ -41,7 +41,7 @@ RULES = (
     ),
     Rule(
         "CORE-2",
-        "The first decision freezes target and gaps; the total gap sets 1, 4 or 12 weeks; a late coin gets its own plan.",
+        "The first decision freezes target and gaps; the total gap sets 1, 4 or 12 weeks; late coins get own plans.",
         ("core_hodl.gap_medium_usdt", "core_hodl.gap_large_usdt", "core_hodl.weeks_small", "core_hodl.weeks_medium")
         + ("core_hodl.weeks_large", "core_hodl.weights"),
         ("tests/unit/strategies/test_core_hodl.py::test_core_2_total_gap_sets_the_weeks",),

@@ -96,7 +96,6 @@ class FundingFeatures(NamedTuple):
     mean_rate: Float64Array
     positive: BoolArray
     pays: BoolArray
-    count: Int64Array
 
 
 class FundingState(NamedTuple):
@@ -140,10 +139,8 @@ def features(
     mean_rate = np.full((symbols, longest), np.nan)
     positive = np.zeros((symbols, longest), np.bool_)
     pays = np.zeros((symbols, longest), np.bool_)
-    count = np.zeros(symbols, np.int64)
     for s in range(symbols):
         n = len(stamps_h[s])
-        count[s] = n
         stamp_h[s, :n] = stamps_h[s]
         rate[s, :n] = rates[s]
         interval_h[s, :n] = intervals_h[s]
@@ -152,7 +149,7 @@ def features(
             positive[s, :n] = _last_positive(rates[s], params.positive_settlements)
             income = mean_rate[s, :n] * (params.horizon_days * HOURS_PER_DAY / intervals_h[s])
             pays[s, :n] = positive[s, :n] & (income - params.round_trip_cost_frac > params.entry_edge_frac + EPSILON)
-    return FundingFeatures(stamp_h, rate, interval_h, mean_rate, positive, pays, count)
+    return FundingFeatures(stamp_h, rate, interval_h, mean_rate, positive, pays)
 
 
 def _rolling_mean(values: Float64Array, window: int) -> Float64Array:

@@ -62,7 +62,9 @@ def daily_bars(high: Float64Array, low: Float64Array, close: Float64Array, volum
     return DailyBars(day_high, day_low, day_close, day_volume, bars)
 
 
-def _per_symbol(daily: DailyBars, indicator: Callable[[Float64Array, Float64Array, Float64Array, Float64Array], Float64Array]) -> Float64Array:
+def _per_symbol(
+    daily: DailyBars, indicator: Callable[[Float64Array, Float64Array, Float64Array, Float64Array], Float64Array]
+) -> Float64Array:
     """Run an indicator of (high, low, close, volume) over each symbol's days with bars; NaN on the others."""
     out = np.full(daily.close.shape, np.nan)
     for s in range(daily.close.shape[0]):

@@ -120,7 +120,9 @@ class TacticalObservation(NamedTuple):
     min_usdt: Float64Array
 
 
-def features(params: TacticalParams, daily: DailyBars, fear: Float64Array, funding_8h: Float64Array) -> TacticalFeatures:
+def features(
+    params: TacticalParams, daily: DailyBars, fear: Float64Array, funding_8h: Float64Array
+) -> TacticalFeatures:
     """Compute the daily rows over the whole history at once."""
     return TacticalFeatures(
         close=daily.close,
@@ -149,7 +151,9 @@ def drawdown_frac(close: float, high: float) -> float:
     return 1.0 - close / high if high > 0.0 else math.nan
 
 
-def _exits(params: TacticalParams, state: TacticalState, seen: TacticalObservation, rows: TacticalFeatures) -> list[Signal]:
+def _exits(
+    params: TacticalParams, state: TacticalState, seen: TacticalObservation, rows: TacticalFeatures
+) -> list[Signal]:
     """Sell whole holdings at the profit target or at their greatest age (TACT-X1)."""
     exits = no_signals()
     for s in range(len(params.weights)):
@@ -196,9 +200,9 @@ def _fired(
 def _triggered(params: TacticalParams, rows: TacticalFeatures, state: TacticalState, seen: TacticalObservation) -> int:
     """Give the option that fires today, or NO_LEVEL (TACT-E2)."""
     cooldown = params.trigger_cooldown_days * HOURS_PER_DAY
-    if params.fear_enabled and (state.trigger_h[FEAR] == 0 or seen.now_h >= state.trigger_h[FEAR] + cooldown):
-        if rows.fear[seen.day] <= params.fear_max_value:
-            return FEAR
+    rested = state.trigger_h[FEAR] == 0 or seen.now_h >= state.trigger_h[FEAR] + cooldown
+    if params.fear_enabled and rested and rows.fear[seen.day] <= params.fear_max_value:
+        return FEAR
     rested = state.trigger_h[CAPITULATION] == 0 or seen.now_h >= state.trigger_h[CAPITULATION] + cooldown
     if params.capitulation_enabled and rested and seen.day + 1 >= params.capitulation_days:
         for k in range(params.capitulation_days):
@@ -246,7 +250,9 @@ def decide(
     return state, exits, buys
 
 
-def on_buy(state: TacticalState, symbol: int, level: int, spent_usdt: float, filled_h: int, was_flat: bool) -> TacticalState:
+def on_buy(
+    state: TacticalState, symbol: int, level: int, spent_usdt: float, filled_h: int, was_flat: bool
+) -> TacticalState:
     """Book a purchase from its fill (TACT-2): the level's armed money falls by what was spent."""
     armed = state.armed_usdt.copy()
     first_buy_h = state.first_buy_h.copy()

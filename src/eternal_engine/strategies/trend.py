@@ -233,7 +233,13 @@ def trailed(params: TrendParams, state: TrendState, symbol: int, close: float, t
 
 
 def opened(
-    params: TrendParams, state: TrendState, symbol: int, side: int, entry: float, atr_usdt: float, stop: float, qty: float
+    state: TrendState,
+    symbol: int,
+    side: int,
+    entry: float,
+    atr_usdt: float,
+    stop: float,
+    qty: float,
 ) -> TrendState:
     """Take over a filled entry: the stop counts from the fill price (TREND-S1)."""
     sides = state.side.copy()
