@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
+import time
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -80,6 +82,21 @@ def test_c8_a_kill_between_orders_loses_nothing_and_sigterm_ends_cleanly(start: 
         )
     assert caught.value.status_code == 170141
     assert second.end() == 0
+
+
+def test_k10_sigterm_ends_within_ten_seconds_whatever_clients_do(start: Any) -> None:
+    server = start()
+    host, _, port = server.greeting["rest_url"].removeprefix("http://").partition(":")
+    unfinished = [socket.create_connection((host, int(port))) for _ in range(20)]
+    for number, connection in enumerate(unfinished):
+        connection.sendall(
+            b"POST /v5/order/create HTTP/1.1\r\nHost: x\r\n" + b"Content-Length: 9\r\n\r\n{" * (number % 2)
+        )
+    began = time.monotonic()
+    assert server.end() == 0
+    assert time.monotonic() - began < 8
+    for connection in unfinished:
+        connection.close()
 
 
 def test_a_second_server_on_the_same_file_is_refused(start: Any, tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from itertools import count
 
 from aiohttp import WSCloseCode, web
 
+from eternal_engine.simulator.faults import FaultKind
 from eternal_engine.simulator.server import maintenance
 from eternal_engine.simulator.server.params import Params
 from eternal_engine.simulator.server.rest import answer
@@ -21,6 +22,8 @@ from eternal_engine.simulator.venue import VenueEvent, VenueReject
 BODY_MOST_BYTES = 1_000_000
 TICK_S = 0.1
 SLOWEST_REQUEST_S = 30
+# Clients that never finish a request must not hold up the end.
+SHUTDOWN_S = 2.0
 
 
 @dataclass
@@ -46,7 +49,7 @@ class Server:
         app.router.add_get("/v5/private", self._private)
         app.router.add_route("*", "/maintenance/{verb}", self._maintain)
         app.router.add_route("*", "/{path:.*}", self._rest)
-        self._runner = web.AppRunner(app, access_log=None, keepalive_timeout=75, lingering_time=0)
+        self._runner = web.AppRunner(app, access_log=None, keepalive_timeout=75, shutdown_timeout=SHUTDOWN_S)
         await self._runner.setup()
         site = web.TCPSite(self._runner, self.host, self.port, backlog=512)
         await site.start()
@@ -99,6 +102,9 @@ class Server:
         return await self._stream(request, "private")
 
     async def _stream(self, request: web.Request, channel: str) -> web.StreamResponse:
+        refused = self.world.faults.hits(request.path, kinds={FaultKind.HTTP})
+        if refused:
+            return web.Response(status=refused[0].status)
         socket = web.WebSocketResponse(max_msg_size=BODY_MOST_BYTES, compress=False)
         if not socket.can_prepare(request):
             return web.Response(status=400, text="a WebSocket handshake is expected")

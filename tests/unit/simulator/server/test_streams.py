@@ -8,6 +8,7 @@ import hmac
 import json
 from typing import Any
 
+import aiohttp
 import pytest
 
 from eternal_engine import clock
@@ -193,6 +194,14 @@ async def test_stream_faults_drop_double_and_close(wire: Any) -> None:
     await wire.maintain("faults", clear=True, faults=[{"kind": "ws_close", "path": "execution"}])
     await wire.order(**BUY)
     assert (await asyncio.wait_for(socket.receive(), 1)).type.name in {"CLOSE", "CLOSED", "CLOSING"}
+
+
+async def test_a_stream_can_be_refused_at_the_door(wire: Any) -> None:
+    await wire.maintain("faults", faults=[{"kind": "http", "path": "/v5/private", "status": 502}])
+    with pytest.raises(aiohttp.WSServerHandshakeError) as caught:
+        await wire.http.ws_connect(f"{wire.url}/v5/private")
+    assert caught.value.status == 502
+    await private(wire, "order")
 
 
 async def test_a_swapped_pair_arrives_out_of_order(wire: Any) -> None:
