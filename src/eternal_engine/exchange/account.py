@@ -29,9 +29,10 @@ class CoinBalance:
 
     @property
     def spendable_qty(self) -> Decimal:
-        """Return what spot orders may use: the wallet less what resting orders lock and positions and orders margin."""
+        """Return what spot orders may use: the wallet less locks, margin and losses not yet taken."""
         margin = (self.order_margin or Decimal(0)) + (self.position_margin or Decimal(0))
-        return max(Decimal(0), self.wallet_qty - self.locked_qty - margin)
+        loss = min(Decimal(0), self.unrealised_pnl or Decimal(0))
+        return max(Decimal(0), self.wallet_qty - self.locked_qty - margin + loss)
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,12 +40,13 @@ class TransportSettings:
     """Set how long a call may take, in seconds, and how many run at once.
 
     `deadline_s` covers waiting for a thread, sending and reading; after it the caller gets its error while the thread
-    is left to finish alone.
+    is left to finish alone. Connecting and reading together stay below the ten seconds in which the daemon must be able
+    to exit (ORD-9): the interpreter waits for its threads.
     """
 
-    connect_timeout_s: float = 3.0
-    read_timeout_s: float = 8.0
-    deadline_s: float = 12.0
+    connect_timeout_s: float = 2.0
+    read_timeout_s: float = 6.0
+    deadline_s: float = 9.0
     recv_window_ms: int = 5_000
     workers: int = 4
 

@@ -8,6 +8,7 @@ from collections import OrderedDict, deque
 from eternal_engine.exchange.events import StreamEvent, StreamProblem, StreamStateChanged, TickerSeen
 
 NOTICE_BOUND = 1_000
+NOTICES = (StreamStateChanged, StreamProblem)
 
 
 class MailboxFull(Exception):
@@ -15,24 +16,29 @@ class MailboxFull(Exception):
 
 
 class Mailbox:
-    """Queue events in order; of each symbol's tickers only the newest waits.
+    """Queue events in order; of each symbol's tickers only the newest waits, behind everything else.
 
-    A full box refuses facts (MailboxFull) instead of losing them. Notices (states, problems) have a bound of their
-    own, where the oldest goes first.
+    A full box refuses facts (MailboxFull) instead of losing them. Notices (states, problems) keep their place among
+    the facts, so that LIVE comes after what was caught up; beyond a bound of their own the oldest notice goes.
     """
 
     def __init__(self, bound: int = 10_000) -> None:
         self._bound = bound
-        self._facts: deque[StreamEvent] = deque()
+        self._queue: deque[StreamEvent] = deque()
+        self._notices = 0
         self._tickers: OrderedDict[tuple[str, str], TickerSeen] = OrderedDict()
-        self._notices: deque[StreamEvent] = deque(maxlen=NOTICE_BOUND)
         self._closed = False
         self._filled = asyncio.Event()
         self._drained = asyncio.Event()
 
     def __len__(self) -> int:
         """Return how many events wait."""
-        return len(self._facts) + len(self._tickers) + len(self._notices)
+        return len(self._queue) + len(self._tickers)
+
+    @property
+    def is_full(self) -> bool:
+        """Tell whether the next fact would be refused."""
+        return len(self._queue) - self._notices >= self._bound
 
     def offer(self, event: StreamEvent) -> None:
         """Add an event at once.
@@ -41,17 +47,21 @@ class Mailbox:
         """
         if isinstance(event, TickerSeen):
             self._tickers[event.ticker.market, event.ticker.symbol] = event
-        elif isinstance(event, StreamStateChanged | StreamProblem):
-            self._notices.append(event)
-        elif len(self._facts) >= self._bound:
+        elif isinstance(event, NOTICES):
+            self._queue.append(event)
+            self._notices += 1
+            if self._notices > NOTICE_BOUND:
+                self._queue.remove(next(each for each in self._queue if isinstance(each, NOTICES)))
+                self._notices -= 1
+        elif self.is_full:
             raise MailboxFull(f"{self._bound} events wait for the consumer")
         else:
-            self._facts.append(event)
+            self._queue.append(event)
         self._filled.set()
 
     async def put(self, event: StreamEvent) -> None:
         """Add an event, waiting for room."""
-        while len(self._facts) >= self._bound:
+        while self.is_full:
             self._drained.clear()
             await self._drained.wait()
         self.offer(event)
@@ -62,7 +72,7 @@ class Mailbox:
         self._filled.set()
 
     async def take(self) -> StreamEvent | None:
-        """Return the next event: notices first, then facts in order, then tickers; None after the end."""
+        """Return the next event, None after the end."""
         while (event := self._next()) is None and not self._closed:
             self._filled.clear()
             await self._filled.wait()
@@ -76,8 +86,9 @@ class Mailbox:
         return events
 
     def _next(self) -> StreamEvent | None:
-        for queue in (self._notices, self._facts):
-            if queue:
-                self._drained.set()
-                return queue.popleft()
+        if self._queue:
+            event = self._queue.popleft()
+            self._notices -= isinstance(event, NOTICES)
+            self._drained.set()
+            return event
         return self._tickers.popitem(last=False)[1] if self._tickers else None

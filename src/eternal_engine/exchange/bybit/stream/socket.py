@@ -37,7 +37,9 @@ class SocketSettings:
     """Set the supervision of one connection, in seconds.
 
     `stale_s`: no frame at all, pongs included, for so long ends the connection. `data_stale_s`: the same for frames
-    with data, None where silence is normal (private topics, a stepped market).
+    with data, None where silence is normal (private topics, a stepped market). `settled_s`: only a connection that
+    lived so long makes the next wait short again, so that a flapping server cannot make us connect without end (3.2:
+    500 connections in five minutes).
     """
 
     ping_s: float = 20.0
@@ -48,6 +50,7 @@ class SocketSettings:
     answer_timeout_s: float = 10.0
     backoff_first_s: float = 1.0
     backoff_most_s: float = 60.0
+    settled_s: float = 60.0
     jitter_frac: float = 0.2
     catch_up_pause_s: float = 5.0
     auth_expires_ms: int = 10_000
@@ -217,17 +220,20 @@ class Socket:
     async def _tend(self) -> None:
         """Catch up first, then whenever the desk is behind or a message was unusable; give up a silent connection."""
         reason = "connected"
+        live_since = 0.0
         settings = self._settings
         while True:
             if reason:
                 self._problem = False
                 self._say(StreamState.CATCHING_UP, reason)
                 await self._desk.catch_up()
-                self._attempt = 0
                 self._say(StreamState.LIVE, reason)
+                live_since = live_since or clock.monotonic()
                 not_before = clock.monotonic() + settings.catch_up_pause_s
             await asyncio.sleep(settings.tick_s)
             now_s = clock.monotonic()
+            if now_s - live_since >= settings.settled_s:
+                self._attempt = 0
             self._check_age(now_s)
             reason = ""
             if now_s >= not_before:

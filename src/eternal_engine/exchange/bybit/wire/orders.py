@@ -22,7 +22,8 @@ def _is_base_sized(order: OrderReport) -> bool:
 def _order_complaint(order: OrderReport) -> str:
     if (order.filled_qty == 0) != (order.filled_value_usdt == 0):
         return "an order whose cumExecQty and cumExecValue are both zero or both not"
-    if _is_base_sized(order) and order.filled_qty > order.qty and not order.close_on_trigger:
+    # A qty of 0 closes the whole position, however large it is (2.1).
+    if _is_base_sized(order) and 0 < order.qty < order.filled_qty and not order.close_on_trigger:
         return "an order filled by at most its qty"
     return ""
 

@@ -23,6 +23,7 @@ FAST = SocketSettings(
     answer_timeout_s=1.0,
     backoff_first_s=0.02,
     backoff_most_s=0.1,
+    settled_s=0,
     catch_up_pause_s=0.05,
 )
 

@@ -15,7 +15,7 @@ from websockets.asyncio.server import ServerConnection
 
 from eternal_engine.exchange.account import Position, Wallet
 from eternal_engine.exchange.bybit import wire
-from eternal_engine.exchange.bybit.client import Credentials
+from eternal_engine.exchange.bybit.client import Credentials, PybitDemoClient
 from eternal_engine.exchange.bybit.stream import Feed, SocketSettings, private_feed
 from eternal_engine.exchange.events import (
     ExecutionSeen,
@@ -257,6 +257,24 @@ async def test_orders_never_go_backwards_and_executions_may_come_first(
     filled = [str(event.report.filled_qty) for event in watched.of(OrderUpdated)]
     assert filled == ["1", "3"]
     assert watched.of(StreamProblem) == []
+
+
+def test_e3_the_stand_in_has_no_verb_that_the_real_client_lacks() -> None:
+    verbs = {name for name in vars(Rest) if not name.startswith("_")} - {"rows", "asked", "broken"}
+    assert verbs <= set(dir(PybitDemoClient))
+
+
+async def test_a_flapping_server_is_met_with_growing_waits(stream_server: Any, watch: Any, fast: Any) -> None:
+    async def talk(connection: ServerConnection) -> None:
+        await asyncio.sleep(0.05)
+        connection.transport.abort()
+
+    stream_server.talk = talk
+    settings = replace(fast, settled_s=60, backoff_first_s=0.05, backoff_most_s=60, jitter_frac=0)
+    watched = watch(feed(stream_server, Rest(), settings))
+    await asyncio.sleep(1.5)
+    assert StreamState.LIVE in watched.states
+    assert len(stream_server.connections) <= 5
 
 
 async def test_a_mistake_of_ours_ends_the_feed_with_its_exception(stream_server: Any, watch: Any, fast: Any) -> None:

@@ -12,7 +12,7 @@ from eternal_engine.exchange.account import Wallet
 from eternal_engine.exchange.bybit.stream.mailbox import NOTICE_BOUND, Mailbox, MailboxFull
 from eternal_engine.exchange.bybit.stream.private import Recent
 from eternal_engine.exchange.bybit.stream.socket import Socket, SocketSettings
-from eternal_engine.exchange.events import StreamProblem, WalletUpdated
+from eternal_engine.exchange.events import StreamProblem, StreamState, StreamStateChanged, WalletUpdated
 
 WALLET = Wallet("UNIFIED", None, None, None, None, None, None, None, None, None, ())
 
@@ -48,9 +48,17 @@ def test_a_full_mailbox_refuses_facts_and_keeps_notices_bounded() -> None:
     for number in range(NOTICE_BOUND + 50):
         box.offer(StreamProblem("s", str(number), clock.now()))
     assert len(box) == NOTICE_BOUND + 2
-    first = box.drain()[0]
-    assert isinstance(first, StreamProblem)
-    assert first.what == "50"
+    problems = [event.what for event in box.drain() if isinstance(event, StreamProblem)]
+    assert problems == [str(number) for number in range(50, NOTICE_BOUND + 50)]
+
+
+def test_live_is_heard_after_what_was_caught_up_before_it() -> None:
+    box = Mailbox(bound=10)
+    box.offer(WalletUpdated(WALLET))
+    box.offer(StreamStateChanged("s", StreamState.LIVE, "", clock.now()))
+    box.offer(WalletUpdated(WALLET))
+    assert [type(event) for event in box.drain()] == [WalletUpdated, StreamStateChanged, WalletUpdated]
+    assert len(box) == 0
 
 
 def test_what_is_remembered_is_bounded_and_the_oldest_goes_first() -> None:
