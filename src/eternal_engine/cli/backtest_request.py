@@ -6,11 +6,13 @@ import math
 import os
 import re
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
+from functools import partial
 from pathlib import Path
+from threading import Timer
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -22,6 +24,9 @@ if TYPE_CHECKING:
     from eternal_engine.config import Settings
 
 ALIASES = {"core": "core_hodl"}
+# A run with warm caches takes a second or two; whoever waits longer wants to know why.
+PATIENCE_S = 4.0
+FIRST_RUN = "still at it; the first run after an installation or update compiles its loop, which takes minutes"
 
 DataOption = Annotated[
     Path | None,
@@ -173,17 +178,25 @@ def check_targets(*paths: Path | None) -> None:
 
 @contextmanager
 def busy(text: str) -> Iterator[None]:
-    """Show on a terminal's stderr that work goes on, and for how long; a pipe stays clean."""
-    if not sys.stderr.isatty():
+    """Show on stderr that work goes on: a clock on a terminal, one line in a pipe when it takes long."""
+    with ExitStack() as stack:
+        say = stack.enter_context(_spinner(text)) if sys.stderr.isatty() else partial(typer.echo, err=True)
+        patience = Timer(PATIENCE_S, say, args=(f"{text}: {FIRST_RUN}",))
+        patience.daemon = True
+        patience.start()
+        stack.callback(patience.cancel)
         yield
-        return
+
+
+@contextmanager
+def _spinner(text: str) -> Iterator[Callable[[str], None]]:
     from rich.console import Console
     from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
     columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
-        progress.add_task(text, total=None)
-        yield
+        task = progress.add_task(text, total=None)
+        yield lambda words: progress.update(task, description=words)
 
 
 def _check_amount(amount: float | None, option: str, lowest: float) -> None:

@@ -8,6 +8,7 @@ import json
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -269,7 +270,9 @@ class Terminal(io.StringIO):
         return True
 
 
-def test_a_terminal_sees_that_work_goes_on_and_a_pipe_sees_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_terminal_sees_that_work_goes_on_and_a_pipe_sees_nothing_of_a_short_run(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     terminal, pipe = Terminal(), io.StringIO()
     for stream in (terminal, pipe):
         monkeypatch.setattr(sys, "stderr", stream)
@@ -277,3 +280,22 @@ def test_a_terminal_sees_that_work_goes_on_and_a_pipe_sees_nothing(monkeypatch: 
             pass
     assert "running the backtest" in terminal.getvalue()
     assert pipe.getvalue() == ""
+
+
+@pytest.mark.parametrize("stream", [io.StringIO(), Terminal()])
+def test_a_long_run_says_once_why_it_takes_long(stream: io.StringIO, monkeypatch: pytest.MonkeyPatch) -> None:
+    said = threading.Event()
+
+    class AtOnce(threading.Timer):
+        def __init__(self, interval: float, function: Callable[..., None], args: tuple[str, ...]) -> None:
+            def say(text: str) -> None:
+                function(text)
+                said.set()
+
+            super().__init__(0.0, say, args)
+
+    monkeypatch.setattr(sys, "stderr", stream)
+    monkeypatch.setattr(backtest_request, "Timer", AtOnce)
+    with backtest_request.busy("running"):
+        assert said.wait(10)
+    assert "first run" in stream.getvalue()
