@@ -10,13 +10,25 @@ import pytest
 
 from builders import a_history
 from eternal_engine.storage.chain import Head
+from eternal_engine.storage.database import prepare
 from eternal_engine.storage.store import Store
 
 
+@pytest.fixture(scope="session")
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Make the tables once for all tests: migrating takes longer than most of them."""
+    path = tmp_path_factory.mktemp("prepared") / "eternal.sqlite"
+    prepare(path)
+    return path
+
+
 @pytest.fixture
-def database(tmp_path: Path) -> Path:
-    """Give the path of a database that does not exist yet."""
-    return tmp_path / "state" / "eternal.sqlite"
+def database(tmp_path: Path, prepared: Path) -> Path:
+    """Give a database in which nothing has happened."""
+    path = tmp_path / "state" / "eternal.sqlite"
+    path.parent.mkdir()
+    shutil.copy(prepared, path)
+    return path
 
 
 @pytest.fixture(scope="session")
@@ -36,6 +48,5 @@ def history(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Head]:
 @pytest.fixture
 def written(database: Path, history: tuple[Path, Head]) -> tuple[Path, Head]:
     """Give a closed database with the history, and its head."""
-    database.parent.mkdir(parents=True)
     shutil.copy(history[0], database)
     return database, history[1]

@@ -20,6 +20,12 @@ from eternal_engine.storage.schema import METADATA, PROJECTIONS
 from eternal_engine.storage.store import Store
 
 
+@pytest.fixture
+def database(tmp_path: Path) -> Path:
+    """Give a path where nothing is yet, unlike the fixture of the other storage tests."""
+    return tmp_path / "state" / "eternal.sqlite"
+
+
 def content(path: Path) -> bytes:
     return path.read_bytes()
 
