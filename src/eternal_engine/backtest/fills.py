@@ -276,7 +276,7 @@ def _fill_spot(
     spent = buy_spot(params, book, tape, lots, intent, coins, open_, filled_h)
     if e == CORE_HODL:
         return states._replace(core=core_hodl.on_fill(states.core, s, spent, intent.plan_usdt))
-    state = tactical.on_buy(states.tactical, s, intent.level, spent, filled_h, was_flat)
+    state = tactical.on_buy(states.tactical, s, intent.level, quote, filled_h, was_flat)
     return states._replace(tactical=state)  # fmt: skip
 
 

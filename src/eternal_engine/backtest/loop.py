@@ -108,7 +108,7 @@ def run(
             continue
         now_h += 1
         deposit = 0.0
-        while deposit_weekly_usdt > 0.0 and now_h >= next_deposit_h:
+        while deposit_weekly_usdt > 0.0 and now_h >= next_deposit_h and bar + 1 < last_bar:
             deposit += deposit_weekly_usdt
             next_deposit_h += params.core.interval_h
         if now_h >= next_stamp_h:
@@ -280,7 +280,8 @@ def close_bar(
         write_event(tape, now_h, records.DEPOSIT, CORE_HODL, -1, 0, deposit_usdt)
         if params.core.enabled:
             states = states._replace(core=core_hodl.on_deposit(params.core, states.core, deposit_usdt))
-    flows = share_funding_profit(params, book, marks, flows, tape, pending, now_h)
+    if decides:
+        flows = share_funding_profit(params, book, marks, flows, tape, pending, now_h)
     equity = equities(book, marks, known)
     scope = scope_usdt(params, equity)
     flow = tape.external[bar]

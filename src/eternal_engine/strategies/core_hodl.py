@@ -294,6 +294,15 @@ def weekly_flow_usdt(params: CoreParams, state: CoreState, seen: CoreObservation
     return max(min(max(params.weekly_usdt, params.cash_flow_frac * above_reserve), free), 0.0)
 
 
+def _is_short_of_cash(params: CoreParams, state: CoreState, seen: CoreObservation) -> bool:
+    """Tell whether the free cash is below the smallest order of the coins that could be bought (CORE-9)."""
+    smallest = np.inf
+    for s in range(len(params.weights)):
+        if params.weights[s] > 0.0 and seen.fresh[s]:
+            smallest = min(smallest, seen.min_usdt[s])
+    return bool(seen.cash_usdt - set_aside_usdt(state) < smallest - EPSILON)
+
+
 def _plan_is_over(state: CoreState, seen: CoreObservation) -> bool:
     """Tell whether the main plan has nothing left to buy or to buy with (CORE-7)."""
     smallest = np.inf
@@ -421,6 +430,19 @@ def _pair_multiplier(params: CoreParams, state: CoreState, symbol: int) -> float
     return float(params.rebalance_under[state.rebalance_week])
 
 
+def _plan_leg_usdt(state: CoreState, symbol: int) -> float:
+    """Give what a coin's plan asks for this cycle: its share of the gap, and what was carried (CORE-3, CORE-5)."""
+    weeks = 0
+    if state.plan[symbol] == MAIN_PLAN:
+        weeks = state.weeks_remaining
+    elif state.plan[symbol] == OWN_PLAN:
+        weeks = state.own_weeks[symbol]
+    if weeks <= 0:
+        return 0.0
+    carried = state.plan_carry_usdt[symbol]
+    return float((state.gap_usdt[symbol] - carried) / weeks + carried)
+
+
 def _leg_reason(state: CoreState, symbol: int, flow_usdt: float) -> int:
     if flow_usdt > 0.0:
         return reason.CORE_REBALANCE if state.phase == REBALANCING else reason.CORE_MAINTAIN
@@ -498,34 +520,29 @@ def decide(params: CoreParams, state: CoreState, seen: CoreObservation) -> tuple
         return state, signals, 0
     state = _enter_cycle(params, state, seen)
     state, notes = _extend(state, seen)
-    flow = weekly_flow_usdt(params, state, seen) if state.phase != DEPLOYING else 0.0
+    flows = state.phase != DEPLOYING
+    flow = weekly_flow_usdt(params, state, seen) if flows else 0.0
+    if flows and _is_short_of_cash(params, state, seen):
+        flows = False
+        notes |= NOTE_NO_CASH
     plan_carry = state.plan_carry_usdt.copy()
     flow_carry = state.flow_carry_usdt.copy()
-    asked = 0.0
-    smallest = np.inf
     for s in range(len(params.weights)):
         if params.weights[s] <= 0.0 or not seen.fresh[s]:
             continue
-        smallest = min(smallest, seen.min_usdt[s])
-        plan_usdt = 0.0
-        if state.plan[s] == MAIN_PLAN:
-            plan_usdt = (state.gap_usdt[s] - plan_carry[s]) / state.weeks_remaining + plan_carry[s]
-        elif state.plan[s] == OWN_PLAN:
-            plan_usdt = (state.gap_usdt[s] - plan_carry[s]) / state.own_weeks[s] + plan_carry[s]
-        flow_usdt = params.weights[s] * flow * _pair_multiplier(params, state, s) + flow_carry[s]
+        plan_usdt = _plan_leg_usdt(state, s)
+        flow_usdt = 0.0
+        if flows:
+            flow_usdt = params.weights[s] * flow * _pair_multiplier(params, state, s) + flow_carry[s]
         leg_usdt = plan_usdt + flow_usdt
         if leg_usdt <= 0.0:
             continue
         if leg_usdt < seen.min_usdt[s] - EPSILON:
             plan_carry[s] = plan_usdt
-            flow_carry[s] = flow_usdt
+            flow_carry[s] = flow_usdt if flows else flow_carry[s]
             continue
-        asked += leg_usdt
         why = _leg_reason(state, s, flow_usdt)
         signals.append(buy_quote_signal(CORE_HODL, s, leg_usdt, seen.price[s], why, plan_usdt, 0))
-    if state.phase != DEPLOYING and asked <= 0.0 and seen.cash_usdt - set_aside_usdt(state) < smallest - EPSILON:
-        notes |= NOTE_NO_CASH
-        flow_carry = state.flow_carry_usdt
     weeks_needed = state.weeks_needed
     last_week = state.phase == REBALANCING and state.rebalance_week == len(params.rebalance_over) - 1
     if last_week and ratio_is_off(params, pair_ratio(params, seen.held_usdt)):

@@ -251,13 +251,13 @@ def decide(
 
 
 def on_buy(
-    state: TacticalState, symbol: int, level: int, spent_usdt: float, filled_h: int, was_flat: bool
+    state: TacticalState, symbol: int, level: int, quote_usdt: float, filled_h: int, was_flat: bool
 ) -> TacticalState:
-    """Book a purchase from its fill (TACT-2): the level's armed money falls by what was spent."""
+    """Book a filled purchase (TACT-2): the level's armed money falls by the order's sum, rounding included."""
     armed = state.armed_usdt.copy()
     first_buy_h = state.first_buy_h.copy()
     if level >= 0:
-        armed[level, symbol] = max(armed[level, symbol] - spent_usdt, 0.0)
+        armed[level, symbol] = max(armed[level, symbol] - quote_usdt, 0.0)
     if was_flat:
         first_buy_h[symbol] = filled_h
     return state._replace(armed_usdt=armed, first_buy_h=first_buy_h)
