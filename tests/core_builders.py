@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any
 
@@ -13,10 +13,11 @@ import numpy.typing as npt
 
 from eternal_engine.backtest.prepare import features_of, market_of
 from eternal_engine.backtest.simulate import Simulation, plain_run, simulate
-from eternal_engine.backtest.tape import BARS, EVENTS, ORDERS, TRADES
+from eternal_engine.backtest.tape import BARS, DELISTING, EVENTS, ORDERS, TRADES
 from eternal_engine.bootstrap import params_of
 from eternal_engine.config.settings import Settings
 from eternal_engine.market_data.history import HOUR_MS, FundingRates, MarketHistory, Ohlcv, Sentiment
+from eternal_engine.model import reason
 from eternal_engine.portfolio.params import Params
 from eternal_engine.risk import breaker
 from eternal_engine.risk.verdict import Exposure
@@ -353,3 +354,127 @@ class CoreLife:
         self.cash += amount_usdt
         self.portfolio_usdt += amount_usdt
         self.state = core_hodl.on_deposit(self.params.core, self.state, amount_usdt)
+
+
+def cut(history: MarketHistory, hours: int) -> MarketHistory:
+    """Give what was known of a history when bar `hours` opened: the bars before it and the settlements up to then."""
+    end_ms = history.start_ms + hours * HOUR_MS
+
+    def bars(whole: Ohlcv) -> Ohlcv:
+        return Ohlcv(
+            **{name: getattr(whole, name)[:, :hours].copy() for name in ("open", "high", "low", "close", "volume")}
+        )
+
+    def settled(rates: FundingRates) -> FundingRates:
+        known = rates.stamp_ms <= end_ms
+        return FundingRates(rates.stamp_ms[known], rates.rate[known], rates.interval_h[known])
+
+    days = history.sentiment.day_ms < end_ms
+    return replace(
+        history,
+        spot=bars(history.spot),
+        perp=bars(history.perp),
+        perp_stand_in=history.perp_stand_in[:, :hours],
+        funding=tuple(settled(rates) for rates in history.funding),
+        sentiment=Sentiment(history.sentiment.day_ms[days], history.sentiment.value[days]),
+    )
+
+
+def with_noise_after(history: MarketHistory, hours: int, seed: int = 0) -> MarketHistory:
+    """Replace every bar from `hours` on, and every settlement after it, by unrelated numbers."""
+    rng = np.random.default_rng(seed)
+    end_ms = history.start_ms + hours * HOUR_MS
+
+    def noise(whole: Ohlcv) -> Ohlcv:
+        out = {name: getattr(whole, name).copy() for name in ("open", "high", "low", "close", "volume")}
+        later = out["close"][:, hours:].shape
+        last = np.array([row[~np.isnan(row)][-1] if (~np.isnan(row)).any() else 1.0 for row in out["close"][:, :hours]])
+        close = last[:, None] * np.exp(np.cumsum(rng.normal(0, 0.05, later), axis=1))
+        out["open"][:, hours:], out["close"][:, hours:] = close * np.exp(rng.normal(0, 0.01, later)), close
+        out["high"][:, hours:] = np.fmax(out["open"], out["close"])[:, hours:] * 1.01
+        out["low"][:, hours:] = np.fmin(out["open"], out["close"])[:, hours:] * 0.99
+        out["volume"][:, hours:] = rng.uniform(0, 9, later)
+        return Ohlcv(**out)
+
+    funding = tuple(
+        FundingRates(
+            rates.stamp_ms,
+            np.where(rates.stamp_ms <= end_ms, rates.rate, rng.normal(0, 0.002, len(rates.rate))),
+            rates.interval_h,
+        )
+        for rates in history.funding
+    )
+    return replace(history, spot=noise(history.spot), perp=noise(history.perp), funding=funding)
+
+
+def replayed_equity(
+    done: Simulation, history: MarketHistory, params: Params, capital: tuple[float, ...]
+) -> Float64Array:
+    """Book the orders, funding and transfers of a tape again, by a ledger of its own, and mark it at every bar [4, N].
+
+    Knows nothing of the loop but what is on the tape; raises AssertionError when spot engines overdraw their cash.
+    """
+    rows = int(done.tape.counts[BARS])
+    cash = np.array(capital, dtype=np.float64)
+    coins, perps, entry = (np.zeros((4, len(history.symbols))) for _ in range(3))
+    at_row = {int(h) - 1: row for row, h in enumerate(done.tape.close_h[:rows]) if row}
+    orders: dict[int, list[Order]] = {}
+    for order in orders_on(done):
+        orders.setdefault(at_row[order.filled_h], []).append(order)
+    ended = {(at_row[e[0]], e[2], e[3]) for e in events_on(done, DELISTING)}
+    first_h = history.start_ms // HOUR_MS
+    spot_mark, perp_mark = np.full(coins.shape[1], np.nan), np.full(coins.shape[1], np.nan)
+    out = np.zeros((4, rows))
+    seen_bars = 0
+    for row in range(rows):
+        for order in orders.get(row, []):
+            _book(order, params, cash, coins, perps, entry)
+            if order.why == reason.FUND_LIQUIDATION and not any(perps[2]):
+                cash[2] = max(cash[2], 0.0)
+        for _, engine, symbol in (gone for gone in ended if gone[0] == row):
+            coins[engine, symbol] = 0.0
+        cash += done.tape.funding[:, row] + done.tape.engine_flow[:, row]
+        assert min(cash[0], cash[3]) > -1e-6
+        while seen_bars < int(done.tape.close_h[row]) - first_h:
+            known = _tradable(history, seen_bars)
+            for marks, closes in ((spot_mark, history.spot.close), (perp_mark, history.perp.close)):
+                fresh = known & ~np.isnan(closes[:, seen_bars])
+                marks[fresh] = closes[fresh, seen_bars]
+            seen_bars += 1
+        for engine in range(4):
+            held, short = coins[engine] != 0.0, perps[engine] != 0.0
+            out[engine, row] = (
+                cash[engine]
+                + (coins[engine] * spot_mark)[held].sum()
+                + (perps[engine] * (perp_mark - entry[engine]))[short].sum()
+            )
+    return out
+
+
+def _tradable(history: MarketHistory, bar: int) -> npt.NDArray[np.bool_]:
+    at_ms = history.open_ms(bar)
+    return (history.listed_ms <= at_ms) & ((history.delisted_ms < 0) | (at_ms < history.delisted_ms))
+
+
+def _book(
+    order: Order, params: Params, cash: Float64Array, coins: Float64Array, perps: Float64Array, entry: Float64Array
+) -> None:
+    e, s = order.engine, order.symbol
+    if order.market == 0:
+        cash[e] -= order.side * order.qty * order.price
+        if order.side > 0:
+            coins[e, s] += order.qty * (1.0 - params.risk.spot_fee_frac)
+        else:
+            cash[e] -= order.fee
+            coins[e, s] -= order.qty
+            coins[e, s] = 0.0 if abs(coins[e, s]) < 1e-12 else coins[e, s]
+        return
+    cash[e] -= order.fee
+    before = perps[e, s]
+    if before == 0.0 or (before > 0) == (order.side > 0):
+        entry[e, s] = (entry[e, s] * abs(before) + order.price * order.qty) / (abs(before) + order.qty)
+    else:
+        cash[e] += np.sign(before) * order.qty * (order.price - entry[e, s])
+    perps[e, s] += order.side * order.qty
+    if abs(perps[e, s]) < 0.5 * params.instruments.perp_step[s]:
+        perps[e, s] = 0.0
