@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 from sqlalchemy import Connection, create_engine, event, insert, inspect, select
 from sqlalchemy.engine import Engine
-from sqlalchemy.exc import DatabaseError
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from eternal_engine.model.errors import SchemaError, StorageError
@@ -53,9 +53,9 @@ def translated(where: str) -> Iterator[None]:
     """Turn the database's own errors into StorageError, here and nowhere else."""
     try:
         yield
-    except DatabaseError as problem:
+    except SQLAlchemyError as problem:
         raise StorageError(
-            f"the database failed: {problem.orig}",
+            f"the database failed: {getattr(problem, 'orig', None) or problem}",
             where=where,
             mend="check disk space and disk health, then start again: nothing of a failed write is kept",
         ) from problem

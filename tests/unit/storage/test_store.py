@@ -182,6 +182,24 @@ async def test_many_writers_in_one_process_take_turns(database: Path) -> None:
     assert verify(database).rows == 20
 
 
+async def test_a_reader_beside_the_writer_sees_whole_commits(database: Path) -> None:
+    store = await Store.open(database)
+
+    async def write_on() -> None:
+        for n in range(30):
+            await store.append(Filled(AT, a_fill(f"e{n}")), NOTE)
+
+    writing = asyncio.ensure_future(write_on())
+    seen = []
+    while not writing.done():
+        seen.append((await asyncio.to_thread(verify, database)).rows)
+        await asyncio.sleep(0)
+    await writing
+    await store.close()
+    assert all(rows_seen % 2 == 0 for rows_seen in seen)
+    assert verify(database).rows == 60
+
+
 async def test_a_cancelled_caller_does_not_tear_a_commit(database: Path) -> None:
     store = await Store.open(database)
     for n in range(10):
