@@ -66,3 +66,14 @@ def test_the_matrix_has_no_failure_and_at_least_150_cases() -> None:
     assert len(rows) >= 150
     assert "FAILED" not in text
     assert all(row.split("|")[2].strip() == "yes" for row in rows)
+
+
+def test_the_matrix_lists_every_contract_test() -> None:
+    text = (ROOT / "docs" / "contract-matrix.md").read_text(encoding="utf-8")
+    listed = {re.split(r" \[| \|", line[2:])[0] for line in text.splitlines() if re.match(r"\| \w+: ", line)}
+    written = set()
+    for path in (ROOT / "tests" / "contract").glob("test_*_contract.py"):
+        area = path.stem.removeprefix("test_").removesuffix("_contract")
+        for name in re.findall(r"^async def test_(\w+)\(", path.read_text(encoding="utf-8"), re.MULTILINE):
+            written.add(f"{area}: {name.replace('_', ' ')}")
+    assert listed == written, "refresh it: ETERNAL_WRITE_MATRIX=1 .venv/bin/pytest -q tests/contract"

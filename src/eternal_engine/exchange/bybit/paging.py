@@ -33,9 +33,11 @@ async def all_pages(
     cursor = ""
     while True:
         result = await fetch({**params, "cursor": cursor} if cursor else params)
-        rows.extend(parse_list(shape, _only(result.get("list"), symbols), where, defaults))
+        page = result.get("list")
+        rows.extend(parse_list(shape, _only(page, symbols), where, defaults))
         cursor = next_cursor(result, where)
-        if not cursor:
+        # A cursor may point behind the last row: an empty page is the end whatever it says (1.1).
+        if not cursor or not page:
             return tuple(rows)
         if cursor in seen or len(seen) >= MAX_PAGES:
             raise BadReply(

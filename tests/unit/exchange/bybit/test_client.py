@@ -184,6 +184,13 @@ async def test_fact15_every_page_is_read_and_the_cursor_goes_back_unchanged(
     assert server.seen[1].query["cursor"] == "132766:2,132766:2"  # the server decodes what was sent unchanged
 
 
+async def test_an_empty_page_is_the_end_whatever_its_cursor(server: ScriptedServer, client: PybitDemoClient) -> None:
+    row = order_row(orderStatus="New", cumExecQty="0", cumExecValue="0")
+    server.script.extend([listed(row, cursor="a"), listed(cursor="a")])
+    assert len(await client.open_orders(Market.SPOT)) == 1
+    assert len(server.seen) == 2
+
+
 async def test_pages_that_never_end_are_an_error_not_a_partial_list(
     server: ScriptedServer, client: PybitDemoClient
 ) -> None:
