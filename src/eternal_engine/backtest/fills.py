@@ -435,10 +435,13 @@ def run_stops(
     """Trigger TREND's stops and liquidations inside one bar (TREND-X2, TREND-F1)."""
     at_h = market.first_h + bar
     tick = params.instruments.perp_tick
-    for s in range(book.perp_qty.shape[1]):
-        held = book.perp_qty[TREND, s]
-        open_ = market.perp_open[s, bar]
-        if held == 0.0 or math.isnan(open_):
+    contracts, opens = book.perp_qty, market.perp_open
+    for s in range(contracts.shape[1]):
+        held = contracts[TREND, s]
+        if held == 0.0:
+            continue
+        open_ = opens[s, bar]
+        if math.isnan(open_):
             continue
         side = BUY if held > 0.0 else SELL
         entry = book.perp_entry[TREND, s]
@@ -470,8 +473,9 @@ def liquidate_funding(
     """Liquidate FUNDING's perps when margin at the mark highs is used up (FUND-2); the spot legs stay."""
     margin = book.cash[FUNDING]
     notional = 0.0
-    for s in range(book.perp_qty.shape[1]):
-        held = book.perp_qty[FUNDING, s]
+    contracts = book.perp_qty
+    for s in range(contracts.shape[1]):
+        held = contracts[FUNDING, s]
         if held != 0.0:
             high = marks.perp[s] if math.isnan(market.perp_open[s, bar]) else mark_high(market, s, bar)
             margin += held * (high - book.perp_entry[FUNDING, s])

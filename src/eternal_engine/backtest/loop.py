@@ -34,7 +34,7 @@ from eternal_engine.portfolio.params import (
     no_decisions,
     no_intents,
 )
-from eternal_engine.portfolio.valuation import equities, free_usdt, prices_known
+from eternal_engine.portfolio.valuation import count_active, equities, free_usdt, prices_known
 from eternal_engine.risk import breaker
 from eternal_engine.strategies import core_hodl
 from eternal_engine.strategies.base import CORE_HODL, FUNDING, TACTICAL, TREND
@@ -74,8 +74,8 @@ def run(
     decisions = no_decisions()
     flows = FlowState(0.0, month_of(start_h))
     next_deposit_h = start_h + params.core.interval_h
+    count_active(book)
     if first_bar > 0 and prime_marks(market, marks, first_bar):
-        equity = equities(book, marks, True)
         states, flows = close_bar(
             params, features, book, marks, states, flows, tape, pending, decisions, settled, start_h, 0.0, True, True
         )
@@ -85,22 +85,16 @@ def run(
     next_payment_h = next_stamp(features, paid)
     next_stamp_h = next_stamp(features, settled)
     next_delisting_h = next_end(market, start_h)
+    active = book.active
+    orders = 0
     for bar in range(first_bar, last_bar):
         tape.counts[BARS] += 1
         now_h = market.first_h + bar
         if now_h >= next_payment_h:
             pay_funding(features, market, book, tape, lots, marks, paid, bar, now_h)
             next_payment_h = next_stamp(features, paid)
-        if len(pending) > 0:
-            states, pending = fill_pending(params, market, book, tape, lots, states, pending, bar)
-        # Notionals of the last mark say whether perps are held, but for what this bar's fills have opened.
-        traded = tape.counts[ORDERS] > 0 and tape.order_i[tape.counts[ORDERS] - 1, 1] == now_h
-        if equity.trend_notional > 0.0 or traded:
-            states = run_stops(params, market, book, tape, lots, states, bar)
-        if equity.funding_notional > 0.0 or traded:
-            liquidate_funding(params, market, book, tape, lots, marks, bar)
-        if now_h >= next_delisting_h:
-            states = delist(params, market, book, tape, lots, marks, states, bar)
+        if len(pending) > 0 or active[TREND] > 0 or active[FUNDING] > 0 or now_h >= next_delisting_h:
+            states, pending = trade_bar(params, market, book, tape, lots, marks, states, pending, bar)
             next_delisting_h = next_end(market, now_h + 1)
         found = update_marks(market, marks, bar)
         if found == NO_BARS:
@@ -116,7 +110,8 @@ def run(
             next_stamp_h = next_stamp(features, settled)
         known = found == ALL_BARS or prices_known(book, marks, now_h - 1, params.risk.stale_bars)
         equity = equities(book, marks, known)
-        still = len(pending) == 0 and not traded and deposit == 0.0
+        still = len(pending) == 0 and deposit == 0.0 and tape.counts[ORDERS] == orders
+        orders = tape.counts[ORDERS]
         if still and hour_is_quiet(params, features, equity, states, now_h, settled):
             write_bar(tape, book, equity, states, now_h)
         else:
@@ -126,6 +121,27 @@ def run(
             )  # fmt: skip
     tape.counts[BARS] += 1
     return states
+
+
+def trade_bar(
+    params: Params,
+    market: Market,
+    book: BookView,
+    tape: Tape,
+    lots: Lots,
+    marks: Marks,
+    states: States,
+    pending: list[Intent],
+    bar: int,
+) -> tuple[States, list[Intent]]:
+    """Do what happens at a bar's open and inside it: fills, then stops, liquidation and delistings (U-8)."""
+    if len(pending) > 0:
+        states, pending = fill_pending(params, market, book, tape, lots, states, pending, bar)
+    states = run_stops(params, market, book, tape, lots, states, bar)
+    liquidate_funding(params, market, book, tape, lots, marks, bar)
+    states = delist(params, market, book, tape, lots, marks, states, bar)
+    count_active(book)
+    return states, pending
 
 
 def next_stamp(features: Features, counted: Int64Array) -> int:

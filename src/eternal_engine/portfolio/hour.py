@@ -437,25 +437,25 @@ def decide_funding(
     halted: bool,
 ) -> States:
     """Decide FUNDING on a completed hour: each pair's exit, hedge, growth or entry; then the margin (FUND-X2)."""
-    notional = perp_notional_usdt(book, marks, FUNDING)
+    own, rows = params.funding, features.funding
+    weights, pays, stamps = own.weights, rows.pays, rows.stamp_h
+    spot_h, perp_h = marks.spot_h, marks.perp_h
     margin_low = False
-    if notional > 0.0:
+    if equity.funding_notional > 0.0:
         margin = book.cash[FUNDING] + unrealised_usdt(book, marks, FUNDING)
-        margin_low = funding.margin_is_low(params.funding, margin, notional)
-    for s in range(len(marks.perp)):
-        if params.funding.weights[s] <= 0.0 or settled[s] < 1:
-            continue
-        if marks.spot_h[s] != now_h - 1 or marks.perp_h[s] != now_h - 1:
+        margin_low = funding.margin_is_low(own, margin, perp_notional_usdt(book, marks, FUNDING))
+    for s in range(len(weights)):
+        if weights[s] <= 0.0 or settled[s] < 1 or spot_h[s] != now_h - 1 or perp_h[s] != now_h - 1:
             continue
         held = pair_is_open(book, marks, s)
-        if not held and (margin_low or not features.funding.pays[s, settled[s] - 1]):
+        if not held and (margin_low or not pays[s, settled[s] - 1]):
             continue
         if len(pending) > 0 and is_busy(pending, FUNDING, s):
             continue
         seen = funding.PairObservation(
             now_h=now_h,
             settled=settled[s],
-            settles_now=features.funding.stamp_h[s, settled[s] - 1] == now_h,
+            settles_now=stamps[s, settled[s] - 1] == now_h,
             spot=marks.spot[s],
             perp=marks.perp[s],
             engine_usdt=equity.funding,
@@ -466,7 +466,7 @@ def decide_funding(
             states = _tend_pair(
                 params, features, book, marks, pending, decisions, equity, states, s, seen, halted, margin_low
             )
-        elif funding.wants_entry(params.funding, features.funding, s, seen):
+        elif funding.wants_entry(own, rows, s, seen):
             _enter_pair(params, book, marks, pending, decisions, equity, states, s, seen, reason.FUND_ENTRY, halted)
     if margin_low and not _engine_is_busy(pending, FUNDING):
         states = _cut_pairs(params, states, book, marks, pending, decisions, now_h)

@@ -54,7 +54,8 @@ class BookView(NamedTuple):
 
     `realised` [4] net results of closed and cut parts; `open_costs` [4, S] funding less fees of open positions,
     `trade` [4, S] all results of the open position so far; `trend_pnls` ring buffer of TREND's closed trades and
-    `trend_closed` [1] their count.
+    `trend_closed` [1] their count;
+    `active` [4] how many symbols each engine holds, kept by `valuation.count_active`.
     """
 
     cash: Float64Array
@@ -67,6 +68,7 @@ class BookView(NamedTuple):
     trade: Float64Array
     trend_pnls: Float64Array
     trend_closed: Int64Array
+    active: Int64Array
 
 
 class Equities(NamedTuple):
@@ -160,6 +162,7 @@ def empty_book(symbols: int, kelly_window: int) -> BookView:
         trade=np.zeros((4, symbols)),
         trend_pnls=np.zeros(kelly_window),
         trend_closed=np.zeros(1, np.int64),
+        active=np.zeros(4, np.int64),
     )
 
 

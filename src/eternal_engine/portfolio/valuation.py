@@ -13,33 +13,43 @@ from eternal_engine.strategies.base import CORE_HODL, FUNDING, PAIR, PERP, SPOT,
 Float64Array = npt.NDArray[np.float64]
 
 
+def count_active(book: BookView) -> None:
+    """Count anew how many symbols each engine holds; to be called whenever fills have changed the books."""
+    coins, contracts, active = book.spot_qty, book.perp_qty, book.active
+    for e in range(4):
+        active[e] = 0
+        for s in range(coins.shape[1]):
+            if coins[e, s] != 0.0 or contracts[e, s] != 0.0:
+                active[e] += 1
+
+
 def spot_value_usdt(book: BookView, marks: Marks, engine: int) -> float:
     """Sum an engine's coins at their last closes; coins never priced make it NaN."""
+    coins, prices = book.spot_qty, marks.spot
     total = 0.0
-    for s in range(len(marks.spot)):
-        qty = book.spot_qty[engine, s]
-        if qty != 0.0:
-            total += qty * marks.spot[s]
+    for s in range(len(prices)):
+        if coins[engine, s] != 0.0:
+            total += coins[engine, s] * prices[s]
     return total
 
 
 def unrealised_usdt(book: BookView, marks: Marks, engine: int) -> float:
     """Sum the unrealised result of an engine's perps at their last closes."""
+    contracts, entry, prices = book.perp_qty, book.perp_entry, marks.perp
     total = 0.0
-    for s in range(len(marks.perp)):
-        qty = book.perp_qty[engine, s]
-        if qty != 0.0:
-            total += qty * (marks.perp[s] - book.perp_entry[engine, s])
+    for s in range(len(prices)):
+        if contracts[engine, s] != 0.0:
+            total += contracts[engine, s] * (prices[s] - entry[engine, s])
     return total
 
 
 def perp_notional_usdt(book: BookView, marks: Marks, engine: int) -> float:
     """Sum the absolute notional of an engine's perps at their last closes."""
+    contracts, prices = book.perp_qty, marks.perp
     total = 0.0
-    for s in range(len(marks.perp)):
-        qty = book.perp_qty[engine, s]
-        if qty != 0.0:
-            total += abs(qty) * marks.perp[s]
+    for s in range(len(prices)):
+        if contracts[engine, s] != 0.0:
+            total += abs(contracts[engine, s]) * prices[s]
     return total
 
 
@@ -55,26 +65,22 @@ def prices_known(book: BookView, marks: Marks, bar_h: int, stale_bars: int) -> b
 
 
 def equities(book: BookView, marks: Marks, known: bool) -> Equities:
-    """Mark all four engines to market (U-6), in one pass over the symbols."""
-    spot, perp = marks.spot, marks.perp
-    coins, contracts, entry, cash = book.spot_qty, book.perp_qty, book.perp_entry, book.cash
+    """Mark all four engines to market (U-6); engines without positions are their cash."""
+    cash, active = book.cash, book.active
     core, trend, funding, tactical = cash[CORE_HODL], cash[TREND], cash[FUNDING], cash[TACTICAL]
     trend_notional = 0.0
     funding_notional = 0.0
-    for s in range(len(spot)):
-        if coins[CORE_HODL, s] != 0.0:
-            core += coins[CORE_HODL, s] * spot[s]
-        if coins[TACTICAL, s] != 0.0:
-            tactical += coins[TACTICAL, s] * spot[s]
-        if coins[FUNDING, s] != 0.0:
-            funding += coins[FUNDING, s] * spot[s]
-            funding_notional += coins[FUNDING, s] * spot[s]
-        if contracts[TREND, s] != 0.0:
-            trend += contracts[TREND, s] * (perp[s] - entry[TREND, s])
-            trend_notional += abs(contracts[TREND, s]) * perp[s]
-        if contracts[FUNDING, s] != 0.0:
-            funding += contracts[FUNDING, s] * (perp[s] - entry[FUNDING, s])
-            funding_notional += abs(contracts[FUNDING, s]) * perp[s]
+    if active[CORE_HODL] > 0:
+        core += spot_value_usdt(book, marks, CORE_HODL)
+    if active[TACTICAL] > 0:
+        tactical += spot_value_usdt(book, marks, TACTICAL)
+    if active[TREND] > 0:
+        trend += unrealised_usdt(book, marks, TREND)
+        trend_notional = perp_notional_usdt(book, marks, TREND)
+    if active[FUNDING] > 0:
+        coins = spot_value_usdt(book, marks, FUNDING)
+        funding += coins + unrealised_usdt(book, marks, FUNDING)
+        funding_notional = coins + perp_notional_usdt(book, marks, FUNDING)
     return Equities(core, trend, funding, tactical, trend_notional, funding_notional, known)
 
 
