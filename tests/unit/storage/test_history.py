@@ -1,0 +1,48 @@
+"""Closed parts and an order's timeline, read back."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from decimal import Decimal
+from pathlib import Path
+
+from builders import a_fill, an_intent
+from eternal_engine.ledger.pnl import closed_trades, net_usdt
+from eternal_engine.model.event import Filled
+from eternal_engine.model.ids import Account
+from eternal_engine.model.instrument import Market, Side
+from eternal_engine.storage.chain import Head
+from eternal_engine.storage.database import reading_engine
+from eternal_engine.storage.history import read_closed_parts, read_order_timeline
+from eternal_engine.storage.store import Store
+
+AT = datetime(2024, 1, 1, tzinfo=UTC)
+
+
+async def test_risk7_closed_parts_read_back_as_they_were_booked(written: tuple[Path, Head]) -> None:
+    database, _ = written
+    store = await Store.open(database)
+    sells = [
+        Filled(AT, a_fill(f"z{n}", market=Market.PERP, side=Side.SELL, qty=qty, price="72000", order=f"o{n}"))
+        for n, qty in enumerate(("0.2", "0.5"))
+    ]
+    closed = (await store.append(*sells)).closed
+    await store.close()
+    engine = reading_engine(database)
+    with engine.connect() as connection:
+        parts = read_closed_parts(connection, Account.TREND)
+        assert read_closed_parts(connection, Account.FUNDING) == ()
+    engine.dispose()
+    assert parts[1:] == closed
+    assert net_usdt(parts) == store.projection.books.of(Account.TREND).totals.closed_net_usdt
+    (trade,) = closed_trades(parts)
+    assert trade.qty == Decimal("1.0")
+
+
+def test_the_timeline_of_an_order_holds_its_rows_and_no_others(written: tuple[Path, Head]) -> None:
+    engine = reading_engine(written[0])
+    with engine.connect() as connection:
+        kinds = [type(e.event).__name__ for e in read_order_timeline(connection, an_intent().client_order_id)]
+        assert read_order_timeline(connection, an_intent(attempt=9).client_order_id) == ()
+    engine.dispose()
+    assert kinds == ["OrderPlanned", "OrderMoved", "OrderMoved", "Filled", "Filled"]
