@@ -53,13 +53,13 @@ def pytest_runtest_logreport(report: pytest.TestReport) -> None:
     """Collect outcomes by case and client."""
     if "tests/contract/" not in report.nodeid or (report.when != "call" and report.outcome == "passed"):
         return
-    case, _, inside = report.nodeid.rpartition("::")[2].partition("[")
+    case, _, inside = report.nodeid.partition("::")[2].partition("[")
     text = inside.rstrip("]")
     client = next((kind for kind in CLIENTS if f"-{text}-".startswith(f"-{kind}-") or text.endswith(f"-{kind}")), None)
     if client is None:
         return
     rest = text.removeprefix(client).removesuffix(client).strip("-")
-    area = report.nodeid.rpartition("/")[2].removeprefix("test_").partition("_contract")[0]
+    area = Path(report.nodeid.partition("::")[0]).stem.removeprefix("test_").removesuffix("_contract")
     label = f"{area}: " + case.removeprefix("test_").replace("_", " ") + (f" [{rest}]" if rest else "")
     _outcomes.setdefault(label, {})[client] = WORDS[report.outcome]
 
