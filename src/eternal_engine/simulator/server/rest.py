@@ -110,6 +110,8 @@ async def _serve(world: World, route: Route, request: web.Request, body: bytes) 
         return Answer(code=error.code, text=error.text)
     if allowance is not None and not allowance.granted:
         return Answer(10006, "Too many visits. Exceeded the API Rate Limit.", headers=_limit_headers(allowance))
+    if any(fault.kind is FaultKind.REJECT_LATER for fault in faults):
+        world.venue.doom_next_order()
     if request.path.startswith(MARKET_PATH):
         await world.feed.prepare(request.path, params.values)
     made = perform(world, route, Call(world, caller, params))

@@ -7,6 +7,7 @@ from decimal import Decimal
 from eternal_engine.simulator.venue.books import HOUSE_NAMES, OUTSIDE
 from eternal_engine.simulator.venue.entities import ZERO
 from eternal_engine.simulator.venue.instruments import SPOT
+from eternal_engine.simulator.venue.margin import locked_of
 from eternal_engine.simulator.venue.state import VenueState
 
 
@@ -21,6 +22,7 @@ def audit(state: VenueState) -> tuple[str, ...]:
         *_wallets_follow_logs(state),
         *_positions_follow_fills(state),
         *_spot_never_negative(state),
+        *_locks_are_covered(state),
         *_orders_add_up(state),
     )
 
@@ -66,6 +68,17 @@ def _spot_never_negative(state: VenueState) -> list[str]:
         for (holder, coin), balance in state.books.balances.items()
         if holder > 0 and coin != "USDT" and balance < ZERO
     ]
+
+
+def _locks_are_covered(state: VenueState) -> list[str]:
+    """USDT is left out: a perpetual's loss may eat into what a resting order had set aside."""
+    wrong = []
+    for (holder, coin), balance in state.books.balances.items():
+        if holder > 0 and coin != "USDT":
+            locked = locked_of(state, holder, coin)
+            if locked > balance:
+                wrong.append(f"account {holder} {coin}: {locked} is locked, {balance} is there")
+    return wrong
 
 
 def _orders_add_up(state: VenueState) -> list[str]:

@@ -18,7 +18,7 @@ from eternal_engine.simulator.venue.checks import (
 from eternal_engine.simulator.venue.entities import ZERO, Order, OrderRequest, Quote, VenueReject
 from eternal_engine.simulator.venue.holding import lock, relock
 from eternal_engine.simulator.venue.instruments import LINEAR, SPOT, Instrument
-from eternal_engine.simulator.venue.lifecycle import too_late
+from eternal_engine.simulator.venue.lifecycle import finish, too_late
 from eternal_engine.simulator.venue.matching import is_multiple
 from eternal_engine.simulator.venue.state import VenueState
 from eternal_engine.simulator.venue.working import work
@@ -39,7 +39,10 @@ def create(state: VenueState, uid: int, request: OrderRequest) -> Order:
         check_linear(state, uid, request, instrument, quote)
     order = _make(state, uid, request, instrument, quote)
     lock(state, order, quote)
-    if order.status == "Untriggered" or order.live_ms:
+    if state.doomed:
+        state.doomed -= 1
+        finish(state, order, "Rejected", reason="EC_Others")
+    elif order.status == "Untriggered" or order.live_ms:
         state.note_order(order)
     else:
         work(state, order)

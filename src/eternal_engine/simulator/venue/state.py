@@ -90,6 +90,7 @@ class VenueState:
         self.checks: dict[str, Decimal] = {}
         self.counter = 0
         self.started_ms = now_ms
+        self.doomed = 0
         self.events: list[VenueEvent] = []
         self.dirty: dict[tuple[str, str], Any] = {}
 

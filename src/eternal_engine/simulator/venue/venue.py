@@ -124,6 +124,10 @@ class Venue:
         """Accept an order or raise VenueReject; acceptance says nothing about its fate."""
         return intake.create(self.state, uid, request)
 
+    def doom_next_order(self) -> None:
+        """Let the next accepted order be rejected afterwards, as the exchange may at any time."""
+        self.state.doomed += 1
+
     def find_order(self, uid: int, category: Category, order_id: str = "", link_id: str = "") -> Order:
         """Find an order for a change; raise the exchange's "not found" of its category."""
         found = queries.find_order(self.state, uid, order_id, link_id)

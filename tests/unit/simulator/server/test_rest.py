@@ -227,6 +227,15 @@ async def test_each_fault_does_what_it_says(
     assert (await wire.get("/v5/account/info"))[1]["retCode"] == 0
 
 
+async def test_fact_5_an_accepted_order_may_be_rejected_later(wire: Any) -> None:
+    await wire.maintain("faults", faults=[{"kind": "reject_later", "path": "/v5/order/create"}])
+    assert (await wire.order(**BUY, orderLinkId="doomed"))["retCode"] == 0
+    _, reply, _ = await wire.get("/v5/order/realtime", "category=spot&orderLinkId=doomed")
+    assert [row["orderStatus"] for row in reply["result"]["list"]] == ["Rejected"]
+    assert (await wire.order(**BUY))["retCode"] == 0
+    assert len(wire.server.world.venue.state.executions[wire.account.uid]) == 1
+
+
 async def test_faults_that_make_no_sense_are_refused_by_name(wire: Any) -> None:
     assert "explode" in (await wire.maintain("faults", faults=[{"kind": "explode"}]))["error"]
     assert "colour" in (await wire.maintain("faults", faults=[{"kind": "delay", "colour": 1}]))["error"]

@@ -1,0 +1,46 @@
+"""The guide to the embedded exchange, tried as a new user would."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from eternal_engine.simulator.faults import FaultKind
+from eternal_engine.simulator.server.maintenance import VERBS
+
+ROOT = Path(__file__).parents[2]
+GUIDE = ROOT / "docs" / "simulator.md"
+SERVE = "from eternal_engine.cli import main; main()"
+
+
+def test_the_script_of_the_guide_places_an_order_and_shows_it(tmp_path: Path) -> None:
+    script = re.findall(r"```python\n(.*?)```", GUIDE.read_text(encoding="utf-8"), re.DOTALL)[0]
+    env = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
+    flags = ["simulator", "serve", "--json", "--state", str(tmp_path / "venue.db")]
+    command = [sys.executable, "-c", SERVE, *flags]
+    with subprocess.Popen(command, cwd=tmp_path, env=env, stdout=subprocess.PIPE, text=True) as server:
+        assert server.stdout is not None
+        greeting: dict[str, Any] = json.loads(server.stdout.readline())
+        account = greeting["accounts"][0]
+        script = script.replace("KEY", account["api_key"]).replace("SECRET", account["api_secret"])
+        script = script.replace("http://127.0.0.1:8700", greeting["rest_url"])
+        run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=False)
+        server.terminate()
+        assert server.wait(10) == 0
+    assert run.returncode == 0, run.stderr
+    lines = run.stdout.splitlines()
+    assert "my-first-order" in lines[0]
+    assert lines[1].startswith("PartiallyFilledCanceled 0.0")
+    assert 99_000 < float(lines[2]) < 100_000
+
+
+def test_the_guide_names_every_fault_and_every_maintenance_verb() -> None:
+    text = GUIDE.read_text(encoding="utf-8")
+    missing = [kind for kind in FaultKind if f"`{kind}`" not in text]
+    missing += [path for _, path in VERBS if path not in text]
+    assert missing == []
