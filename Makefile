@@ -31,10 +31,12 @@ setup: $(STAMP) ## Make .venv from the locked requirements (every target does th
 $(STAMP): $(LOCKS) requirements/pip.txt pyproject.toml scripts/bootstrap.sh
 	@scripts/bootstrap.sh
 
+# Coverage slows the fuzzers and soaks five times, and they add none: they run in a pass of their own.
 test: $(STAMP) ## Run all tests, slow ones too, with the coverage gates
-	$(PYTEST) --cov --cov-report= tests
+	$(PYTEST) -m "not slow" --cov --cov-report= tests
 	$(BIN)/coverage report --include="$(subst $(space),$(comma),$(CORE_FILES))" --fail-under=95 --skip-covered
 	$(BIN)/coverage report --fail-under=85 --skip-covered --sort=cover
+	$(PYTEST) -m slow tests
 
 test-fast: $(STAMP) ## Run the tests that take seconds
 	$(PYTEST) -m "not slow" tests
