@@ -54,7 +54,7 @@ def seen(count: int = 1, **changes: Any) -> TrendObservation:
 
 def held(side: int = 1, entry: float = 30_000.0, atr: float = 1_000.0, **changes: Any) -> TrendState:
     stop = trend.stop_price(PARAMS, side, entry, atr, 0.5)
-    state = trend.opened(PARAMS, trend.initial_state(1), 0, side, entry, atr, stop, 0.1)
+    state = trend.opened(trend.initial_state(1), 0, side, entry, atr, stop, 0.1)
     return state._replace(**changes)
 
 
@@ -233,10 +233,10 @@ def test_u_10_without_the_bar_just_closed_nothing_is_decided() -> None:
 
 
 def test_a_position_is_taken_over_and_forgotten_without_touching_others() -> None:
-    state = trend.opened(PARAMS, trend.initial_state(3), 1, BUY, 100.0, 2.0, 96.0, 7.0)
+    state = trend.opened(trend.initial_state(3), 1, BUY, 100.0, 2.0, 96.0, 7.0)
     assert (state.side[1], state.entry[1], state.stop[1], state.base_qty[1]) == (1, 100.0, 96.0, 7.0)
     assert (state.trailing[1], state.best_close[1]) == (False, -np.inf)
-    state = trend.closed(trend.opened(PARAMS, state, 2, SELL, 50.0, 1.0, 52.0, 3.0), 1)
+    state = trend.closed(trend.opened(state, 2, SELL, 50.0, 1.0, 52.0, 3.0), 1)
     assert state.side.tolist() == [0, 0, -1]
     assert state.stop.tolist() == [0.0, 0.0, 52.0]
     assert state.base_qty.tolist() == [0.0, 0.0, 3.0]
