@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import uuid
 from datetime import timedelta
 from decimal import Decimal
@@ -10,10 +11,13 @@ from typing import Any
 import pytest
 
 from contract_arena import NOW, Arena, CcxtClient, NotInClient, perp, spot
+from eternal_engine import clock
 from eternal_engine.exchange.bybit.client import Credentials, PybitDemoClient
+from eternal_engine.exchange.bybit.throttle import EndpointClass
 from eternal_engine.exchange.capability import Environment
+from eternal_engine.exchange.orders import OrderAck
 from eternal_engine.exchange.terms import ExecutionKind, MarginMode, Market, OrderStatus, Side
-from eternal_engine.model.errors import HaltTrading, RejectedForGood, UnknownOutcome, Unsupported
+from eternal_engine.model.errors import HaltTrading, RateLimited, RejectedForGood, UnknownOutcome, Unsupported
 
 BUY, SELL = Side.BUY, Side.SELL
 DAY = timedelta(days=1)
@@ -252,3 +256,32 @@ async def test_the_books_balance_after_a_day_of_everything(desk: Any) -> None:
         desk.arena.price("BTCUSDT", str(50_000 + 300 * number))
     assert desk.arena.world.venue.audit() == ()
     assert isinstance(desk.arena, Arena)
+
+
+async def test_d6_our_client_never_runs_into_the_limit(desk: Any) -> None:
+    if desk.kind != "pybit":
+        raise NotInClient("waiting for turns is our own client's")
+    assert desk.arena.world.limits.enforced
+    before = clock.monotonic()
+    await asyncio.gather(*(desk.exchange.place(perp(f"tr-{number}", BUY, "0.01")) for number in range(25)))
+    assert clock.monotonic() - before > 2
+    assert (await desk.exchange.positions("BTCUSDT"))[0].qty == Decimal("0.25")
+
+
+async def test_d6_beyond_the_limit_the_exchange_refuses_and_executes_nothing(desk: Any) -> None:
+    if desk.kind == "in-process":
+        raise NotInClient("the adapter has no rate limits")
+    if desk.kind == "pybit":
+        desk.exchange._caller._throttle._lanes[EndpointClass.PERP_ORDER].limit = 1_000
+    else:
+        await desk.exchange._symbol(Market.PERP, "BTCUSDT")
+    orders = [desk.exchange.place(perp(f"tr-{number}", BUY, "0.01")) for number in range(16)]
+    results = await asyncio.gather(*orders, return_exceptions=True)
+    refused = [result for result in results if isinstance(result, RateLimited)]
+    taken = [result for result in results if isinstance(result, OrderAck)]
+    assert len(refused) + len(taken) == 16
+    assert refused
+    assert all(error.code == 10006 for error in refused)
+    if desk.kind == "pybit":
+        assert all(error.reset_at is not None for error in refused)
+    assert (await desk.exchange.positions("BTCUSDT"))[0].qty == Decimal("0.01") * len(taken)

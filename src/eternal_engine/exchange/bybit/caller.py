@@ -95,9 +95,9 @@ class WireCaller(Caller):
         place = f"{self.account}: {where or endpoint.name}"
         if endpoint.signed and not self._has_key:
             raise RejectedForGood("this call needs an API key", where=place, mend="set the key of this account")
-        await self._throttle.turn(endpoint.lane)
         try:
-            reply = await self._transport.call(endpoint.method, params, verb=endpoint.verb, where=place)
+            async with self._throttle.turn(endpoint.lane):
+                reply = await self._transport.call(endpoint.method, params, verb=endpoint.verb, where=place)
         except RateLimited as error:
             reset_ms = None if error.reset_at is None else wire.to_ms(error.reset_at)
             self._throttle.refused(endpoint.lane, reset_ms, self._server_now_ms())

@@ -1,14 +1,16 @@
 """Keep under the exchange's limits: one rolling second per account and endpoint class, five seconds for the address.
 
-The limits start at the documented values (bybit-v5 3.2) and follow the headers of every answer. A wait never sends
-anything later than it was allowed to: callers hold their turn before the request is signed.
+The limits start at the documented values (bybit-v5 3.2) and follow the headers of every answer. The exchange counts
+arrivals, which lie somewhere between sending and answer: a request counts from its sending until a second after its
+answer, so that no delay on the way can squeeze two seconds' requests into one. Turns are taken before signing.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from enum import Enum
 
@@ -18,7 +20,7 @@ from eternal_engine.model.errors import HaltTrading
 Sleep = Callable[[float], Awaitable[None]]
 
 WINDOW_S = 1.0
-# The exchange counts arrivals, not departures: two requests a window apart here may arrive closer together.
+# Room for the exchange's coarser clock.
 GUARD_S = 0.05
 IP_WINDOW_S = 5.0
 IP_LIMIT = 600
@@ -57,9 +59,14 @@ class EndpointClass(Enum):
 @dataclass
 class _Lane:
     limit: int
-    sent: deque[float] = field(default_factory=deque)
+    in_flight: int = 0
+    answered: deque[float] = field(default_factory=deque)
     closed_until: float = 0.0
     gate: asyncio.Lock = field(default_factory=asyncio.Lock)
+    freed: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def is_full(self) -> bool:
+        return self.limit > 0 and self.in_flight + len(self.answered) >= self.limit
 
 
 class AddressThrottle:
@@ -118,14 +125,28 @@ class Throttle:
         """Return the shared counter of the address."""
         return self._address
 
-    async def turn(self, kind: EndpointClass) -> None:
-        """Wait until one request of this class may go, and count it. First come, first served."""
+    @asynccontextmanager
+    async def turn(self, kind: EndpointClass) -> AsyncIterator[None]:
+        """Wait until one request of this class may go, and count it until it is answered. First come, first served.
+
+        Raises HaltTrading while the address is banned.
+        """
         lane = self._lanes[kind]
         async with lane.gate:
-            while (wait := max(self._lane_wait_s(lane), self._address.wait_s())) > 0:
-                await self._sleep(wait)
-            lane.sent.append(self._now())
+            while (wait := max(self._lane_wait_s(lane), self._address.wait_s())) > 0 or lane.is_full():
+                if wait > 0:
+                    await self._sleep(wait)
+                else:
+                    lane.freed.clear()
+                    await lane.freed.wait()
+            lane.in_flight += 1
             self._address.count()
+        try:
+            yield
+        finally:
+            lane.in_flight -= 1
+            lane.answered.append(self._now())
+            lane.freed.set()
 
     def limit_of(self, kind: EndpointClass) -> int:
         """Return the requests per second in force for a class; 0 means only the address limit."""
@@ -158,11 +179,12 @@ class Throttle:
         lane.closed_until = max(lane.closed_until, self._now() + wait)
 
     def _lane_wait_s(self, lane: _Lane) -> float:
+        """Return how long until the lane may open; 0 while it is full of unanswered requests only."""
         now = self._now()
-        while lane.sent and lane.sent[0] <= now - WINDOW_S - GUARD_S:
-            lane.sent.popleft()
-        full = lane.limit > 0 and len(lane.sent) >= lane.limit
-        room_in = lane.sent[0] + WINDOW_S + GUARD_S - now if full else 0.0
+        while lane.answered and lane.answered[0] <= now - WINDOW_S - GUARD_S:
+            lane.answered.popleft()
+        must_age = lane.is_full() and lane.answered
+        room_in = lane.answered[0] + WINDOW_S + GUARD_S - now if must_age else 0.0
         return max(0.0, room_in, lane.closed_until - now)
 
 
