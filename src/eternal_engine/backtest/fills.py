@@ -216,7 +216,8 @@ def settle_funding(book: BookView, tape: Tape, lots: Lots, symbol: int, mark: fl
             book.open_costs[engine, symbol] += received
             book.trade[engine, symbol] += received
             lots.funding[engine, symbol] += received
-            tape.funding[engine, tape.counts[0]] += received
+            # Settlements come before their bar is counted.
+            tape.funding[engine, tape.counts[0] + 1] += received
 
 
 def fill_intent(

@@ -13,7 +13,7 @@ from types import ModuleType
 from typing import Any
 
 import eternal_engine
-from eternal_engine.backtest import fills, loop, tape
+from eternal_engine.backtest import cruise, fills, loop, tape
 from eternal_engine.model import steps
 from eternal_engine.portfolio import flows, hour, params, valuation
 from eternal_engine.risk import breaker, manager, sizing, verdict
@@ -37,6 +37,7 @@ MODULES: tuple[ModuleType, ...] = (
     hour,
     tape,
     fills,
+    cruise,
     loop,
 )
 # Read-only or changed in place: compiled code passes these by reference instead of spreading all their fields

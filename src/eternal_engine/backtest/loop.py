@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from eternal_engine.backtest import tape as records
+from eternal_engine.backtest.cruise import cruise, quiet_until
 from eternal_engine.backtest.fills import (
     Lots,
     Market,
@@ -18,10 +19,10 @@ from eternal_engine.backtest.fills import (
     run_stops,
     settle_funding,
 )
-from eternal_engine.backtest.tape import BARS, ORDERS, Tape, write_event
+from eternal_engine.backtest.tape import BARS, Tape, write_event
 from eternal_engine.model import reason
 from eternal_engine.portfolio.flows import FlowState, funding_share_usdt, month_of, peak_after_usdt
-from eternal_engine.portfolio.hour import advance_risk, decide_all, hour_is_quiet, scope_usdt
+from eternal_engine.portfolio.hour import advance_risk, decide_all, scope_usdt
 from eternal_engine.portfolio.params import (
     BookView,
     Decision,
@@ -73,7 +74,7 @@ def run(
     pending = no_intents()
     decisions = no_decisions()
     flows = FlowState(0.0, month_of(start_h))
-    next_deposit_h = start_h + params.core.interval_h
+    next_deposit_h = start_h + params.core.interval_h if deposit_weekly_usdt > 0.0 else NEVER_H
     count_active(book)
     if first_bar > 0 and prime_marks(market, marks, first_bar):
         states, flows = close_bar(
@@ -86,39 +87,41 @@ def run(
     next_stamp_h = next_stamp(features, settled)
     next_delisting_h = next_end(market, start_h)
     active = book.active
-    orders = 0
-    for bar in range(first_bar, last_bar):
-        tape.counts[BARS] += 1
+    bar = first_bar
+    while bar < last_bar:
         now_h = market.first_h + bar
         if now_h >= next_payment_h:
             pay_funding(features, market, book, tape, lots, marks, paid, bar, now_h)
             next_payment_h = next_stamp(features, paid)
+        if now_h + 1 >= next_stamp_h:
+            count_settled(features, settled, now_h + 1)
+            next_stamp_h = next_stamp(features, settled)
+        if len(pending) == 0:
+            until_h = min(next_stamp_h - 1, next_payment_h, next_delisting_h, next_deposit_h - 1)
+            end_bar = quiet_until(params, states, market, bar, last_bar, until_h)
+            reached = cruise(params, features, market, book, marks, states, tape, settled, bar, end_bar)
+            if reached > bar:
+                bar = reached
+                continue
+        tape.counts[BARS] += 1
+        bar += 1
         if len(pending) > 0 or active[TREND] > 0 or active[FUNDING] > 0 or now_h >= next_delisting_h:
-            states, pending = trade_bar(params, market, book, tape, lots, marks, states, pending, bar)
+            states, pending = trade_bar(params, market, book, tape, lots, marks, states, pending, bar - 1)
             next_delisting_h = next_end(market, now_h + 1)
-        found = update_marks(market, marks, bar)
+        found = update_marks(market, marks, bar - 1)
         if found == NO_BARS:
             tape.counts[BARS] -= 1
             continue
         now_h += 1
         deposit = 0.0
-        while deposit_weekly_usdt > 0.0 and now_h >= next_deposit_h and bar + 1 < last_bar:
+        while now_h >= next_deposit_h and bar < last_bar:
             deposit += deposit_weekly_usdt
             next_deposit_h += params.core.interval_h
-        if now_h >= next_stamp_h:
-            count_settled(features, settled, now_h)
-            next_stamp_h = next_stamp(features, settled)
         known = found == ALL_BARS or prices_known(book, marks, now_h - 1, params.risk.stale_bars)
-        equity = equities(book, marks, known)
-        still = len(pending) == 0 and deposit == 0.0 and tape.counts[ORDERS] == orders
-        orders = tape.counts[ORDERS]
-        if still and hour_is_quiet(params, features, equity, states, now_h, settled):
-            write_bar(tape, book, equity, states, now_h)
-        else:
-            states, flows = close_bar(
-                params, features, book, marks, states, flows, tape, pending, decisions, settled, now_h, deposit,
-                known, bar + 1 < last_bar,
-            )  # fmt: skip
+        states, flows = close_bar(
+            params, features, book, marks, states, flows, tape, pending, decisions, settled, now_h, deposit, known,
+            bar < last_bar,
+        )  # fmt: skip
     tape.counts[BARS] += 1
     return states
 
@@ -304,7 +307,9 @@ def close_bar(
     if params.risk.breaker.scope == breaker.SCOPE_ACTIVE:
         flow = tape.engine_flow[TREND, bar] + tape.engine_flow[FUNDING, bar] + tape.engine_flow[TACTICAL, bar]
     before = states.risk
-    if flow != 0.0 or not breaker.stays(params.risk.breaker, before, now_h, scope):
+    band = breaker.corridor(params.risk.breaker, before)
+    inside = scope > band.low_usdt and scope <= band.high_usdt
+    if flow != 0.0 or not inside or breaker.day_of(now_h) != before.day:
         states = states._replace(risk=breaker.with_flow(before, scope - flow, flow))
         states = advance_risk(params, states, now_h, equity)
         states = states._replace(risk=operate(params, states.risk, tape, now_h, scope, known))

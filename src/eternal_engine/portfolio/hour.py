@@ -573,33 +573,6 @@ def decide_tactical(
     return states
 
 
-def hour_is_quiet(
-    params: Params,
-    features: Features,
-    equity: Equities,
-    states: States,
-    now_h: int,
-    settled: np.ndarray[tuple[int], np.dtype[np.int64]],
-) -> bool:
-    """Tell whether an hour without orders on their way or flows can neither move risk nor lead to a decision.
-
-    A shortcut for the backtest, where most hours are quiet; saying False is always safe.
-    """
-    # A new day rolls the bases, turns months and brings daily decisions: `stays` says False then.
-    if not equity.known or not breaker.stays(params.risk.breaker, states.risk, now_h, scope_usdt(params, equity)):
-        return False
-    if params.core.enabled and (states.core.settling or core_hodl.is_due(states.core, now_h)):
-        return False
-    if params.funding.enabled:
-        if equity.funding_notional > 0.0:
-            return False
-        pays = features.funding.pays
-        for s in range(len(settled)):
-            if settled[s] > 0 and pays[s, settled[s] - 1]:
-                return False
-    return True
-
-
 def decide_all(
     params: Params,
     features: Features,

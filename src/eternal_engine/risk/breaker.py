@@ -24,6 +24,8 @@ HOURS_PER_WEEK: Final = 168
 # 1970-01-01 was a Thursday: hours since the epoch are shifted so that a week starts on Monday 00:00 UTC.
 MONDAY_SHIFT_H: Final = 72
 EPSILON: Final = 1e-12
+# Farther from a limit than any rounding: the exact check is made where it could matter.
+CLEARLY_ABOVE: Final = 1.0 + 1e-9
 
 RULES = (
     Rule(
@@ -276,15 +278,33 @@ def advance(params: BreakerParams, state: RiskState, now_h: int, equity_usdt: fl
     return release(params, state, now_h, equity_usdt)
 
 
-def stays(params: BreakerParams, state: RiskState, now_h: int, equity_usdt: float) -> bool:
-    """Tell whether `advance` would change nothing at this equity; saying False is always safe."""
-    if state.level != NORMAL or state.approved or state.halted or day_of(now_h) != state.day:
-        return False
-    if equity_usdt > state.high_usdt or level_for(params, loss_frac(state.high_usdt, equity_usdt)) != NORMAL:
-        return False
-    day_hit = loss_frac(state.day_base_usdt, equity_usdt) >= params.daily_loss_frac - EPSILON
-    week_hit = loss_frac(state.week_base_usdt, equity_usdt) >= params.weekly_loss_frac - EPSILON
-    return (state.day_breached or not day_hit) and (state.week_breached or not week_hit)
+class Corridor(NamedTuple):
+    """Hold the equities in USDT between which `advance` changes nothing until the day is over: above `low`, to `high`.
+
+    `low` above `high` means that there are none.
+    """
+
+    low_usdt: float
+    high_usdt: float
+
+
+def corridor(params: BreakerParams, state: RiskState) -> Corridor:
+    """Give the band in which an hour leaves the state as it is; narrower is always safe.
+
+    Only in levels that nobody waits in: from level 2 on, and with an approval or a stop, every hour counts.
+    """
+    if state.level > CAUTION or state.approved or state.halted:
+        return Corridor(1.0, 0.0)
+    high = state.high_usdt
+    low = (1.0 - (params.caution_frac if state.level == NORMAL else params.warning_frac)) * high
+    if not state.day_breached:
+        low = max(low, (1.0 - params.daily_loss_frac) * state.day_base_usdt)
+    if not state.week_breached:
+        low = max(low, (1.0 - params.weekly_loss_frac) * state.week_base_usdt)
+    if state.level == CAUTION:
+        high = (1.0 - params.recover_frac) * high
+        return Corridor(low * CLEARLY_ABOVE, high / CLEARLY_ABOVE)
+    return Corridor(low * CLEARLY_ABOVE, high)
 
 
 def size_factor(params: BreakerParams, state: RiskState, now_h: int, is_trend: bool) -> float:
