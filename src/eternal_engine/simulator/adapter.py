@@ -1,5 +1,6 @@
 """One account's door into a venue of this process: the server's own handlers without sockets, threads or signatures.
 
+Faults strike here as they do on the wire, so that a whole run of accidents can be played from one seed.
 `exchange.bybit.local` puts the same client in front of it that talks to the wire, so both are held to one contract.
 """
 
@@ -9,15 +10,19 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+from eternal_engine.exchange.door import AnswerLost
+from eternal_engine.simulator.faults import Fault, FaultKind
 from eternal_engine.simulator.server.call import Call, Json
 from eternal_engine.simulator.server.params import Params
-from eternal_engine.simulator.server.rest import TIME_PATH, perform
-from eternal_engine.simulator.server.routes import ROUTES
+from eternal_engine.simulator.server.rest import AFTER, BEFORE, TIME_PATH, Answer, ConnectionLost, perform, suffer
+from eternal_engine.simulator.server.routes import ROUTES, Route
 from eternal_engine.simulator.server.streams import push_private
 from eternal_engine.simulator.server.world import World
 from eternal_engine.simulator.venue import VenueEvent
 
 PRIVATE_TOPICS = ("order", "execution", "position", "wallet")
+HTTP_OK = 200
+RATE_LIMITS = frozenset({FaultKind.RATE_LIMIT_PAST, FaultKind.RATE_LIMIT_FUTURE, FaultKind.RATE_LIMIT_BARE})
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -37,13 +42,29 @@ class Door:
         route = ROUTES.get(path)
         if route is None:
             return self._envelope(10017, "path not found", {})
+        account = self.world.venue.state.account(self.uid)
+        faults = self.world.faults.hits(path, account.name, BEFORE | AFTER)
+        made = _before(faults) or self._perform(path, route, fields, faults)
+        if made.raw is not None:
+            raise AnswerLost(made.status if made.status != HTTP_OK else None)
+        return self._envelope(made.code, made.text, made.result)
+
+    def _perform(self, path: str, route: Route, fields: Mapping[str, object], faults: list[Fault]) -> Answer:
+        kinds = {fault.kind for fault in faults}
+        if FaultKind.REJECT_LATER in kinds:
+            self.world.venue.doom_next_order()
         caller = self.world.venue.state.account(self.uid) if route.limit_class else None
         sent = {name: value for name, value in fields.items() if value is not None}
         made = perform(self.world, route, Call(self.world, caller, Params(sent)))
+        if FaultKind.DUPLICATE in kinds:
+            perform(self.world, route, Call(self.world, caller, Params(sent)))
         if path == TIME_PATH:
             now_ms = self.world.venue.state.now_ms
             made.result = {"timeSecond": str(now_ms // 1000), "timeNano": str(now_ms * 1_000_000)}
-        return self._envelope(made.code, made.text, made.result)
+        try:
+            return suffer(made, faults)
+        except ConnectionLost:
+            raise AnswerLost from None
 
     def listen(self, hear: Callable[[Json], None]) -> Callable[[], None]:
         """Hand every private stream message of the account to `hear`; returns the function that ends it."""
@@ -73,3 +94,19 @@ class Tap:
     def tell(self, events: list[VenueEvent]) -> None:
         """Turn events into messages."""
         push_private(self, events)
+
+
+def _before(faults: list[Fault]) -> Answer | None:
+    """Return the answer of a call that faults keep from the venue, None when it gets there; nothing waits here."""
+    for fault in faults:
+        if fault.kind is FaultKind.LOSE_REQUEST:
+            raise AnswerLost
+        if fault.kind is FaultKind.HTTP:
+            raise AnswerLost(fault.status)
+        if fault.kind is FaultKind.CODE:
+            return Answer(code=fault.code, text=fault.text)
+        if fault.kind is FaultKind.CLOCK_SKEW:
+            return Answer(code=10002, text="invalid request, please check your server timestamp or recv_window param.")
+        if fault.kind in RATE_LIMITS:
+            return Answer(code=10006, text="Too many visits. Exceeded the API Rate Limit.")
+    return None

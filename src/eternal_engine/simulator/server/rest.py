@@ -122,7 +122,7 @@ async def _serve(world: World, route: Route, request: web.Request, body: bytes) 
         perform(world, route, Call(world, caller, params))
     if allowance is not None:
         made.headers.update(_limit_headers(allowance))
-    return _after(made, faults)
+    return suffer(made, faults)
 
 
 def perform(world: World, route: Route, call: Call) -> Answer:
@@ -190,7 +190,8 @@ def _limited(fault: Fault) -> Answer:
     return made
 
 
-def _after(made: Answer, faults: list[Fault]) -> Answer:
+def suffer(made: Answer, faults: list[Fault]) -> Answer:
+    """Do to a finished answer what faults do; ConnectionLost when it never reaches the client."""
     for fault in faults:
         if fault.kind is FaultKind.LOSE_REPLY:
             raise ConnectionLost
