@@ -214,6 +214,14 @@ def test_d13_an_orphan_appears_at_the_corrections_price_and_time() -> None:
     assert book.cash_usdt == 0
 
 
+def test_nothing_leaves_no_empty_row() -> None:
+    with pytest.raises(BookError, match="0 BTCUSDT left a book that holds 0"):
+        book_correction(Book(Account.TREND), a_correction("0"))
+    with pytest.raises(BookError, match="0 BTCUSDT left a book that holds 0"):
+        book_deposit(Book(Account.CORE_HODL), a_deposit(coin="BTC", amount="0", value="0"))
+    assert balanced(book_correction(Book(Account.TREND), a_correction("0", market=Market.PERP))).perp == {}
+
+
 def test_cash_is_corrected_in_its_own_coin() -> None:
     book = balanced(book_correction(Book(Account.TREND), a_correction("-12.5", "1", symbol=None, coin="USDT")))
     assert book.cash == {"USDT": D("-12.5")}
