@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator
 from datetime import datetime
-from typing import Protocol
 
 from eternal_engine import clock
 from eternal_engine.exchange.bybit import errors
@@ -17,24 +16,9 @@ from eternal_engine.exchange.bybit.stream.private import PrivateDesk
 from eternal_engine.exchange.bybit.transport import Reply
 from eternal_engine.exchange.bybit.wire import parse_answer, to_ms
 from eternal_engine.exchange.capability import CAPABILITIES, Environment
+from eternal_engine.exchange.door import AnswerLost, Door
 from eternal_engine.exchange.events import StreamEvent, StreamState, StreamStateChanged
 from eternal_engine.model.errors import BadReply
-
-
-class Door(Protocol):
-    """Answer calls of one account without a wire; `simulator.adapter` has the one implementation."""
-
-    def now(self) -> datetime:
-        """Return venue time."""
-        ...
-
-    def answer(self, path: str, fields: Mapping[str, object]) -> Mapping[str, object]:
-        """Return the whole envelope of one call."""
-        ...
-
-    def listen(self, hear: Callable[[dict[str, object]], None]) -> Callable[[], None]:
-        """Hand every private stream message to `hear`; returns the function that ends it."""
-        ...
 
 
 class LocalCaller(Caller):
@@ -54,9 +38,12 @@ class LocalCaller(Caller):
     async def call(self, endpoint: Endpoint, params: Params, where: str = "") -> Reply:
         """Make one call at once."""
         place = f"{self.account}: {where or endpoint.name}"
-        message = self._door.answer(endpoint.path, params)
         try:
-            answer = parse_answer(message, place)
+            answer = parse_answer(self._door.answer(endpoint.path, params), place)
+        except AnswerLost as error:
+            if error.status is None:
+                raise errors.lost(str(error), verb=endpoint.verb, where=place) from error
+            raise errors.from_status(error.status, verb=endpoint.verb, where=place) from error
         except BadReply as error:
             raise errors.unreadable(error, verb=endpoint.verb, where=place) from error
         if answer.code:
