@@ -2,7 +2,7 @@
 
 `CATALOGUE` is the whole table of bybit-v5 3.3: a number, what the daemon does, the meaning. Texts vary between
 environments and years, so only numbers decide. A number that is not in the table means an unknown outcome on an order
-call and a failed read elsewhere; it never means "rejected".
+call and a retry elsewhere; it never means "rejected".
 """
 
 from __future__ import annotations
@@ -204,7 +204,7 @@ def _unlisted(code: int, text: str, verb: Verb, where: str) -> ExchangeError:
     message = f"unlisted retCode {code} {text!r}"
     if verb.changes_something:
         return UnknownOutcome(message, code=code, where=where, mend=_LOOK_UP)
-    return RejectedForGood(message, code=code, where=where, mend="add the code to the catalogue")
+    return Retry(message, code=code, where=where, mend="add the code to the catalogue")
 
 
 def reset_time(header: str | None) -> datetime | None:

@@ -14,6 +14,7 @@ from eternal_engine.exchange.bybit.wire.fields import bad
 from eternal_engine.exchange.capability import Capability
 from eternal_engine.exchange.orders import Execution, OrderLookup, OrderReport
 from eternal_engine.exchange.terms import Market
+from eternal_engine.model.errors import AlreadyDone, RejectedForGood, UnknownOutcome, Unsupported
 
 SETTLE_COIN = "USDT"
 ORDER_PAGE = 50
@@ -84,8 +85,23 @@ class AccountReader:
         return await all_pages(fetch, params, wire.EXECUTION, where, {"category": category})
 
     async def find_order(self, market: Market, client_order_id: str) -> OrderLookup:
-        """Look for one order in open orders, history and executions (3.4). An error here leaves the outcome unknown."""
+        """Look for one order in open orders, history and executions (3.4).
+
+        Raises Retry, RateLimited, BadReply, HaltTrading or UnknownOutcome, and never what could be taken for the fate
+        of the order: a refused look-up says nothing about it (ORD-2).
+        """
         check_client_id(client_order_id)
+        try:
+            return await self._find_order(market, client_order_id)
+        except (RejectedForGood, AlreadyDone, Unsupported) as error:
+            raise UnknownOutcome(
+                f"the look-up was refused: {error.message}",
+                code=error.code,
+                where=error.where,
+                mend="the order stays unknown; look again",
+            ) from error
+
+    async def _find_order(self, market: Market, client_order_id: str) -> OrderLookup:
         category = wire.CATEGORY_OF[market]
         looked_at = self._caller.now()
         params: Params = {"category": category, "orderLinkId": client_order_id}

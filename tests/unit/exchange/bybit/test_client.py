@@ -253,6 +253,16 @@ async def test_a_look_up_that_fails_half_way_answers_nothing(server: ScriptedSer
         await client.find_order(Market.SPOT, "co-1")
 
 
+@pytest.mark.parametrize("code", [10001, 110001, 170213, 10032, 181017])
+@pytest.mark.parametrize("step", range(3))
+async def test_ord2_a_refused_look_up_is_not_the_fate_of_the_order(
+    code: int, step: int, server: ScriptedServer, client: PybitDemoClient
+) -> None:
+    server.script.extend([listed()] * step + [refusal(code)])
+    with pytest.raises(UnknownOutcome, match="look-up was refused"):
+        await client.find_order(Market.SPOT, "co-1")
+
+
 def kline_page(seen: Seen) -> Said:
     start, end = int(seen.query["start"]), int(seen.query["end"])
     first = -(-start // 3_600_000) * 3_600_000

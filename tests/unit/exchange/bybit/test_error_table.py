@@ -73,8 +73,9 @@ def test_ord2_an_unlisted_code_on_a_changing_call_is_an_unknown_outcome(code: in
     assert type(translate(code, verb)) is UnknownOutcome
 
 
-def test_an_unlisted_code_on_a_read_is_not_repeated_blindly() -> None:
-    assert type(translate(99999, Verb.READ)) is RejectedForGood
+def test_ord2_an_unlisted_code_on_a_read_is_a_retry_because_a_look_up_must_not_look_like_a_rejection() -> None:
+    assert type(translate(99999, Verb.READ)) is Retry
+    assert type(translate(99999, Verb.SET)) is Retry
 
 
 @pytest.mark.parametrize(
