@@ -217,13 +217,18 @@ class HistoryFeed:
                 price = prices[category][row]
                 if math.isnan(price) or key not in venue.state.instruments:
                     if key in venue.state.quotes:
-                        venue.halt(category, symbol)
+                        venue.halt(category, symbol, self._last_close(category, symbol, int(hour)))
                     continue
                 last, index = exact(price), prices[SPOT][row]
                 away = last * self._half_spread
                 spot = last if category == SPOT or math.isnan(index) else exact(index)
                 quotes[key] = Quote(last, last - away, last + away, last, spot)
         venue.set_quotes(quotes)
+
+    def _last_close(self, category: Category, symbol: str, hour: int) -> Quote | None:
+        """Mark a symbol that falls silent at the close of its last bar; None when it was silent before."""
+        path = self._bars.path(category, symbol, hour - 1)
+        return None if path is None else Quote.flat(exact(path.at(1)))
 
     def _inside(self, category: Category, hour: int, inside_ms: int) -> list[float]:
         paths = [self._bars.path(category, symbol, hour) for symbol in self.symbols]

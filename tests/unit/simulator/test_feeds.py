@@ -98,6 +98,18 @@ def test_funding_in_a_gap_uses_the_last_close() -> None:
     assert venue.state.executions[uid][-1].price == Decimal(111)
 
 
+def test_a_silent_market_is_marked_at_its_last_close_however_long_it_lasts() -> None:
+    made = history((4,))
+    for table in (made.spot, made.perp):
+        for column in (table.open, table.high, table.low, table.close):
+            column[0, 4] = np.nan
+    feed, venue, uid = opened(made)
+    venue.create_order(uid, market("Buy", "1"))
+    feed.advance(venue, START_MS + 4 * HOUR_MS)
+    assert venue.state.executions[uid][-1].price == Decimal(111)
+    assert venue.state.quotes["linear", "SOLUSDT"].mark == Decimal(111)
+
+
 def test_u5_an_order_in_a_gap_fills_at_the_next_existing_open() -> None:
     feed, venue, uid = opened(history())
     feed.advance(venue, START_MS + 3 * HOUR_MS)

@@ -233,8 +233,13 @@ class Venue:
         self.state.halted.difference_update(quotes)
         self.advance(self.state.now_ms)
 
-    def halt(self, category: Category, symbol: str) -> None:
-        """Note that a symbol has no market now: its orders are accepted and wait for the next price."""
+    def halt(self, category: Category, symbol: str, last: Quote | None = None) -> None:
+        """Note that a symbol has no market now: its orders wait for the next price, and `last` is what it is marked at.
+
+        Without `last` the mark stays what it is.
+        """
+        if last is not None:
+            self.state.quotes[category, symbol] = last
         self.state.halted.add((category, symbol))
 
     def tick(self, quotes: dict[Key, Quote]) -> None:
