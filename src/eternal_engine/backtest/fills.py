@@ -537,4 +537,7 @@ def delist(
                 book.spot_cost[e, s] = 0.0
                 if e == FUNDING:
                     states = states._replace(funding=funding.closed(states.funding, s))
+        # From here on the coin is as one never listed: CORE_HODL takes its money out of the plan (CORE-2).
+        marks.spot_h[s] = -1
+        marks.perp_h[s] = -1
     return states

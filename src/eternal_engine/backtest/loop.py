@@ -99,7 +99,7 @@ def run(
         if len(pending) == 0:
             until_h = min(next_stamp_h - 1, next_payment_h, next_delisting_h, next_deposit_h - 1)
             end_bar = quiet_until(params, states, market, bar, last_bar, until_h)
-            reached = cruise(params, features, market, book, marks, states, tape, settled, bar, end_bar)
+            reached, states = cruise(params, features, market, book, marks, states, tape, settled, bar, end_bar)
             if reached > bar:
                 bar = reached
                 continue
@@ -179,6 +179,8 @@ def count_settled(features: Features, settled: Int64Array, now_h: int) -> None:
 def prime_marks(market: Market, marks: Marks, first_bar: int) -> bool:
     """Set the marks to the last bars before the start; say whether the bar just closed exists at all."""
     for s in range(len(marks.spot)):
+        if market.delisted_h[s] <= market.first_h + first_bar:
+            continue
         oldest = max(market.listed_h[s] - market.first_h, 0)
         for bar in range(first_bar - 1, oldest - 1, -1):
             if not math.isnan(market.spot_close[s, bar]):

@@ -161,7 +161,7 @@ class CoreState(NamedTuple):
 class CoreObservation(NamedTuple):
     """Hold what CORE_HODL may see at a decision; arrays per symbol.
 
-    `price` last closes (USDT), `fresh` whether the bar just closed exists, `listed` whether any bar ever did,
+    `price` last closes (USDT), `fresh` whether the bar just closed exists, `listed` whether it can be traded at all,
     `held_usdt` market value of the holding, `min_usdt` the instrument's minimum order.
     """
 
@@ -266,15 +266,20 @@ def _freeze(params: CoreParams, state: CoreState, seen: CoreObservation) -> Core
     )
 
 
-def _start_own_plans(state: CoreState, seen: CoreObservation) -> CoreState:
-    """Give every coin that has been listed since its own plan of the same number of weeks (CORE-2)."""
+def _follow_listings(state: CoreState, seen: CoreObservation) -> CoreState:
+    """Give every coin listed since its own plan of the same weeks; take one that has gone out of its plan (CORE-2)."""
     plan = state.plan.copy()
     own_weeks = state.own_weeks.copy()
+    plan_carry = state.plan_carry_usdt.copy()
     for s in range(len(plan)):
         if plan[s] == UNLISTED and seen.listed[s]:
             plan[s] = OWN_PLAN
             own_weeks[s] = state.plan_weeks
-    return state._replace(plan=plan, own_weeks=own_weeks)
+        elif plan[s] != NO_PLAN and not seen.listed[s]:
+            plan[s] = UNLISTED
+            own_weeks[s] = 0
+            plan_carry[s] = 0.0
+    return state._replace(plan=plan, own_weeks=own_weeks, plan_carry_usdt=plan_carry)
 
 
 def set_aside_usdt(state: CoreState) -> float:
@@ -408,7 +413,7 @@ def _enter_cycle(params: CoreParams, state: CoreState, seen: CoreObservation) ->
     """Bring the phase up to date at the start of a cycle: first decision, listings, re-opening, rebalancing."""
     if state.phase == NEW:
         state = _freeze(params, state, seen)
-    state = _start_own_plans(state, seen)
+    state = _follow_listings(state, seen)
     state = _reopen_if_rich(params, state)
     if state.phase == REBALANCING and state.rebalance_week >= len(params.rebalance_over):
         state = state._replace(phase=MAINTAINING, rebalance_week=0, round_over_h=seen.now_h)

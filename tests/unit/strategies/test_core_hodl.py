@@ -510,3 +510,18 @@ def test_core_12_the_state_holds_all_that_a_restart_needs() -> None:
     assert sum(life.cycle().values()) == pytest.approx(8_193.25)
     straight.cycle()
     assert life.state.gap_usdt.tolist() == straight.state.gap_usdt.tolist()
+
+
+def test_core_2_a_coin_that_is_gone_leaves_the_plan_and_its_money_stays_outside() -> None:
+    life = CoreLife(some_params())
+    life.cycle()
+    left = life.state.gap_usdt[ETH]
+    life.unlisted = {ETH}
+    for _ in range(11):
+        assert ETH not in life.cycle()
+    assert life.state.phase != DEPLOYING
+    assert life.cash == pytest.approx(left)
+    assert core_hodl.set_aside_usdt(life.state) == pytest.approx(left)
+    # Listed again it buys what is left, over the weeks of the plan.
+    life.unlisted = set()
+    assert life.cycle()[ETH] == pytest.approx(left / 12)
