@@ -13,7 +13,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from eternal_engine.backtest.fills import Market, liquidation_price
+from eternal_engine.backtest.fills import Market, liquidation_price, liquidation_reach
 from eternal_engine.backtest.tape import BARS, Tape
 from eternal_engine.portfolio.hour import pair_is_open
 from eternal_engine.portfolio.params import BookView, Features, Marks, Params, States
@@ -77,10 +77,11 @@ def cruise(  # noqa: C901 (one flat loop: every call in it would cost more than 
     settled: Int64Array,
     first_bar: int,
     end_bar: int,
-) -> int:
+) -> tuple[int, States]:
     """Mark bars from `first_bar` on while nothing can happen, at most up to `end_bar`; give the first bar left over.
 
-    To be called with no order on its way. Writes the marked bars on the tape and takes their closes into the marks.
+    To be called with no order on its way. Writes the marked bars on the tape and takes their closes into the marks;
+    all that the states may learn on the way is a new high of the scope.
     """
     risk = states.risk
     active = book.active
@@ -91,19 +92,22 @@ def cruise(  # noqa: C901 (one flat loop: every call in it would cost more than 
     min_margin, maintenance = own.min_margin_frac + NEAR, own.maintenance_frac + NEAR
     weights, pays, funding_on = own.weights, features.funding.pays, own.enabled
     if breaker.day_of(market.first_h + first_bar + 1) != risk.day:
-        return first_bar
+        return first_bar, states
     if first_bar >= end_bar:
-        return first_bar
+        return first_bar, states
     if active[FUNDING] > 0 and not pairs_at_rest(
         params, features, book, marks, states, settled, market.first_h + first_bar + 1
     ):
-        return first_bar
+        return first_bar, states
+    low_usdt, high_usdt = band.low_usdt, band.high_usdt
+    may_rise = risk.level == breaker.NORMAL and high_usdt > low_usdt
     spot_close, perp_close, perp_open = market.spot_close, market.perp_close, market.perp_open
     spot_low, spot_high, perp_low, perp_high = market.spot_low, market.spot_high, market.perp_low, market.perp_high
     coins, contracts, entry, cash = book.spot_qty, book.perp_qty, book.perp_entry, book.cash
     stops = states.trend.stop
     rows, exposure, close_h, levels = tape.equity, tape.exposure, tape.close_h, tape.level
     symbols = len(weights)
+    reach = liquidation_reach(params)
     bar = first_bar
     while bar < end_bar:
         if math.isnan(spot_close[0, bar]):
@@ -124,7 +128,7 @@ def cruise(  # noqa: C901 (one flat loop: every call in it would cost more than 
             held = contracts[TREND, s]
             if held != 0.0:
                 side = BUY if held > 0.0 else SELL
-                ruin = liquidation_price(params, side, entry[TREND, s])
+                ruin = liquidation_price(reach, side, entry[TREND, s])
                 worst = (
                     max(spot_low[s, bar], perp_low[s, bar]) if held > 0.0 else min(spot_high[s, bar], perp_high[s, bar])
                 )
@@ -167,12 +171,15 @@ def cruise(  # noqa: C901 (one flat loop: every call in it would cost more than 
         if portfolio_scope:
             scope = core_usdt + trend_usdt + funding_usdt + tactical_usdt
         # NaN, of a holding without a bar, fails these comparisons as it should.
-        if not (scope <= band.high_usdt and scope > band.low_usdt and core_usdt > -math.inf):
+        if not (scope > low_usdt and core_usdt > -math.inf and (scope <= high_usdt or may_rise)):
             break
         if pair_notional > 0.0 and not cash[FUNDING] + pair_gain > min_margin * pair_notional:
             break
         if high_notional > 0.0 and not high_margin > maintenance * high_notional:
             break
+        if scope > high_usdt:
+            high_usdt = scope
+            low_usdt = max(low_usdt, breaker.corridor_floor(params.risk.breaker, scope))
         at = tape.counts[BARS] + 1
         tape.counts[BARS] = at
         close_h[at] = market.first_h + bar + 1
@@ -188,7 +195,9 @@ def cruise(  # noqa: C901 (one flat loop: every call in it would cost more than 
         bar += 1
     if bar > first_bar:
         take_closes(market, marks, first_bar, bar)
-    return bar
+    if may_rise and high_usdt > risk.high_usdt:
+        states = states._replace(risk=risk._replace(high_usdt=high_usdt))
+    return bar, states
 
 
 def take_closes(market: Market, marks: Marks, first_bar: int, end_bar: int) -> None:

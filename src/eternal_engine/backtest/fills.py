@@ -425,9 +425,14 @@ def mark_high(market: Market, symbol: int, bar: int) -> float:
     return float(min(spot, perp))
 
 
-def liquidation_price(params: Params, side: int, entry: float) -> float:
+def liquidation_reach(params: Params) -> float:
+    """Give how far, as a fraction of entry, an isolated TREND position may move against us (TREND-F1)."""
+    return 1.0 / params.trend.leverage - params.trend.maintenance_frac
+
+
+def liquidation_price(reach_frac: float, side: int, entry: float) -> float:
     """Give the mark price at which an isolated TREND position is liquidated (TREND-F1)."""
-    return entry * (1.0 - side * (1.0 / params.trend.leverage - params.trend.maintenance_frac))
+    return entry * (1.0 - side * reach_frac)
 
 
 def run_stops(
@@ -447,7 +452,7 @@ def run_stops(
         side = BUY if held > 0.0 else SELL
         entry = book.perp_entry[TREND, s]
         stop = states.trend.stop[s]
-        ruin = liquidation_price(params, side, entry)
+        ruin = liquidation_price(liquidation_reach(params), side, entry)
         # Mirrored prices let one comparison serve longs and shorts.
         worst = mark_low(market, s, bar) if side > 0 else -mark_high(market, s, bar)
         if worst > max(side * stop, side * ruin):

@@ -288,6 +288,11 @@ class Corridor(NamedTuple):
     high_usdt: float
 
 
+def corridor_floor(params: BreakerParams, high_usdt: float) -> float:
+    """Give the equity clearly above which level 1 does not begin at a high."""
+    return (1.0 - params.caution_frac) * high_usdt * CLEARLY_ABOVE
+
+
 def corridor(params: BreakerParams, state: RiskState) -> Corridor:
     """Give the band in which an hour leaves the state as it is; narrower is always safe.
 
@@ -304,7 +309,7 @@ def corridor(params: BreakerParams, state: RiskState) -> Corridor:
     if state.level == CAUTION:
         high = (1.0 - params.recover_frac) * high
         return Corridor(low * CLEARLY_ABOVE, high / CLEARLY_ABOVE)
-    return Corridor(low * CLEARLY_ABOVE, high)
+    return Corridor(max(low * CLEARLY_ABOVE, corridor_floor(params, high)), high)
 
 
 def size_factor(params: BreakerParams, state: RiskState, now_h: int, is_trend: bool) -> float:

@@ -629,27 +629,6 @@ def test_risk_7_kelly_counts_from_thirty_closed_trades_on() -> None:
         assert desk.pending[0].qty_steps == steps
 
 
-def test_u_7_a_quiet_hour_is_only_claimed_when_nothing_can_happen() -> None:
-    desk = Desk()
-    equity = desk.equity
-    desk.states = hour.advance_risk(desk.params, desk.states, NOW_H, equity)
-    desk.states = desk.states._replace(core=desk.states.core._replace(phase=3, due_h=NOW_H + 100))
-    features = desk.features(rate=0.0001)
-    quiet = hour.hour_is_quiet(desk.params, features, equity, desk.states, NOW_H + 1, desk.settled)
-    assert quiet
-    for busy in (
-        desk.states._replace(core=desk.states.core._replace(due_h=NOW_H + 1)),
-        desk.states._replace(core=desk.states.core._replace(settling=True)),
-        desk.states._replace(risk=desk.states.risk._replace(level=1)),
-        desk.states._replace(risk=desk.states.risk._replace(halted=True)),
-    ):
-        assert not hour.hour_is_quiet(desk.params, features, equity, busy, NOW_H + 1, desk.settled)
-    assert not hour.hour_is_quiet(desk.params, features, equity, desk.states, NOW_H + 24, desk.settled)
-    assert not hour.hour_is_quiet(desk.params, desk.features(rate=0.001), equity, desk.states, NOW_H + 1, desk.settled)
-    lost = equity._replace(known=False)
-    assert not hour.hour_is_quiet(desk.params, features, lost, desk.states, NOW_H + 1, desk.settled)
-
-
 def test_an_exposure_is_healthy_by_default() -> None:
     assert math.isinf(an_exposure().kelly_frac)
     assert len(TWO) == 2
