@@ -427,13 +427,14 @@ def replayed_equity(
     out = np.zeros((4, rows))
     seen_bars = 0
     for row in range(rows):
+        cash += done.tape.funding[:, row]
         for order in orders.get(row, []):
             _book(order, params, cash, coins, perps, entry)
             if order.why == reason.FUND_LIQUIDATION and not any(perps[2]):
                 cash[2] = max(cash[2], 0.0)
         for _, engine, symbol in (gone for gone in ended if gone[0] == row):
             coins[engine, symbol] = 0.0
-        cash += done.tape.funding[:, row] + done.tape.engine_flow[:, row]
+        cash += done.tape.engine_flow[:, row]
         assert min(cash[0], cash[3]) > -1e-6
         while seen_bars < int(done.tape.close_h[row]) - first_h:
             known = _tradable(history, seen_bars)

@@ -79,11 +79,11 @@ def test_j6_delistings_and_late_listings_reconcile(seed: int, gone: int) -> None
 
 @settings(max_examples=8, deadline=None)
 @given(seed=st.integers(0, 10**6), holes=st.sampled_from([0, 40]), vol=st.sampled_from([0.01, 0.03]))
-def test_u_8_quiet_hours_are_only_a_shortcut(seed: int, holes: int, vol: float) -> None:
+def test_u_8_fast_travel_is_only_a_shortcut(seed: int, holes: int, vol: float) -> None:
     history = a_random_history(seed, days=25, holes=holes, vol=vol)
     quick = play(history, wild(), deposit_weekly_usdt=100.0)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(loop, "hour_is_quiet", lambda *given: False)
+        patch.setattr(loop, "quiet_until", lambda params, states, market, first_bar, *given: first_bar)
         long = play(history, wild(), deposit_weekly_usdt=100.0)
     assert quick.tape.counts.tolist() == long.tape.counts.tolist()
     for name in quick.tape._fields:

@@ -274,7 +274,7 @@ def test_g5_a_long_pays_a_positive_rate(qty: float, mark: float, rate: float, re
     bench.hold_trend(coins=qty)
     fills.settle_funding(bench.book, bench.tape, bench.lots, 0, mark, rate)
     assert bench.book.cash[TREND] == pytest.approx(20_000 + received)
-    assert bench.tape.funding[TREND, 0] == pytest.approx(received)
+    assert bench.tape.funding[TREND].sum() == pytest.approx(received)
 
 
 @pytest.mark.parametrize(("rate", "received"), [(0.0001, 3.0), (-0.0001, -3.0), (0.0, 0.0)])
