@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from eternal_engine.backtest.tape import DELISTING, LIQUIDATION, TRANSFER, Tape, write_event, write_order, write_trade
 from eternal_engine.model import reason
+from eternal_engine.model.rule import Rule
 from eternal_engine.model.steps import steps_up, whole_steps
 from eternal_engine.portfolio.params import BookView, Intent, Marks, Params, States
 from eternal_engine.risk.sizing import fill_price
@@ -18,6 +19,21 @@ from eternal_engine.strategies.base import BUY, CORE_HODL, DUST_USDT, FUNDING, P
 
 Float64Array = npt.NDArray[np.float64]
 Int64Array = npt.NDArray[np.int64]
+
+RULES = (
+    Rule(
+        "U-11",
+        "Stops and liquidation look at the mark: the higher of the lows, the lower of the highs of spot and perp.",
+        (),
+        ("tests/unit/backtest/test_fills.py::test_u_11_a_wick_of_the_perp_alone_triggers_nothing",),
+    ),
+    Rule(
+        "TREND-F1",
+        "Perps pay and receive funding at each settlement; a liquidation never loses more than the margin.",
+        ("trend.leverage", "trend.maintenance_frac"),
+        ("tests/unit/backtest/test_fills.py::test_g5_a_long_pays_a_positive_rate",),
+    ),
+)
 
 
 class Market(NamedTuple):

@@ -21,6 +21,7 @@ from eternal_engine.backtest.fills import (
 )
 from eternal_engine.backtest.tape import BARS, Tape, write_event
 from eternal_engine.model import reason
+from eternal_engine.model.rule import Rule
 from eternal_engine.portfolio.flows import FlowState, funding_share_usdt, month_of, peak_after_usdt
 from eternal_engine.portfolio.hour import advance_risk, decide_all, scope_usdt
 from eternal_engine.portfolio.params import (
@@ -41,6 +42,33 @@ from eternal_engine.strategies import core_hodl
 from eternal_engine.strategies.base import CORE_HODL, FUNDING, TACTICAL, TREND
 
 Int64Array = npt.NDArray[np.int64]
+
+RULES = (
+    Rule(
+        "U-4",
+        "A settlement is known to the decision at its stamp, and never before.",
+        (),
+        ("tests/property/test_no_look_ahead.py::test_j3_noise_after_t_changes_no_decision_up_to_t",),
+    ),
+    Rule(
+        "U-5",
+        "What is decided on a close fills at the next existing bar's open.",
+        (),
+        ("tests/unit/backtest/test_loop.py::test_u_5_decided_on_a_close_and_filled_at_the_next_open",),
+    ),
+    Rule(
+        "U-8",
+        "At each instant: funding, fills, stops inside the bar, mark, limits, rolls, breaker, decisions by engine.",
+        (),
+        ("tests/unit/portfolio/test_hour.py::test_u_8_engines_decide_in_order",),
+    ),
+    Rule(
+        "U-10",
+        "A missing bar decides nothing, an hour without any advances nothing; perps trade from their first funding.",
+        (),
+        ("tests/unit/backtest/test_loop.py::test_u_10_hours_without_any_bar_advance_nothing",),
+    ),
+)
 
 NEVER_H: Final = 1 << 40
 # What a bar brought of the symbols priced before it.

@@ -12,6 +12,7 @@ import math
 import numpy as np
 
 from eternal_engine.model import reason
+from eternal_engine.model.rule import Rule
 from eternal_engine.model.steps import whole_steps
 from eternal_engine.portfolio.params import BookView, Decision, Equities, Features, Intent, Marks, Params, States
 from eternal_engine.portfolio.valuation import (
@@ -41,6 +42,27 @@ from eternal_engine.strategies.base import (
     TACTICAL,
     TREND,
     Signal,
+)
+
+RULES = (
+    Rule(
+        "U-7",
+        "Decisions, risk and breaker advance only when an hourly bar completes.",
+        (),
+        ("tests/unit/backtest/test_loop.py::test_u_10_hours_without_any_bar_advance_nothing",),
+    ),
+    Rule(
+        "BRK-4",
+        "A breaker's cuts and closes are reduce-only orders of the same hour, asked for until nothing is left.",
+        (),
+        ("tests/unit/portfolio/test_hour.py::test_brk_4_closing_orders_exist_within_one_loop",),
+    ),
+    Rule(
+        "BRK-6",
+        "No level of the breaker sells spot of CORE_HODL or TACTICAL.",
+        (),
+        ("tests/unit/portfolio/test_hour.py::test_brk_6_no_level_sells_spot_of_core_or_tactical",),
+    ),
 )
 
 

@@ -48,6 +48,12 @@ RULES = (
         ("tests/unit/risk/test_breaker.py::test_brk_1_ladder_and_gap",),
     ),
     Rule(
+        "BRK-2",
+        "Level, high, timers and approvals are one value that survives restarts and acts at once.",
+        (),
+        ("tests/unit/risk/test_breaker.py::test_brk_2_a_restart_far_below_the_high_acts_at_once",),
+    ),
+    Rule(
         "BRK-3",
         "An approval re-bases the high to the current equity.",
         (),

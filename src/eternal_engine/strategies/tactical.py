@@ -53,6 +53,12 @@ RULES = (
         ("tests/unit/strategies/test_tactical.py::test_tact_e2_fear_twenty_triggers_twenty_one_does_not",),
     ),
     Rule(
+        "TACT-2",
+        "Entry price and time come from fills; a level's armed money falls by the filled order's sum.",
+        (),
+        ("tests/unit/strategies/test_tactical.py::test_tact_2_the_first_buy_sets_the_clock",),
+    ),
+    Rule(
         "TACT-X1",
         "A coin is sold on a daily close at +100 % of average cost or 365 days after its first buy.",
         ("tactical.take_profit_frac", "tactical.max_hold_days"),
