@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import datetime
 from typing import Any
 
@@ -9,6 +10,8 @@ import pytest
 
 from contract_arena import NotInClient, perp, spot
 from eternal_engine import clock
+from eternal_engine.exchange.bybit.client import PybitDemoClient
+from eternal_engine.exchange.bybit.transport import TransportSettings
 from eternal_engine.exchange.lookup import resolve
 from eternal_engine.exchange.terms import Market, Side
 from eternal_engine.model.errors import (
@@ -97,6 +100,42 @@ async def test_d3_an_order_that_never_arrived_is_found_nowhere_and_sent_again_wi
     await desk.exchange.place(request)
     assert (await desk.exchange.find_order(Market.PERP, "tr-1")).found
     assert orders(desk) == 1
+
+
+async def test_d3_an_order_that_arrives_after_its_time_out_is_found(desk: Any) -> None:
+    only_pybit(desk)
+    hasty = PybitDemoClient(
+        "alpha",
+        desk.arena.credentials(),
+        endpoint=desk.arena.url,
+        settings=TransportSettings(read_timeout_s=0.3, deadline_s=2.0),
+    )
+    desk.arena.world.faults.add([{"kind": "delay", "path": CREATE, "delay_ms": 900}])
+    with pytest.raises(UnknownOutcome):
+        await hasty.place(perp("tr-1", Side.BUY, "0.1"))
+    assert not (await desk.exchange.find_order(Market.PERP, "tr-1")).found
+    found = await resolve(desk.exchange, Market.PERP, "tr-1", sent_at=clock.now())
+    assert found.lookup.found
+    assert not found.may_resend
+    assert orders(desk) == 1
+    await hasty.close()
+
+
+async def test_an_order_that_arrives_after_its_window_is_refused(desk: Any) -> None:
+    only_pybit(desk)
+    hasty = PybitDemoClient(
+        "alpha",
+        desk.arena.credentials(),
+        endpoint=desk.arena.url,
+        settings=TransportSettings(read_timeout_s=0.3, deadline_s=2.0, recv_window_ms=500),
+    )
+    desk.arena.world.faults.add([{"kind": "delay", "path": CREATE, "delay_ms": 900}])
+    with pytest.raises(UnknownOutcome):
+        await hasty.place(perp("tr-1", Side.BUY, "0.1"))
+    await asyncio.sleep(1.2)
+    assert not (await desk.exchange.find_order(Market.PERP, "tr-1")).found
+    assert orders(desk) == 0
+    await hasty.close()
 
 
 async def test_a_ban_of_the_address_halts(desk: Any) -> None:
