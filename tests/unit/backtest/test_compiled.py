@@ -1,0 +1,89 @@
+"""One decision code: the compiled loop and the plain one write the same tape, to the bit (J17)."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from core_builders import QUICK_TREND, TEN, THREE, a_random_history, orders_on, play, some_params
+from eternal_engine.backtest.simulate import Simulation
+from eternal_engine.backtest.tape import EVENTS, ORDERS
+from eternal_engine.portfolio.params import Params
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+SHARED = Path(os.environ.get("ETERNAL_SHARED_DATA", Path(__file__).parents[4] / "shared" / "data")) / "market"
+
+
+@pytest.fixture(scope="session")
+def compiled() -> Callable[..., Any]:
+    """Compile once; the cache of the user is used, since it is named by the hash of the sources."""
+    from eternal_engine.backtest.kernels import compiled_run
+
+    return compiled_run(None)
+
+
+def assert_equal_tapes(plain: Simulation, fast: Simulation) -> None:
+    for name in plain.tape._fields:
+        one, two = getattr(plain.tape, name), getattr(fast.tape, name)
+        assert one.tobytes() == two.tobytes(), f"tape.{name}"
+    for name in plain.book._fields:
+        assert getattr(plain.book, name).tobytes() == getattr(fast.book, name).tobytes(), f"book.{name}"
+    for part in plain.states._fields:
+        for name in getattr(plain.states, part)._fields:
+            one, two = getattr(getattr(plain.states, part), name), getattr(getattr(fast.states, part), name)
+            assert np.asarray(one).tobytes() == np.asarray(two, dtype=np.asarray(one).dtype).tobytes(), f"{part}.{name}"
+
+
+def wild(seed: int) -> Params:
+    return some_params(
+        THREE,
+        core={"interval_h": 24},
+        trend={**QUICK_TREND, "adx_min": 5.0, "shorts": seed % 2 == 0, "risk_frac": 0.5, "stop_atr": 1.0}
+        | {"volume_filter": seed % 4 == 1, "volume_days": 3},
+        tactical={"level_drawdown": np.array([0.05, 0.2]), "take_profit_frac": 0.1, "max_hold_days": 4}
+        | {"fear_enabled": True, "capitulation_enabled": True},
+        risk={"max_position_frac": 0.5, "trend_max_own_frac": 2.0, "correlation_deny": 1.1},
+        ladder={"daily_loss_frac": 0.2, "weekly_loss_frac": 0.4, "scope": seed % 2, "on_breach": int(seed % 3 == 0)},
+    )
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_j17_compiled_equals_plain_over_wild_markets(compiled: Callable[..., Any], seed: int) -> None:
+    history = a_random_history(seed, days=40, holes=30 * (seed % 2), vol=0.05 if seed % 3 else 0.015)
+    deposits = 100.0 * (seed % 2)
+    plain = play(history, wild(seed), deposit_weekly_usdt=deposits, first_bar=24 * (seed % 3))
+    fast = play(history, wild(seed), deposit_weekly_usdt=deposits, first_bar=24 * (seed % 3), runner=compiled)
+    assert min(plain.tape.counts[ORDERS], plain.tape.counts[EVENTS]) > 0
+    assert_equal_tapes(plain, fast)
+
+
+def test_j17_compiled_equals_plain_over_a_synthetic_year(compiled: Callable[..., Any]) -> None:
+    from eternal_engine.market_data.synthetic.market import synthesize
+
+    history = synthesize(7, end_ms=1_640_995_200_000)
+    first = history.hours - 365 * 24
+    params = some_params(TEN)
+    plain = play(history, params, first_bar=first, deposit_weekly_usdt=200.0)
+    fast = play(history, params, first_bar=first, deposit_weekly_usdt=200.0, runner=compiled)
+    assert {order.engine for order in orders_on(plain)} >= {0, 1}
+    assert_equal_tapes(plain, fast)
+
+
+def test_j17_compiled_equals_plain_over_a_real_year(compiled: Callable[..., Any]) -> None:
+    if not SHARED.is_dir():
+        pytest.skip("the shared real data are not on this machine (ETERNAL_SHARED_DATA)")
+    from eternal_engine.market_data.load import load_history
+
+    history = load_history(SHARED, TEN)
+    for year in (2021, 2022):
+        first = int((np.datetime64(f"{year}-01-01") - np.datetime64("1970-01-01")) / np.timedelta64(1, "h"))
+        first -= history.start_ms // 3_600_000
+        plain = play(history, some_params(TEN), first_bar=first, last_bar=first + 8760)
+        fast = play(history, some_params(TEN), first_bar=first, last_bar=first + 8760, runner=compiled)
+        assert {order.engine for order in orders_on(plain)} >= {0, 1}
+        assert_equal_tapes(plain, fast)
