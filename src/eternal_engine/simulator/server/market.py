@@ -81,9 +81,9 @@ def tickers(call: Call) -> Json:
 
 def ticker_row(call: Call, category: Category, symbol: str) -> Json:
     """Write one ticker, with the figures of the last 24 hours."""
-    venue, now_ms = call.venue, call.now_ms
+    venue = call.venue
     quote = venue.state.quotes[category, symbol]
-    day = call.world.feed.candle(category, symbol, now_ms - DAY_MS, now_ms, now_ms)
+    day = call.world.day_of(category, symbol)
     before = Decimal(repr(day.open)) if day else quote.last
     high = max(quote.last, Decimal(repr(day.high))) if day else quote.last
     low = min(quote.last, Decimal(repr(day.low))) if day else quote.last

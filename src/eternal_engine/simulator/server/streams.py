@@ -24,6 +24,7 @@ from eternal_engine.simulator.venue.instruments import Category
 # pybit stores a subscription after it has sent it: an instant answer finds nothing to belong to (fact 12).
 ACK_DELAY_S = 0.025
 SPOT_ARGS_MOST = 10
+KLINE_PERIOD_S = 1.0
 ARGS_TEXT_MOST = 21_000
 QUEUE_MOST = 5_000
 PRIVATE_TOPICS = {
@@ -56,6 +57,7 @@ class Connection:
     topics: dict[str, str] = field(default_factory=dict)
     last: dict[str, Any] = field(default_factory=dict)
     queue: asyncio.Queue[str | None] = field(default_factory=lambda: asyncio.Queue(QUEUE_MOST))
+    kline_at_s: dict[str, float] = field(default_factory=dict)
     held: str | None = None
 
     async def serve(self) -> None:
@@ -360,12 +362,16 @@ def _push_kline(connection: Connection, topic: str, category: Category, symbol: 
     opens = open_of(now_ms, interval)
     connection.world.feed.watch(category, symbol, interval)
     before = connection.last.get(topic)
-    wanted = [opens] if before is None or before[0] == opens else [*_between(before[0], opens, interval), opens]
+    same = before is not None and before[0] == opens
+    if same and clock.monotonic() - connection.kline_at_s.get(topic, 0.0) < KLINE_PERIOD_S:
+        return
+    connection.kline_at_s[topic] = clock.monotonic()
+    wanted = [opens] if before is None or same else [*_between(before[0], opens, interval), opens]
     for open_ms in wanted:
         for candle, end_ms in candle_rows(_call(connection), category, symbol, interval, iter([open_ms])):
-            state = (open_ms, candle.close, candle.high, candle.low, candle.volume)
             confirmed = end_ms <= now_ms
-            if state == before and not confirmed:
+            state = (open_ms, candle.close, candle.high, candle.low, candle.volume, confirmed)
+            if state == connection.last.get(topic):
                 continue
             connection.last[topic] = state
             names = ("open", "close", "high", "low", "volume", "turnover")

@@ -6,12 +6,16 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from eternal_engine import clock
+from eternal_engine.market_data.history import DAY_MS
+from eternal_engine.simulator.bars import Candle
 from eternal_engine.simulator.faults import FaultPlan
 from eternal_engine.simulator.feeds import Feed
 from eternal_engine.simulator.server.limits import Limits
 from eternal_engine.simulator.store import VenueStore
 from eternal_engine.simulator.venue import Venue, VenueEvent
+from eternal_engine.simulator.venue.instruments import Category
 
+MINUTE_MS = 60_000
 Listener = Callable[[list[VenueEvent]], None]
 
 
@@ -48,6 +52,7 @@ class World:
     demo: bool = False
     under_maintenance: bool = False
     listeners: list[Listener] = field(default_factory=list)
+    _days: dict[tuple[Category, str], tuple[int, Candle | None]] = field(default_factory=dict)
 
     def catch_up(self) -> None:
         """Let the venue live through the time since the last look."""
@@ -69,6 +74,16 @@ class World:
         if events:
             for listener in list(self.listeners):
                 listener(events)
+
+    def day_of(self, category: Category, symbol: str) -> Candle | None:
+        """Sum up the last 24 hours of a symbol, worked out anew once a venue minute: tickers ask ten times a second."""
+        minute = self.venue.state.now_ms // MINUTE_MS
+        known = self._days.get((category, symbol))
+        if known is None or known[0] != minute:
+            now_ms = self.venue.state.now_ms
+            known = (minute, self.feed.candle(category, symbol, now_ms - DAY_MS, now_ms, now_ms))
+            self._days[category, symbol] = known
+        return known[1]
 
     def step_to(self, venue_ms: int) -> None:
         """Move the venue's clock by hand, through everything that lies between."""

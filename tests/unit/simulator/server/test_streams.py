@@ -125,6 +125,14 @@ async def test_a_closed_candle_is_confirmed_once(wire: Any) -> None:
     assert rows[0]["end"] == rows[0]["start"] + 3_599_999
 
 
+async def test_a_confirmed_candle_is_not_repeated(wire: Any) -> None:
+    socket = await public(wire, "linear", "kline.60.BTCUSDT")
+    await hear(socket)
+    await wire.maintain("advance", hours=1)
+    assert [(await hear(socket))["data"][0]["confirm"] for _ in range(2)] == [True, False]
+    assert await quiet(socket, 1.3)
+
+
 async def test_the_pings_of_both_channels_are_answered(wire: Any) -> None:
     socket = await public(wire, "linear")
     await socket.send_json({"op": "ping", "req_id": "p"})
