@@ -53,7 +53,8 @@ def test_u10_every_row_keeps_its_hour_and_every_hole_is_a_gap_or_a_stand_in(spot
     for column in range(history.hours):
         hour, stamp = column + shift, history.open_ms(column)
         has_spot, has_perp = hour in spot, hour in perp and hour >= first
-        stands_in = has_spot and not has_perp and hour >= first
+        # Only before the perp's own first bar: a later hole stays a hole.
+        stands_in = has_spot and first <= hour < min((h for h in perp if h >= first and h < cut), default=HOURS)
         assert np.isnan(history.spot.close[0, column]) == (not has_spot)
         if has_spot:
             assert history.spot.close[0, column] == 100 + hour

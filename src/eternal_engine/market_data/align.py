@@ -1,4 +1,4 @@
-"""Put checked rows on one hourly grid: a missing hour is NaN, a missing perp bar is spot, flagged (U-10)."""
+"""Put checked rows on one hourly grid: a missing hour is NaN, perp bars before its data are spot, flagged (U-10)."""
 
 from __future__ import annotations
 
@@ -21,7 +21,10 @@ def on_grid(rows: Sequence[Series], start_ms: int, hours: int) -> Ohlcv:
 
 
 def stand_in(perp: Ohlcv, spot: Ohlcv, first_funding_ms: Int64Array, start_ms: int) -> BoolArray:
-    """Fill missing perp bars from the first funding settlement on with copies of spot, in place; return the flags."""
+    """Copy spot into perp bars from the first funding settlement up to the first real bar, in place; return the flags.
+
+    A hole after the perp's first bar stays one: a missing bar decides nothing (U-10), and live could not fill it.
+    """
     flags = np.zeros(perp.close.shape, np.bool_)
     hours = perp.close.shape[1]
     for index, first_ms in enumerate(first_funding_ms.tolist()):
@@ -29,7 +32,9 @@ def stand_in(perp: Ohlcv, spot: Ohlcv, first_funding_ms: Int64Array, start_ms: i
             continue
         # The bar that holds the settlement's stamp is the first tradable one (settlements lie on full hours).
         first = min(max((first_ms - start_ms) // HOUR_MS, 0), hours)
-        flags[index, first:] = np.isnan(perp.close[index, first:]) & ~np.isnan(spot.close[index, first:])
+        real = np.flatnonzero(~np.isnan(perp.close[index, first:]))
+        until = first + int(real[0]) if len(real) else hours
+        flags[index, first:until] = ~np.isnan(spot.close[index, first:until])
     for name in CANDLE_COLUMNS:
         np.copyto(getattr(perp, name), getattr(spot, name), where=flags)
     return flags

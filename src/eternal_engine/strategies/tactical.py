@@ -186,15 +186,20 @@ def _rearmed(state: TacticalState, high: float) -> TacticalState:
     )
 
 
+def armed_usdt(state: TacticalState) -> float:
+    """Sum the money that fired levels still want to spend."""
+    total = 0.0
+    for level in range(state.armed_usdt.shape[0]):
+        for s in range(state.armed_usdt.shape[1]):
+            total += state.armed_usdt[level, s]
+    return total
+
+
 def _fired(
     params: TacticalParams, state: TacticalState, seen: TacticalObservation, level: int, budget_usdt: float
 ) -> TacticalState:
     """Fix the money of a level when it fires: its share of the budget, at most the cash not armed already."""
-    armed_already = 0.0
-    for k in range(len(state.fired)):
-        for s in range(len(params.weights)):
-            armed_already += state.armed_usdt[k, s]
-    sum_usdt = max(min(params.level_budget[level] * budget_usdt, seen.cash_usdt - armed_already), 0.0)
+    sum_usdt = max(min(params.level_budget[level] * budget_usdt, seen.cash_usdt - armed_usdt(state)), 0.0)
     fired = state.fired.copy()
     armed = state.armed_usdt.copy()
     fired[level] = True
@@ -249,8 +254,9 @@ def decide(
         state = state._replace(trigger_h=trigger_h)
         share = params.fear_deploy_frac if option == FEAR else params.capitulation_deploy_frac
         why = reason.TACT_FEAR if option == FEAR else reason.TACT_CAPITULATION
+        left = max(seen.cash_usdt - armed_usdt(state), 0.0)
         for s in range(len(params.weights)):
-            wanted = params.weights[s] * share * seen.cash_usdt
+            wanted = params.weights[s] * share * left
             if wanted >= seen.min_usdt[s] and seen.fresh[s] and not seen.busy[s]:
                 buys.append(buy_quote_signal(TACTICAL, s, wanted, seen.price[s], why, 0.0, NO_LEVEL))
     return state, exits, buys
