@@ -197,6 +197,13 @@ def test_tact_e2_fear_twenty_triggers_twenty_one_does_not(value: float, fires: b
     assert Life().day(table, 1)[0] == {}
 
 
+def test_tact_e2_an_option_spends_of_what_the_levels_leave() -> None:
+    table = rows([69_000, 34_000], fear=[50.0, 10.0])
+    bought = Life(FEAR).day(table, 1)[0]
+    # Half of 5,000 for the level, then 30 % of the other half.
+    assert bought == {BTC: pytest.approx(2_000.0 + 600.0), ETH: pytest.approx(500.0 + 150.0)}
+
+
 def test_tact_e2_once_per_thirty_days() -> None:
     table = rows([69_000.0] * 70, fear=[10.0] * 70)
     life = Life(FEAR, cash=10_000.0)
