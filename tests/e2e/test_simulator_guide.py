@@ -44,3 +44,10 @@ def test_the_guide_names_every_fault_and_every_maintenance_verb() -> None:
     missing = [kind for kind in FaultKind if f"`{kind}`" not in text]
     missing += [path for _, path in VERBS if path not in text]
     assert missing == []
+
+
+def test_the_tests_that_the_guide_names_exist() -> None:
+    named = set(re.findall(r"`(test_fact_\w+)`", GUIDE.read_text(encoding="utf-8")))
+    written = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "tests").rglob("test_*.py"))
+    assert len(named) >= 14
+    assert [name for name in sorted(named) if f"def {name}(" not in written] == []

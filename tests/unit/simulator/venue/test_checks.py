@@ -135,3 +135,13 @@ def test_setting_what_is_set_is_refused_as_no_change(desk: Any) -> None:
     with pytest.raises(VenueReject) as caught:
         desk.venue.switch_mode(desk.uid, "BTCUSDT", hedge=False)
     assert caught.value.code == 110025
+
+
+def test_fact_19_spot_coins_back_no_perpetual_here(open_desk: Any) -> None:
+    desk = open_desk(usdt="1000")
+    desk.venue.deposit(desk.uid, "BTC", Decimal(10))
+    desk.refuse(110007, "linear", "Buy", "1")
+    desk.order("linear", "Buy", "0.2")
+    desk.bar("40000", "35000", "40000", "35000")
+    assert desk.size == 0
+    assert desk.venue.balance(desk.uid, "BTC") == 10
