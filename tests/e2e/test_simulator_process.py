@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 from pybit.exceptions import InvalidRequestError
 from pybit.unified_trading import HTTP
@@ -97,6 +98,24 @@ def test_k10_sigterm_ends_within_ten_seconds_whatever_clients_do(start: Any) -> 
     assert time.monotonic() - began < 8
     for connection in unfinished:
         connection.close()
+
+
+def test_an_exchange_ends_with_the_process_that_started_it(tmp_path: Path) -> None:
+    starter = (
+        "import subprocess, sys, time; child = subprocess.Popen(sys.argv[1:], stdout=subprocess.PIPE, text=True);"
+        "print(child.stdout.readline(), flush=True); print(child.pid, flush=True); time.sleep(60)"
+    )
+    command = [sys.executable, "-c", starter, sys.executable, "-c", MAIN, *FLAGS, str(tmp_path / "v.db")]
+    env = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2] / "src")}
+    with subprocess.Popen([*command, "--with-parent"], env=env, stdout=subprocess.PIPE, text=True) as parent:
+        assert parent.stdout is not None
+        while not (line := parent.stdout.readline()).strip().isdigit():
+            pass
+        parent.kill()
+    child = psutil.Process(int(line)) if psutil.pid_exists(int(line)) else None
+    if child is not None:
+        gone, _ = psutil.wait_procs([child], timeout=8)
+        assert gone or child.status() == psutil.STATUS_ZOMBIE
 
 
 def test_a_second_server_on_the_same_file_is_refused(start: Any, tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
+import os
 import signal
 import sys
 from dataclasses import asdict, replace
@@ -32,6 +33,7 @@ app = typer.Typer(no_args_is_help=True, help="Serve the embedded exchange on loo
 
 STATE_FOLDER = Path("state")
 MOST_FILES = 20
+PARENT_LOOK_S = 0.5
 
 
 @app.callback()
@@ -57,6 +59,9 @@ def serve(
     profile: Annotated[str, typer.Option(metavar="live|demo", help="Which host to behave like.")] = "live",
     deposit: Annotated[str, typer.Option(metavar="USDT", help="Money in a new master account.")] = "100000",
     limits: Annotated[bool, typer.Option("--limits/--no-limits", help="Enforce the exchange's rate limits.")] = True,
+    with_parent: Annotated[
+        bool, typer.Option("--with-parent", help="Stop when the process that started this one has ended.")
+    ] = False,
     slippage_bps: Annotated[str, typer.Option(help="What a taker pays beyond the price.")] = "5",
     spread_bps: Annotated[str, typer.Option(help="Distance between bid and ask.")] = "0",
     depth_usdt: Annotated[str, typer.Option(help="Value resting on each price level; empty is bottomless.")] = "",
@@ -67,6 +72,8 @@ def serve(
 
     Point a client at the printed URLs with one of the printed keys. /maintenance/* shows the ledger.
     """
+    # Taken before anything slow: a parent that dies meanwhile must not be taken for the one that adopts orphans.
+    parent = os.getppid() if with_parent else None
     require_loopback(host)
     if profile not in {"live", "demo"}:
         raise UsageError(f"there is no profile {profile!r}", where="--profile", mend="use live or demo")
@@ -92,7 +99,7 @@ def serve(
     )
     world = _open(asked, state, port, fresh=fresh)
     try:
-        asyncio.run(_serve(world, host, port, as_json=as_json))
+        asyncio.run(_serve(world, host, port, as_json=as_json, parent=parent))
     finally:
         if world.store is not None:
             world.store.close()
@@ -157,7 +164,7 @@ def _pybit_sender(url: str, account: Account) -> Send:
     return lambda: bool(session.place_order(**ORDER)["retCode"] == 0)
 
 
-async def _serve(world: World, host: str, port: int, *, as_json: bool) -> None:
+async def _serve(world: World, host: str, port: int, *, as_json: bool, parent: int | None) -> None:
     server = Server(world, host, port)
     try:
         await server.start()
@@ -169,8 +176,18 @@ async def _serve(world: World, host: str, port: int, *, as_json: bool) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopped.set)
     _announce(_greeting(server), as_json=as_json)
+    watch = None if parent is None else asyncio.create_task(_stop_without(parent, stopped))
     await stopped.wait()
+    if watch is not None:
+        watch.cancel()
     await server.stop()
+
+
+async def _stop_without(parent: int, stopped: asyncio.Event) -> None:
+    """Stop when the parent has ended: an orphan would hold the state file against the next start."""
+    while os.getppid() == parent:  # noqa: ASYNC110 - nothing announces the end of a parent
+        await asyncio.sleep(PARENT_LOOK_S)
+    stopped.set()
 
 
 def _greeting(server: Server) -> dict[str, Any]:
