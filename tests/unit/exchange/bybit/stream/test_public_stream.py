@@ -236,6 +236,10 @@ async def test_fact20_an_unknown_topic_is_dropped_and_the_others_go_on(
     assert {topic for batch in batches[1:] for topic in batch} == {
         topic for symbol in symbols for topic in (f"tickers.{symbol}", f"kline.60.{symbol}")
     } - {"tickers.NEWUSDT"}
+    stream_server.requests.clear()
+    stream_server.connections[-1].transport.abort()
+    await watched.until(lambda: len(stream_server.connections) == 2 and watched.feed.is_live)
+    assert "tickers.NEWUSDT" not in stream_server.subscribed()
 
 
 async def test_a_market_without_data_is_stale_although_pongs_come(stream_server: Any, watch: Any, fast: Any) -> None:
