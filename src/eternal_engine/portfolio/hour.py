@@ -219,6 +219,9 @@ def review(
     else:
         verdict = manager.review_qty(params.risk, signal.engine, signal.market, signal.qty, signal.price, seen)
         allowed = min(verdict.qty, table.perp_max_qty[s])
+        if signal.market == PAIR:
+            # The spot leg is a little larger than the pair: it also pays the fee in coin.
+            allowed = min(allowed, table.spot_max_qty[s] * (1.0 - params.risk.spot_fee_frac))
         steps = whole_steps(allowed, table.perp_step[s])
         coins = steps * table.perp_step[s]
         smallest = table.perp_min_usdt[s]

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from eternal_engine.portfolio.params import BookView, Equities, Intent, Marks, Params
-from eternal_engine.strategies.base import CORE_HODL, FUNDING, PAIR, PERP, SPOT, TACTICAL, TREND
+from eternal_engine.strategies.base import CORE_HODL, DUST_USDT, FUNDING, PAIR, PERP, SPOT, TACTICAL, TREND
 
 Float64Array = npt.NDArray[np.float64]
 
@@ -54,10 +54,10 @@ def perp_notional_usdt(book: BookView, marks: Marks, engine: int) -> float:
 
 
 def prices_known(book: BookView, marks: Marks, bar_h: int, stale_bars: int) -> bool:
-    """Tell whether every held position has a price younger than `stale_bars` bars (U-6, RISK-3)."""
+    """Tell whether every position beyond dust has a price younger than `stale_bars` bars (U-6, RISK-3, ORD-5)."""
     for s in range(len(marks.spot)):
-        spot = book.spot_qty[0, s] + book.spot_qty[2, s] + book.spot_qty[3, s]
-        if spot != 0.0 and bar_h - marks.spot_h[s] >= stale_bars:
+        spot = book.spot_qty[CORE_HODL, s] + book.spot_qty[FUNDING, s] + book.spot_qty[TACTICAL, s]
+        if spot > 0.0 and spot * marks.spot[s] >= DUST_USDT and bar_h - marks.spot_h[s] >= stale_bars:
             return False
         if (book.perp_qty[1, s] != 0.0 or book.perp_qty[2, s] != 0.0) and bar_h - marks.perp_h[s] >= stale_bars:
             return False

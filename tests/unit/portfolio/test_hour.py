@@ -347,6 +347,15 @@ def test_f18_a_held_coin_without_price_makes_equity_unknown_everywhere() -> None
     assert hour.advance_risk(desk.params, before, NOW_H, desk.equity) is before
 
 
+def test_ord_5_dust_without_price_leaves_equity_known() -> None:
+    desk = Desk()
+    desk.book.spot_qty[FUNDING, 2] = 0.5 / PRICES[2]
+    desk.marks.spot_h[2] = NOW_H - 10
+    assert desk.equity.known
+    desk.book.spot_qty[FUNDING, 2] = 1.5 / PRICES[2]
+    assert not desk.equity.known
+
+
 def test_f18_a_held_perp_without_price_makes_equity_unknown() -> None:
     desk = Desk()
     desk.hold_trend(1, 1.0)
