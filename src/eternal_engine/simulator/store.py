@@ -12,7 +12,17 @@ from pathlib import Path
 from typing import IO, Any
 
 from eternal_engine.model.errors import DataError, RefusedError
-from eternal_engine.simulator.venue import Account, ClosedPnl, Execution, LogRow, Order, Position, Transfer, Venue
+from eternal_engine.simulator.venue import (
+    Account,
+    ClosedPnl,
+    Execution,
+    Instrument,
+    LogRow,
+    Order,
+    Position,
+    Transfer,
+    Venue,
+)
 
 SCHEMA_VERSION = 1
 TABLE = """
@@ -167,6 +177,11 @@ def _load_transfer(venue: Venue, key: str, doc: dict[str, Any]) -> None:
     venue.state.transfers[key] = Transfer(**doc)
 
 
+def _load_instrument(venue: Venue, _key: str, doc: dict[str, Any]) -> None:
+    row = Instrument(**doc)
+    venue.state.instruments[row.category, row.symbol] = row
+
+
 def _load_balance(venue: Venue, key: str, doc: Decimal) -> None:
     holder, coin = key.split(":", 1)
     venue.state.books.balances[int(holder), coin] = doc
@@ -193,6 +208,7 @@ _LOADERS: dict[str, Callable[[Venue, str, Any], None]] = {
     "position": _load_position,
     "closed_pnl": _load_closed_pnl,
     "transfer": _load_transfer,
+    "instrument": _load_instrument,
     "balance": _load_balance,
     "declared": _load_declared,
     "check": _load_check,

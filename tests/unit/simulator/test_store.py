@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 
@@ -55,6 +56,18 @@ def test_decimals_come_back_with_every_digit(tmp_path: Path) -> None:
     store.load(read)
     store.close()
     assert str(read.balance(uid, "USDT")) == "12345678.123456789012345"
+
+
+def test_changed_trading_rules_outlive_a_restart(tmp_path: Path) -> None:
+    venue = Venue(now_ms=0)
+    rules = replace(venue.state.instruments["spot", "BTCUSDT"], min_value=Decimal(25))
+    venue.change_instrument(rules)
+    store = VenueStore(tmp_path / "venue.db")
+    store.commit(venue)
+    read = Venue(now_ms=0)
+    store.load(read)
+    store.close()
+    assert read.state.instruments == venue.state.instruments
 
 
 def test_a_second_process_is_refused(tmp_path: Path) -> None:

@@ -258,6 +258,7 @@ class Venue:
     def change_instrument(self, instrument: Instrument) -> None:
         """Change the rules of a symbol; a status of Closed takes it off the market."""
         self.state.instruments[instrument.category, instrument.symbol] = instrument
+        self.state.dirty["instrument", f"{instrument.category}:{instrument.symbol}"] = instrument
         if instrument.status in {"Closed", "Delisted"}:
             sweeping.delist(self.state, instrument.category, instrument.symbol)
 
