@@ -19,6 +19,8 @@ from eternal_engine.exchange.terms import Market
 # Executions may show late in the list; asking for too much costs nothing, ids are counted once.
 OVERLAP = timedelta(minutes=10)
 REMEMBERED = 50_000
+# A report takes about 2 kB; a forgotten one is only told again.
+REMEMBERED_ORDERS = 5_000
 CATEGORIES = frozenset(wire.CATEGORY_OF.values())
 
 _Remember = Callable[[], None]
@@ -70,7 +72,7 @@ class PrivateDesk:
         self._now = now
         self._seen_until = since or now()
         self._executions: Recent[tuple[str, str], bool] = Recent()
-        self._orders: Recent[str, OrderReport] = Recent()
+        self._orders: Recent[str, OrderReport] = Recent(REMEMBERED_ORDERS)
 
     @property
     def topics(self) -> tuple[str, ...]:
