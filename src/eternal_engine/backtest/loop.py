@@ -380,8 +380,12 @@ def write_risk_events(
         write_event(tape, now_h, records.BREAKER, before.level, -1, after.level, scope)
     if after.day_block_h != before.day_block_h:
         write_event(tape, now_h, records.DAY_LOSS, -1, -1, 0, scope)
+    elif after.day_warned and not before.day_warned:
+        write_event(tape, now_h, records.DAY_WARNING, -1, -1, 0, scope)
     if after.week_block_h != before.week_block_h:
         write_event(tape, now_h, records.WEEK_LOSS, -1, -1, 0, scope)
+    elif after.week_warned and not before.week_warned:
+        write_event(tape, now_h, records.WEEK_WARNING, -1, -1, 0, scope)
     if after.halted and not before.halted:
         write_event(tape, now_h, records.STOP, -1, -1, 0, scope)
 

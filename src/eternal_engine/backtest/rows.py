@@ -65,6 +65,8 @@ PLAIN_EVENTS = {
     records.RESUME: ("approval", "RISK-1", "the operator lifts the emergency stop"),
     records.DAY_LOSS: ("loss_limit", "RISK-4", "daily loss limit reached: no TREND or FUNDING entries for a while"),
     records.WEEK_LOSS: ("loss_limit", "RISK-5", "weekly loss limit reached: no TREND or FUNDING entries for a while"),
+    records.DAY_WARNING: ("loss_limit", "RISK-4", "warning: near the daily loss limit"),
+    records.WEEK_WARNING: ("loss_limit", "RISK-5", "warning: near the weekly loss limit"),
     records.STOP: ("loss_limit", "RISK-1", "emergency stop: all engines wait for the operator"),
     records.EXTENDED: ("plan", "CORE-4", "the plan grows by one week"),
     records.NO_CASH: ("plan", "CORE-9", "NO_CASH: the cycle counts and buys nothing"),

@@ -25,6 +25,8 @@ LIQUIDATION: Final = 10
 DELISTING: Final = 11
 RESUME: Final = 12
 STOP: Final = 13
+DAY_WARNING: Final = 14
+WEEK_WARNING: Final = 15
 
 # Slots of `counts`.
 BARS: Final = 0

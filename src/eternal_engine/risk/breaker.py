@@ -115,6 +115,8 @@ class RiskState(NamedTuple):
     week: int
     day_breached: bool
     week_breached: bool
+    day_warned: bool
+    week_warned: bool
     day_block_h: int
     week_block_h: int
     reduced_until_h: int
@@ -138,6 +140,8 @@ def initial_state() -> RiskState:
         week=-1,
         day_breached=False,
         week_breached=False,
+        day_warned=False,
+        week_warned=False,
         day_block_h=0,
         week_block_h=0,
         reduced_until_h=0,
@@ -190,9 +194,15 @@ def week_of(now_h: int) -> int:
 
 
 def check_losses(params: BreakerParams, state: RiskState, now_h: int, equity_usdt: float) -> RiskState:
-    """Start the waits of RISK-4 and RISK-5; only the first breach of a day and of a week counts."""
-    day_hit = loss_frac(state.day_base_usdt, equity_usdt) >= params.daily_loss_frac - EPSILON
-    week_hit = loss_frac(state.week_base_usdt, equity_usdt) >= params.weekly_loss_frac - EPSILON
+    """Warn near a limit and start the waits of RISK-4 and RISK-5; only the first of a day and of a week counts."""
+    day_loss = loss_frac(state.day_base_usdt, equity_usdt)
+    week_loss = loss_frac(state.week_base_usdt, equity_usdt)
+    day_near = day_loss >= params.warn_frac * params.daily_loss_frac - EPSILON
+    week_near = week_loss >= params.warn_frac * params.weekly_loss_frac - EPSILON
+    if (day_near and not state.day_warned) or (week_near and not state.week_warned):
+        state = state._replace(day_warned=state.day_warned or day_near, week_warned=state.week_warned or week_near)
+    day_hit = day_loss >= params.daily_loss_frac - EPSILON
+    week_hit = week_loss >= params.weekly_loss_frac - EPSILON
     new_day_hit = day_hit and not state.day_breached
     new_week_hit = week_hit and not state.week_breached
     if not new_day_hit and not new_week_hit:
@@ -222,6 +232,8 @@ def roll(state: RiskState, now_h: int, equity_usdt: float) -> RiskState:
         week_base_usdt=equity_usdt if new_week else state.week_base_usdt,
         day_breached=False,
         week_breached=False if new_week else state.week_breached,
+        day_warned=False,
+        week_warned=False if new_week else state.week_warned,
     )
 
 
@@ -294,6 +306,13 @@ class Corridor(NamedTuple):
     high_usdt: float
 
 
+def _next_loss_frac(params: BreakerParams, limit_frac: float, warned: bool, breached: bool) -> float:
+    """Give the loss at which a limit has something to say next; 1 when it has said everything."""
+    if breached:
+        return 1.0
+    return limit_frac if warned else params.warn_frac * limit_frac
+
+
 def corridor_floor(params: BreakerParams, high_usdt: float) -> float:
     """Give the equity clearly above which level 1 does not begin at a high."""
     return (1.0 - params.caution_frac) * high_usdt * CLEARLY_ABOVE
@@ -308,10 +327,16 @@ def corridor(params: BreakerParams, state: RiskState) -> Corridor:
         return Corridor(1.0, 0.0)
     high = state.high_usdt
     low = (1.0 - (params.caution_frac if state.level == NORMAL else params.warning_frac)) * high
-    if not state.day_breached:
-        low = max(low, (1.0 - params.daily_loss_frac) * state.day_base_usdt)
-    if not state.week_breached:
-        low = max(low, (1.0 - params.weekly_loss_frac) * state.week_base_usdt)
+    low = max(
+        low,
+        (1.0 - _next_loss_frac(params, params.daily_loss_frac, state.day_warned, state.day_breached))
+        * state.day_base_usdt,
+    )
+    low = max(
+        low,
+        (1.0 - _next_loss_frac(params, params.weekly_loss_frac, state.week_warned, state.week_breached))
+        * state.week_base_usdt,
+    )
     if state.level == CAUTION:
         high = (1.0 - params.recover_frac) * high
         return Corridor(low * CLEARLY_ABOVE, high / CLEARLY_ABOVE)

@@ -392,7 +392,6 @@ def test_j14_a_coin_delisted_before_the_start_is_no_part_of_the_plan() -> None:
     assert {e[4] for e in events_on(done, records.PHASE)} >= {1, 3}
 
 
-@pytest.mark.xfail(strict=True, reason="risk.warn_frac is read by nothing: a loss of 80 % of a limit gives no warning")
 def test_risk_4_warns_at_80_percent_of_a_limit() -> None:
     # F2: 1.99 % warns; here about 1.8 % of the scope in one hour, just after midnight.
     params = only("trend", trend=FAR_STOP, risk=WIDE)
