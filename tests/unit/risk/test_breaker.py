@@ -255,3 +255,101 @@ def test_u_7_hours_inside_the_corridor_change_nothing() -> None:
                 assert after == state
             state = after if rng.random() > 0.01 else breaker.approve(after)
     assert quiet > 1_000
+
+
+def test_brk_2_nothing_is_known_before_the_first_mark() -> None:
+    fresh = breaker.initial_state()
+    assert (fresh.level, fresh.day, fresh.week, fresh.reduced_frac) == (NORMAL, -1, -1, 1.0)
+    assert (fresh.high_usdt, fresh.day_base_usdt, fresh.week_base_usdt) == (0.0, 0.0, 0.0)
+    flags = (fresh.approved, fresh.halted, fresh.day_breached, fresh.week_breached)
+    assert flags == (False, False, False, False)
+    assert {type(flag) for flag in flags} == {bool}
+    assert (fresh.changed_h, fresh.halted_h, fresh.events, fresh.approvals) == (0, 0, 0, 0)
+
+
+def test_section_7_small_accounts_have_losses_and_flows_too() -> None:
+    assert breaker.loss_frac(0.8, 0.6) == pytest.approx(0.25)
+    state = breaker.with_flow(at_high(0.8), 0.8, 0.4)
+    assert state.high_usdt == pytest.approx(1.2)
+
+
+@pytest.mark.parametrize(("level", "equity"), [(WARNING, 34_000.0), (ALERT, 32_000.0)])
+def test_brk_5_every_level_from_two_on_waits_for_the_operator(level: int, equity: float) -> None:
+    state = breaker.advance_level(LADDER, at_high(), MONDAY_H, equity)
+    assert state.level == level
+    assert breaker.operator_is_due(state, MONDAY_H + 72, 72)
+
+
+def test_brk_1_each_change_is_one_event_and_says_when() -> None:
+    state = breaker.advance_level(LADDER, at_high(), MONDAY_H + 1, 36_000.0)
+    state = breaker.advance_level(LADDER, state, MONDAY_H + 9, 38_500.0)
+    assert (state.level, state.changed_h, state.events, state.high_usdt) == (NORMAL, MONDAY_H + 9, 2, 40_000.0)
+    state = breaker.advance_level(LADDER, state, MONDAY_H + 10, 31_000.0)
+    state = breaker.release(LADDER, breaker.approve(state), MONDAY_H + 20, 31_000.0)
+    assert (state.level, state.events) == (NORMAL, 4)
+
+
+def test_brk_3_an_hour_lets_an_approval_take_effect_at_its_own_time_and_equity() -> None:
+    state = breaker.approve(lived(at_high(), {1: 31_000.0}))
+    state = breaker.advance(LADDER, state, MONDAY_H + 2, 31_500.0)
+    assert (state.level, state.high_usdt, state.changed_h) == (NORMAL, 31_500.0, MONDAY_H + 2)
+    assert state.reduced_until_h == MONDAY_H + 2 + 14 * 24
+
+
+def test_risk_4_a_daily_breach_does_not_start_the_weeks_wait() -> None:
+    state = lived(at_high(), {5: 39_000.0})
+    assert (state.day_block_h, state.week_block_h) == (MONDAY_H + 29, 0)
+
+
+def test_risk_5_the_first_breach_of_the_next_week_counts_again() -> None:
+    state = lived(at_high(), {10: 37_900.0, 168: 37_900.0})
+    assert (state.week_breached, state.day_breached) == (False, False)
+    state = breaker.advance(LADDER, state, MONDAY_H + 170, 35_900.0)
+    assert state.week_breached
+    assert state.week_block_h == MONDAY_H + 170 + 168
+
+
+@pytest.mark.parametrize("changes", [{"level": WARNING}, {"level": ALERT}, {"approved": True}, {"halted": True}])
+def test_u_7_no_corridor_where_somebody_waits(changes: dict[str, object]) -> None:
+    band = breaker.corridor(LADDER, at_high()._replace(**changes))
+    assert band.low_usdt > band.high_usdt
+
+
+@pytest.mark.parametrize(
+    ("changes", "low", "high"),
+    [
+        ({}, 39_360.0, 40_000.0),  # the warning of the daily limit is the nearest
+        ({"day_breached": True}, 38_400.0, 40_000.0),
+        ({"day_breached": True, "week_breached": True}, 36_000.0, 40_000.0),
+        ({"level": CAUTION, "day_breached": True, "week_breached": True}, 34_000.0, 38_000.0),
+        ({"level": CAUTION, "day_base_usdt": 37_000.0, "week_breached": True}, 36_408.0, 38_000.0),
+    ],
+)
+def test_u_7_the_corridor_ends_just_inside_the_nearest_limit(
+    changes: dict[str, object], low: float, high: float
+) -> None:
+    state = at_high()._replace(**changes)
+    band = breaker.corridor(LADDER, state)
+    assert low < band.low_usdt < low * (1 + 3e-9)
+    assert high * (1 - 3e-9) < band.high_usdt <= high
+    assert (band.high_usdt < high) == (state.level == CAUTION)
+    assert breaker.corridor_floor(LADDER, 40_000.0) == pytest.approx(36_000.0, rel=1e-8)
+    assert breaker.corridor_floor(LADDER, 40_000.0) > 36_000.0
+
+
+@pytest.mark.parametrize(("loss", "warned"), [(0.0159, False), (0.016, True), (0.0199, True), (0.02, True)])
+def test_risk_4_warns_once_a_day_from_80_percent_of_the_limit_on(loss: float, warned: bool) -> None:
+    # F2: 1.99 % warns and blocks nothing.
+    state = lived(at_high(), {5: 40_000.0 * (1 - loss)})
+    assert (state.day_warned, state.week_warned) == (warned, False)
+    assert (state.day_block_h > 0) == (loss >= 0.02)
+    tomorrow = breaker.roll(state, MONDAY_H + 24, 39_000.0)
+    assert not tomorrow.day_warned
+
+
+@pytest.mark.parametrize(("equity", "warned"), [(38_401.0, False), (38_400.0, True)])
+def test_risk_5_warns_once_a_week_from_80_percent_of_the_limit_on(equity: float, warned: bool) -> None:
+    state = lived(at_high(), {30: 39_400.0, 55: 38_900.0, 80: equity})
+    assert (state.week_warned, state.week_breached) == (warned, False)
+    assert breaker.roll(state, MONDAY_H + 96, equity).week_warned == warned
+    assert not breaker.roll(state, MONDAY_H + 168, equity).week_warned

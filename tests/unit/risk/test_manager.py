@@ -359,3 +359,56 @@ def test_brk_7_size_factors_apply_before_the_caps() -> None:
     assert qty(FUNDING, 0.08, reduced).qty == pytest.approx(0.04)
     assert quote(CORE_HODL, 400.0, reduced).quote_usdt == 400.0
     assert quote(TACTICAL, 400.0, reduced).quote_usdt == 400.0
+
+
+def test_a_purchase_in_usdt_never_asks_for_coins() -> None:
+    for changes in (
+        {},
+        {"position_usdt": 4_900.0},
+        {"free_usdt": 60.0},
+        {"free_usdt": 0.5},
+        {"position_usdt": 4_999.5},
+    ):
+        found = quote(TACTICAL, 200.0, an_exposure(**changes))
+        assert found.qty == 0.0
+        assert found.approved
+    armed = RISK._replace(cap_usdt=100.5)
+    assert quote(TACTICAL, 200.0, an_exposure(exposure_usdt=100.0), armed) == Verdict(
+        True, 0.0, pytest.approx(0.5), reason.RISK_13_CAP
+    )
+
+
+def test_what_just_fits_is_passed_as_it_is() -> None:
+    # At the very limit nothing is resized, and no rule is named.
+    armed = RISK._replace(cap_usdt=5_000.0)
+    assert quote(TACTICAL, 5_000.0, an_exposure(free_usdt=5_000.0), armed) == Verdict(True, 0.0, 5_000.0, reason.NONE)
+    assert qty(FUNDING, 0.1, an_exposure(), armed).rule == reason.NONE
+    kelly = an_exposure(kelly_frac=0.25, engine_usdt=20_000.0)
+    assert qty(TREND, 0.1, kelly).rule == reason.NONE
+    tight = RISK._replace(max_position_frac=1.0, trend_max_own_frac=9.0)
+    assert qty(TREND, 0.8, an_exposure(free_usdt=1e9), tight).rule == reason.NONE
+    exact = RISK._replace(trend_leverage=1.0, perp_fee_frac=0.0)
+    assert qty(TREND, 0.1, an_exposure(free_usdt=5_000.0), exact).rule == reason.NONE
+    deviating = RISK._replace(price_deviation_frac=0.25)
+    assert manager.review_quote(deviating, TACTICAL, 50.0, 50_000.0, an_exposure(mark=40_000.0)).approved
+
+
+def test_risk_2_spot_engines_are_asked_for_what_they_are() -> None:
+    seen = an_exposure(state=state(level=2))
+    assert quote(CORE_HODL, 100.0, seen).approved
+    assert not quote(FUNDING, 100.0, seen).approved
+
+
+def test_risk_11_the_first_stored_day_counts_and_levels_do_not() -> None:
+    # Exactly 31 closes give exactly 30 returns; neither is centred on zero.
+    rng = np.random.default_rng(8)
+    a, b = closes(0.05 + rng.normal(0, 0.01, 30)), closes(0.02 + rng.normal(0, 0.04, 30))
+    x, y = np.diff(a) / a[:-1], np.diff(b) / b[:-1]
+    assert manager.correlation(a, b, 30, 30) == pytest.approx(np.corrcoef(x, y)[0, 1], rel=1e-12)
+
+
+def test_risk_11_returns_that_never_change_are_unknown() -> None:
+    doubling = 2.0 ** np.arange(31)
+    moving = closes(np.linspace(0.01, 0.02, 30))
+    for pair in ((doubling, moving), (moving, doubling), (doubling, doubling)):
+        assert math.isnan(manager.correlation(*pair, 30, 30))

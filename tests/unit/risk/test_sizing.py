@@ -102,3 +102,8 @@ def test_risk_7_a_smaller_window_looks_at_the_newest() -> None:
 def test_risk_7_a_trade_of_nothing_is_neither_won_nor_lost() -> None:
     pnls = np.array([20.0] * 6 + [-10.0] * 3 + [0.0])
     assert sizing.kelly_frac(pnls, 10, 10, 1.0) == pytest.approx(0.6 - 0.4 / 2.0)
+
+
+def test_risk_7_small_wins_are_wins() -> None:
+    pnls = np.array([0.2] * 6 + [-0.1] * 4)
+    assert sizing.kelly_frac(pnls, 10, 10, 1.0) == pytest.approx(0.6 - 0.4 / 2.0)
