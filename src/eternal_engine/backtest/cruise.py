@@ -23,6 +23,7 @@ from eternal_engine.strategies.base import BUY, CORE_HODL, FUNDING, HOURS_PER_DA
 
 Int64Array = npt.NDArray[np.int64]
 Float64Array = npt.NDArray[np.float64]
+BoolArray = npt.NDArray[np.bool_]
 
 # A price this close to a limit leaves the decision to the exact check.
 NEAR: Final = 1e-9
@@ -106,7 +107,7 @@ def cruise(  # noqa: C901 (one flat loop: every call in it would cost more than 
     coins, contracts, entry, cash = book.spot_qty, book.perp_qty, book.perp_entry, book.cash
     stops = states.trend.stop
     rows, exposure, close_h, levels = tape.equity, tape.exposure, tape.close_h, tape.level
-    symbols = len(weights)
+    watched = watch_list(book, weights, pays, settled, funding_on)
     reach = liquidation_reach(params)
     bar = first_bar
     while bar < end_bar:
@@ -122,7 +123,7 @@ def cruise(  # noqa: C901 (one flat loop: every call in it would cost more than 
         pair_notional = 0.0
         high_margin = cash[FUNDING]
         high_notional = 0.0
-        for s in range(symbols):
+        for s in watched:
             spot = spot_close[s, bar]
             perp = perp_close[s, bar]
             held = contracts[TREND, s]
@@ -198,6 +199,23 @@ def cruise(  # noqa: C901 (one flat loop: every call in it would cost more than 
     if may_rise and high_usdt > risk.high_usdt:
         states = states._replace(risk=risk._replace(high_usdt=high_usdt))
     return bar, states
+
+
+def watch_list(
+    book: BookView, weights: Float64Array, pays: BoolArray, settled: Int64Array, funding_on: bool
+) -> Int64Array:
+    """List the symbols that are held, or that FUNDING might enter at the right basis."""
+    coins, contracts = book.spot_qty, book.perp_qty
+    found = np.empty(len(weights), np.int64)
+    count = 0
+    for s in range(len(weights)):
+        held = contracts[TREND, s] != 0.0 or contracts[FUNDING, s] != 0.0
+        for e in range(coins.shape[0]):
+            held = held or coins[e, s] != 0.0
+        if held or (funding_on and weights[s] > 0.0 and settled[s] > 0 and pays[s, settled[s] - 1]):
+            found[count] = s
+            count += 1
+    return found[:count]
 
 
 def take_closes(market: Market, marks: Marks, first_bar: int, end_bar: int) -> None:

@@ -13,6 +13,7 @@ from types import ModuleType
 from typing import Any
 
 import eternal_engine
+from eternal_engine.absent import absent
 from eternal_engine.backtest import cruise, fills, loop, tape
 from eternal_engine.model import steps
 from eternal_engine.portfolio import flows, hour, params, valuation
@@ -248,7 +249,13 @@ def compiled_run(base_dir: Path | None = None) -> Callable[..., Any]:
     for module in MODULES:
         for function in _plain_functions(module):
             register_jitable(function)
-    return numba.njit(cache=True)(entry)
+    dispatcher = numba.njit(cache=True)(entry)
+
+    def run(*arguments: Any) -> Any:
+        with absent("scipy"):
+            return dispatcher(*arguments)
+
+    return run
 
 
 def is_compiled(base_dir: Path | None = None) -> bool:

@@ -125,7 +125,12 @@ def run(
             count_settled(features, settled, now_h + 1)
             next_stamp_h = next_stamp(features, settled)
         if len(pending) == 0:
-            until_h = min(next_stamp_h - 1, next_payment_h, next_delisting_h, next_deposit_h - 1)
+            until_h = min(next_delisting_h, next_deposit_h - 1)
+            # Payments that nobody holding a perp waits for are passed over, and consumed before the next fill.
+            if active[TREND] > 0 or active[FUNDING] > 0:
+                until_h = min(until_h, next_payment_h)
+            if params.funding.enabled:
+                until_h = min(until_h, next_stamp_h - 1)
             end_bar = quiet_until(params, states, market, bar, last_bar, until_h)
             reached, states = cruise(params, features, market, book, marks, states, tape, settled, bar, end_bar)
             if reached > bar:

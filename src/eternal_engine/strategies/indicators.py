@@ -7,9 +7,12 @@ from typing import Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-import talib
 
+from eternal_engine.absent import absent
 from eternal_engine.strategies.base import HOURS_PER_DAY
+
+with absent("pandas", "polars"):
+    import talib
 
 Float64Array = npt.NDArray[np.float64]
 Int64Array = npt.NDArray[np.int64]
