@@ -261,10 +261,11 @@ def test_brk_2_nothing_is_known_before_the_first_mark() -> None:
     fresh = breaker.initial_state()
     assert (fresh.level, fresh.day, fresh.week, fresh.reduced_frac) == (NORMAL, -1, -1, 1.0)
     assert (fresh.high_usdt, fresh.day_base_usdt, fresh.week_base_usdt) == (0.0, 0.0, 0.0)
-    flags = (fresh.approved, fresh.halted, fresh.day_breached, fresh.week_breached)
-    assert flags == (False, False, False, False)
+    flags = [fresh.approved, fresh.halted, fresh.day_breached, fresh.week_breached, fresh.day_warned, fresh.week_warned]
+    assert flags == [False] * 6
     assert {type(flag) for flag in flags} == {bool}
-    assert (fresh.changed_h, fresh.halted_h, fresh.events, fresh.approvals) == (0, 0, 0, 0)
+    assert (fresh.changed_h, fresh.halted_h, fresh.reduced_until_h) == (0, 0, 0)
+    assert (fresh.events, fresh.approvals) == (0, 0)
 
 
 def test_section_7_small_accounts_have_losses_and_flows_too() -> None:
@@ -319,7 +320,9 @@ def test_u_7_no_corridor_where_somebody_waits(changes: dict[str, object]) -> Non
     ("changes", "low", "high"),
     [
         ({}, 39_360.0, 40_000.0),  # the warning of the daily limit is the nearest
+        ({"day_warned": True}, 39_200.0, 40_000.0),
         ({"day_breached": True}, 38_400.0, 40_000.0),
+        ({"day_breached": True, "week_warned": True}, 38_000.0, 40_000.0),
         ({"day_breached": True, "week_breached": True}, 36_000.0, 40_000.0),
         ({"level": CAUTION, "day_breached": True, "week_breached": True}, 34_000.0, 38_000.0),
         ({"level": CAUTION, "day_base_usdt": 37_000.0, "week_breached": True}, 36_408.0, 38_000.0),
