@@ -48,31 +48,33 @@ def comparison_table(reports: Mapping[str, Report]) -> Table:
 
 
 def periods_table(reports: Mapping[str, Report]) -> Table:
-    """Give one row a report: the same engines over several periods."""
-    columns = ("Period", "Run", "Years", "Return", "CAGR", "Sharpe", "Sortino", "Calmar", "Max DD", "BTC hold", "DCA")
+    """Give one row a report: the same engines over several periods, narrow enough for 80 columns."""
+    columns = ("Period", "Years", "Return", "CAGR", "Sharpe", "Max DD", "BTC hold")
+    # The title carries a mark that all rows share.
+    mixed = len({report.data.mark for report in reports.values()}) > 1
     rows = tuple(
         (
-            name + (f" [{report.data.mark}]" if report.data.mark else ""),
-            f"{report.data.start} to {report.data.end}" + (" (shortened)" if report.data.shortened else ""),
+            name
+            + (f" [{report.data.mark}]" if mixed and report.data.mark else "")
+            + (" *" if report.data.shortened else ""),
             f"{report.data.years:.2f}",
             percent(report.metrics.total_return_frac, sign=True),
             percent(report.metrics.cagr_frac, sign=True),
             ratio(report.metrics.sharpe),
-            ratio(report.metrics.sortino),
-            ratio(report.metrics.calmar),
             percent(report.metrics.max_drawdown_frac),
             _rival(report, "btc_hold"),
-            _rival(report, "dca_btc_eth_67_33"),
         )
         for name, report in reports.items()
     )
+    ran = [f"{name} ran {r.data.start} to {r.data.end}" for name, r in reports.items() if r.data.shortened]
+    shortened = f" * shortened, the data does not cover what was asked: {'; '.join(ran)}." if ran else ""
     return Table(
         "Periods",
         columns,
         rows,
-        note="Each period starts afresh with the full capital. Shortened: the data does not cover what was asked; "
-        "figures are annualised by the years run. Benchmarks: total return on the same days.",
-        left=frozenset({0, 1}),
+        note="Each period starts afresh with the full capital; figures are annualised by the years run. "
+        f"Benchmark: total return on the same days.{shortened}",
+        left=frozenset({0}),
     )
 
 
