@@ -67,6 +67,8 @@ def range_lines(report: Report) -> tuple[str, ...]:
     missing = sum(gap.bars for gap in data.gaps)
     if missing:
         lines.append(f"gaps: {len(data.gaps)}, {missing} hourly bars missing in all; nothing is decided on them")
+    # A result over coins that were chosen afterwards must not be read without that word.
+    lines.extend(note for note in data.notes if "hindsight" in note)
     return tuple(lines)
 
 
