@@ -8,32 +8,34 @@ import json
 import os
 import signal
 import sys
-from dataclasses import asdict, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Annotated, Any
 
 import typer
 
 from eternal_engine import clock
+from eternal_engine.cli.simulator_proofs import endure, load, soak
 from eternal_engine.model.errors import RefusedError, UsageError
 from eternal_engine.simulator.faults import FaultPlan, read_faults
 from eternal_engine.simulator.live import PUBLIC_URL
-from eternal_engine.simulator.load import ORDER, Send, bare_sender, measure
 from eternal_engine.simulator.opening import Opening, accounts_of, open_world, require_loopback
 from eternal_engine.simulator.server.app import Server
 from eternal_engine.simulator.server.world import World
-from eternal_engine.simulator.soak import Soak
 from eternal_engine.simulator.store import wipe
-from eternal_engine.simulator.venue import Account, MarketShape
+from eternal_engine.simulator.venue import MarketShape
 
 app = typer.Typer(no_args_is_help=True, help="Serve the embedded exchange on loopback.")
 
 STATE_FOLDER = Path("state")
 MOST_FILES = 20
 PARENT_LOOK_S = 0.5
+
+
+for _proof in (soak, load, endure):
+    app.command()(_proof)
 
 
 @app.callback()
@@ -103,65 +105,6 @@ def serve(
     finally:
         if world.store is not None:
             world.store.close()
-
-
-@app.command()
-def soak(
-    operations: Annotated[int, typer.Option(min=1, help="How many random operations.")] = 1_000_000,
-    seed: Annotated[int, typer.Option(help="Seed; odd ones have a thin market.")] = 1,
-    audit_every: Annotated[int, typer.Option(min=1, help="Balance the books so often.")] = 1000,
-) -> None:
-    """Do random operations in a venue of its own and prove that its books balance; exits 1 when they do not."""
-    began = clock.monotonic()
-    run = Soak(seed, audit_every=audit_every)
-    wrong = run.run(operations)
-    took_s = clock.monotonic() - began
-    done = {"operations": operations, "seed": seed, "audits": run.audits, "seconds": round(took_s, 1)}
-    kinds = {
-        "done": dict(run.done),
-        "fills": dict(run.fills),
-        "refused": {str(code): n for code, n in run.refused.items()},
-    }
-    print(json.dumps({**done, **kinds, "wrong": list(wrong)}), flush=True)
-    if wrong:
-        raise typer.Exit(1)
-
-
-@app.command()
-def load(
-    orders: Annotated[int, typer.Option(min=1, help="Orders per account and client.")] = 500,
-) -> None:
-    """Measure order creates per second over bare HTTP and pybit, from one account and from five at once."""
-    with TemporaryDirectory() as folder:
-        asked = Opening(speed=0, limits=False, state=Path(folder) / "load.db", deposit_usdt=Decimal(10_000_000))
-        world = open_world(asked)
-        everyone = accounts_of(world)
-        for account in everyone[1:]:
-            world.venue.deposit(account.uid, "USDT", Decimal(10_000_000))
-        asyncio.run(_load(Server(world), everyone, orders))
-
-
-async def _load(server: Server, everyone: list[Account], orders: int) -> None:
-    await server.start()
-    url = f"http://{server.host}:{server.port}"
-    for client, make in (("http", bare_sender), ("pybit", _pybit_sender)):
-        for who in (everyone[:1], everyone):
-            figures = await asyncio.to_thread(measure, client, make, url, who, orders)
-            print(json.dumps(asdict(figures)), flush=True)
-    wrong = server.world.venue.audit()
-    await server.stop()
-    if server.world.store is not None:
-        server.world.store.close()
-    if wrong:
-        raise typer.Exit(1)
-
-
-def _pybit_sender(url: str, account: Account) -> Send:
-    from pybit.unified_trading import HTTP
-
-    session = HTTP(api_key=account.api_key, api_secret=account.api_secret, recv_window=20_000)
-    session.endpoint = url
-    return lambda: bool(session.place_order(**ORDER)["retCode"] == 0)
 
 
 async def _serve(world: World, host: str, port: int, *, as_json: bool, parent: int | None) -> None:

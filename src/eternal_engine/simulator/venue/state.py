@@ -61,7 +61,7 @@ class VenueConfig:
     salt: str = "0"
     first_uid: int = 100_000_001
     keep_rows: int = 10_000
-    keep_links: int = 200_000
+    keep_links: int = 50_000
     demo: bool = False
     mnt_discount_frac: Decimal = Decimal("0.25")
 
