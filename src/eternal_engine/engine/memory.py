@@ -1,0 +1,197 @@
+"""What the daemon must remember between two hours, as one document of the journal (CORE-12, BRK-2, C6).
+
+Saved in the same transaction as the decisions and fills it follows from, so no crash can part them. Orders, books and
+transfers are not in here: they are projections of their own events.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import dataclass, replace
+from datetime import datetime
+from decimal import Decimal
+from typing import Any, Final, NamedTuple, TypeVar
+
+import numpy as np
+
+from eternal_engine.model.errors import StorageError
+from eternal_engine.model.event import StateSaved
+from eternal_engine.model.rule import Rule
+from eternal_engine.portfolio.flows import FlowState
+from eternal_engine.portfolio.params import Intent, Params, States
+from eternal_engine.risk import breaker
+from eternal_engine.strategies import core_hodl, funding, tactical, trend
+
+RULES: tuple[Rule, ...] = (
+    Rule(
+        "BRK-2",
+        "Level, high, timers and approvals are part of the saved state and survive restarts exactly.",
+        (),
+        ("tests/unit/engine/test_memory.py::test_c6_everything_comes_back_exactly",),
+    ),
+)
+
+OWNER: Final = "portfolio"
+VERSION: Final = 1
+Tuple = TypeVar("Tuple", bound=NamedTuple)
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """Hold the state of all rules and what is under way.
+
+    `cycle_h` is the last decided hour (hours since the epoch, 0 before the first). `pending` are approved intents whose
+    orders are not all done. `halted` has bit e set when the operator halts engine e. `flowed_usdt` is, per engine, the
+    money moved in or out (deposits, transfers) that the breaker has already taken into account. `paused` are symbols in
+    which entries wait for a review (ORD-7); `stops` are the protective stops the exchange has confirmed, by symbol
+    index (TREND-X3). `held_back` are coins CORE_HODL does not buy before an hour, because the database was lost while they
+    were held (CORE-12). `started_h` is the first decided hour.
+    """
+
+    symbols: tuple[str, ...]
+    states: States
+    flows: FlowState
+    cycle_h: int = 0
+    started_h: int = 0
+    pending: tuple[Intent, ...] = ()
+    halted: int = 0
+    flowed_usdt: tuple[Decimal, Decimal, Decimal, Decimal] = (Decimal(0), Decimal(0), Decimal(0), Decimal(0))
+    paused: frozenset[str] = frozenset()
+    stops: tuple[tuple[int, Decimal], ...] = ()
+    held_back: tuple[tuple[int, int], ...] = ()
+
+    def stop_of(self, symbol: int) -> Decimal | None:
+        """Give the stop that rests at the exchange in a symbol, None when none was confirmed."""
+        return next((price for s, price in self.stops if s == symbol), None)
+
+    def with_stop(self, symbol: int, price: Decimal | None) -> Memory:
+        """Remember what stop rests at the exchange; None: none."""
+        kept = tuple(row for row in self.stops if row[0] != symbol)
+        return replace(self, stops=kept if price is None else tuple(sorted((*kept, (symbol, price)))))
+
+    def without(self, intent: Intent) -> Memory:
+        """Take one finished intent off the list."""
+        rest = list(self.pending)
+        rest.remove(intent)
+        return replace(self, pending=tuple(rest))
+
+
+def fresh_memory(params: Params, symbols: tuple[str, ...], month: int) -> Memory:
+    """Give the memory of a daemon that has never decided; `month` as `flows.month_of` gives it."""
+    return Memory(symbols, fresh_states(params, len(symbols)), FlowState(0.0, month))
+
+
+def fresh_states(params: Params, symbols: int) -> States:
+    """Give the states of all rules before the first decision."""
+    return States(
+        risk=breaker.initial_state(),
+        core=core_hodl.initial_state(symbols),
+        trend=trend.initial_state(symbols),
+        funding=funding.initial_state(symbols),
+        tactical=tactical.initial_state(params.tactical),
+    )
+
+
+def saved(memory: Memory, at: datetime) -> StateSaved:
+    """Make the event that saves the memory."""
+    return StateSaved(at, OWNER, VERSION, write(memory))
+
+
+def write(memory: Memory) -> str:
+    """Write the memory as canonical JSON; every float and Decimal comes back as it was."""
+    document = {
+        "symbols": list(memory.symbols),
+        "states": {name: _written(part) for name, part in memory.states._asdict().items()},
+        "flows": _written(memory.flows),
+        "cycle_h": memory.cycle_h,
+        "started_h": memory.started_h,
+        "pending": [_written(intent) for intent in memory.pending],
+        "halted": memory.halted,
+        "flowed_usdt": [str(amount) for amount in memory.flowed_usdt],
+        "paused": sorted(memory.paused),
+        "stops": [[s, str(price)] for s, price in memory.stops],
+        "held_back": [list(row) for row in memory.held_back],
+    }
+    return json.dumps(document, sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+
+def read(document: str, version: int, params: Params) -> Memory:
+    """Read what `write` wrote.
+
+    Raises StorageError for a document of another version, or one whose parts are not those of this program.
+    """
+    if version != VERSION:
+        raise StorageError(
+            f"the saved state has version {version}, this program reads {VERSION}",
+            where=f"state of {OWNER}",
+            mend="start the program that wrote it, or restore a backup made by this one",
+        )
+    found = json.loads(document)
+    symbols = tuple(found["symbols"])
+    like = fresh_states(params, len(symbols))
+    parts = {name: _read_like(part, found["states"][name], name) for name, part in like._asdict().items()}
+    first, second, third, fourth = (Decimal(text) for text in found["flowed_usdt"])
+    return Memory(
+        symbols=symbols,
+        states=States(**parts),
+        flows=_read_like(FlowState(0.0, 0), found["flows"], "flows"),
+        cycle_h=found["cycle_h"],
+        started_h=found["started_h"],
+        pending=tuple(_read_intent(row) for row in found["pending"]),
+        halted=found["halted"],
+        flowed_usdt=(first, second, third, fourth),
+        paused=frozenset(found["paused"]),
+        stops=tuple((s, Decimal(text)) for s, text in found["stops"]),
+        held_back=tuple((s, until_h) for s, until_h in found["held_back"]),
+    )
+
+
+def _written(part: Any) -> dict[str, Any]:
+    return {name: _plain(value) for name, value in part._asdict().items()}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, np.ndarray):
+        return [_plain(item) for item in value.tolist()]
+    if isinstance(value, list):
+        return [_plain(item) for item in value]
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, float) and not math.isfinite(value):
+        return repr(value)
+    return value
+
+
+def _read_like(like: Tuple, found: dict[str, Any], name: str) -> Tuple:
+    """Build a NamedTuple as `like` is built; its fields must be exactly the stored ones."""
+    names = set(like._fields)
+    if set(found) != names:
+        raise StorageError(
+            f"the saved state of {name} has other parts: {', '.join(sorted(names ^ set(found)))}",
+            where=f"state of {OWNER}",
+            mend="start the program that wrote it, or restore a backup made by this one",
+        )
+    return like._replace(**{key: _read_value(getattr(like, key), found[key]) for key in found})
+
+
+def _read_value(like: Any, value: Any) -> Any:
+    if isinstance(like, np.ndarray):
+        return np.array(_floats(value) if like.dtype.kind == "f" else value, dtype=like.dtype).reshape(like.shape)
+    if isinstance(like, float):
+        return float(value)
+    return value
+
+
+def _floats(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_floats(item) for item in value]
+    return float(value)
+
+
+def _read_intent(row: dict[str, Any]) -> Intent:
+    kinds = Intent.__annotations__
+    values: dict[str, Any] = {name: float(row[name]) if kinds[name] == "float" else row[name] for name in kinds}
+    return Intent(**values)
+
+
