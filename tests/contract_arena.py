@@ -26,7 +26,7 @@ from eternal_engine.exchange.bybit.throttle import AddressThrottle, Throttle
 from eternal_engine.exchange.capability import Environment
 from eternal_engine.exchange.market import Candle, FundingRate, Instrument, Ticker
 from eternal_engine.exchange.orders import Execution, OrderAck, OrderLookup, OrderReport, OrderRequest
-from eternal_engine.exchange.terms import Market, OrderKind, QtyUnit, Side
+from eternal_engine.exchange.terms import MarginMode, Market, OrderKind, QtyUnit, Side
 from eternal_engine.market_data.history import FundingRates, MarketHistory, Ohlcv, Sentiment
 from eternal_engine.model.errors import AlreadyDone
 from eternal_engine.simulator.adapter import Door
@@ -328,6 +328,16 @@ class CcxtClient:
         name = await self._symbol(Market.PERP, symbol)
         try:
             await self._do(self.ccxt.set_leverage(str(leverage), name), Verb.SET)
+        except AlreadyDone:
+            return
+
+    async def set_margin_mode(self, mode: MarginMode) -> None:
+        await self._do(self.ccxt.set_margin_mode(mode.value), Verb.SET)
+
+    async def require_one_way(self, symbol: str) -> None:
+        name = await self._symbol(Market.PERP, symbol)
+        try:
+            await self._do(self.ccxt.set_position_mode(False, name), Verb.SET)
         except AlreadyDone:
             return
 

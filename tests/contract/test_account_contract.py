@@ -18,6 +18,7 @@ from eternal_engine.exchange.capability import Environment
 from eternal_engine.exchange.orders import OrderAck
 from eternal_engine.exchange.terms import ExecutionKind, MarginMode, Market, OrderStatus, Side
 from eternal_engine.model.errors import HaltTrading, RateLimited, RejectedForGood, UnknownOutcome, Unsupported
+from eternal_engine.simulator.venue import OrderRequest as VenueOrder
 
 BUY, SELL = Side.BUY, Side.SELL
 DAY = timedelta(days=1)
@@ -285,3 +286,69 @@ async def test_d6_beyond_the_limit_the_exchange_refuses_and_executes_nothing(des
     if desk.kind == "pybit":
         assert all(error.reset_at is not None for error in refused)
     assert (await desk.exchange.positions("BTCUSDT"))[0].qty == Decimal("0.01") * len(taken)
+
+
+async def test_isolated_margin_is_set_and_setting_it_again_is_no_error(desk: Any) -> None:
+    await desk.exchange.set_margin_mode(MarginMode.ISOLATED)
+    await desk.exchange.set_margin_mode(MarginMode.ISOLATED)
+    assert (await desk.exchange.account_info()).margin_mode is MarginMode.ISOLATED
+
+
+async def test_the_margin_mode_stays_while_a_position_is_open(desk: Any) -> None:
+    await desk.exchange.place(perp("tr-1", BUY, "0.1"))
+    with pytest.raises(RejectedForGood) as refused:
+        await desk.exchange.set_margin_mode(MarginMode.ISOLATED)
+    assert refused.value.code == 3400045
+    assert (await desk.exchange.account_info()).margin_mode is MarginMode.CROSS
+    if desk.kind != "ccxt":
+        await desk.exchange.set_margin_mode(MarginMode.CROSS)
+
+
+@pytest.mark.arena(demo=True)
+async def test_the_demo_keeps_cross_margin_and_says_so(desk: Any) -> None:
+    if desk.kind == "ccxt":
+        raise NotInClient("ccxt knows no capabilities")
+    with pytest.raises(Unsupported, match="cross margin is kept"):
+        await desk.exchange.set_margin_mode(MarginMode.ISOLATED)
+    assert (await desk.exchange.account_info()).margin_mode is MarginMode.CROSS
+
+
+async def test_an_isolated_position_loses_its_margin_and_no_more(desk: Any) -> None:
+    await desk.exchange.set_margin_mode(MarginMode.ISOLATED)
+    await desk.exchange.set_leverage("BTCUSDT", Decimal(2))
+    before = await usdt(desk)
+    await desk.exchange.place(perp("tr-1", BUY, "1"))
+    desk.arena.price("BTCUSDT", "20000")
+    assert await desk.exchange.positions() == ()
+    # Half of 50,025 and the fee of the way in.
+    assert before - await usdt(desk) == Decimal(50025) / 2 + Decimal(50025) * Decimal("0.00055")
+
+
+async def test_one_way_mode_is_kept_beside_an_open_position(desk: Any) -> None:
+    await desk.exchange.require_one_way("BTCUSDT")
+    await desk.exchange.place(perp("tr-1", BUY, "0.1"))
+    if desk.kind != "ccxt":
+        await desk.exchange.require_one_way("BTCUSDT")
+    assert [row.position_idx for row in await desk.exchange.positions("BTCUSDT")] == [0]
+
+
+async def test_hedge_mode_without_positions_is_ended(desk: Any) -> None:
+    desk.arena.world.venue.switch_mode(desk.arena.uids["alpha"], "BTCUSDT", hedge=True)
+    await desk.exchange.require_one_way("BTCUSDT")
+    assert [row.position_idx for row in await desk.exchange.positions("BTCUSDT")] == [0]
+    await desk.exchange.place(perp("tr-1", BUY, "0.1"))
+
+
+@pytest.mark.parametrize(("kind", "code"), [("Market", 110024), ("Limit", 110028)])
+async def test_hedge_mode_with_something_open_is_refused_in_words(desk: Any, kind: str, code: int) -> None:
+    venue, uid = desk.arena.world.venue, desk.arena.uids["alpha"]
+    venue.switch_mode(uid, "BTCUSDT", hedge=True)
+    price = None if kind == "Market" else Decimal(49_900)
+    order: Any = VenueOrder("linear", "BTCUSDT", "Buy", kind, Decimal("0.1"), price=price, position_idx=1)
+    venue.create_order(uid, order)
+    with pytest.raises(RejectedForGood) as refused:
+        await desk.exchange.require_one_way("BTCUSDT")
+    assert refused.value.code == code
+    if desk.kind != "ccxt":
+        assert "BTCUSDT is in hedge mode" in str(refused.value)
+        assert "close the positions and orders" in str(refused.value)

@@ -16,7 +16,7 @@ from eternal_engine.exchange.capability import Capabilities
 from eternal_engine.exchange.events import StreamEvent
 from eternal_engine.exchange.market import Candle, FundingRate, Instrument, Ticker
 from eternal_engine.exchange.orders import Execution, OrderAck, OrderLookup, OrderReport, OrderRequest
-from eternal_engine.exchange.terms import Market
+from eternal_engine.exchange.terms import MarginMode, Market
 
 
 class MarketSource(Protocol):
@@ -100,6 +100,14 @@ class TradingAccount(Protocol):
 
     async def set_leverage(self, symbol: str, leverage: Decimal) -> None:
         """Set the leverage of a perpetual; an unchanged one is success."""
+        ...
+
+    async def set_margin_mode(self, mode: MarginMode) -> None:
+        """Set the margin mode of the whole account; unchanged is success, Unsupported means cross margin is kept."""
+        ...
+
+    async def require_one_way(self, symbol: str) -> None:
+        """Make a perpetual hold one position at a time; RejectedForGood while hedge mode is held up by what is open."""
         ...
 
     async def set_stop(self, symbol: str, price: Decimal | None) -> None:

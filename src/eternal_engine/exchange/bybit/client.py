@@ -15,12 +15,13 @@ from eternal_engine.exchange.bybit.errors import Verb
 from eternal_engine.exchange.bybit.holdings import AccountReader, scope_of
 from eternal_engine.exchange.bybit.market import MarketReader
 from eternal_engine.exchange.bybit.paging import Params
+from eternal_engine.exchange.bybit.setup import AccountSetup
 from eternal_engine.exchange.bybit.throttle import Throttle
 from eternal_engine.exchange.bybit.transport import Reply, Transport, TransportSettings
 from eternal_engine.exchange.bybit.wire.fields import NAME
 from eternal_engine.exchange.capability import CAPABILITIES, Capabilities, Capability, Environment
 from eternal_engine.exchange.orders import OrderAck, OrderRequest
-from eternal_engine.exchange.terms import Market
+from eternal_engine.exchange.terms import MarginMode, Market
 from eternal_engine.model.errors import BadReply, UnknownOutcome
 
 DEMO_ENDPOINT = "https://api-demo.bybit.com"
@@ -48,6 +49,7 @@ class Client(MarketReader, AccountReader):
     def __init__(self, caller: Caller) -> None:
         MarketReader.__init__(self, caller)
         AccountReader.__init__(self, caller)
+        self._setup = AccountSetup(caller, self)
 
     @property
     def account(self) -> str:
@@ -95,9 +97,15 @@ class Client(MarketReader, AccountReader):
 
     async def set_leverage(self, symbol: str, leverage: Decimal) -> None:
         """Set the leverage of a perpetual; an unchanged one is success."""
-        text = wire.write_number(leverage)
-        params: Params = {"category": "linear", "symbol": symbol, "buyLeverage": text, "sellLeverage": text}
-        await self._caller.set_value(endpoints.LEVERAGE, params, f"set-leverage {symbol}")
+        await self._setup.leverage(symbol, leverage)
+
+    async def set_margin_mode(self, mode: MarginMode) -> None:
+        """Set the margin mode of the whole account; unchanged is success, Unsupported means cross margin is kept."""
+        await self._setup.margin_mode(mode)
+
+    async def require_one_way(self, symbol: str) -> None:
+        """Make a perpetual hold one position at a time; RejectedForGood while hedge mode is held up by what is open."""
+        await self._setup.one_way(symbol)
 
     async def set_stop(self, symbol: str, price: Decimal | None) -> None:
         """Set or (None) remove the stop of the whole position, triggered by the mark price; unchanged is success."""

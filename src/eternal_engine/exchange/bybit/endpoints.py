@@ -62,6 +62,8 @@ CANCEL = {
 }
 CANCEL_ALL = Endpoint("/v5/order/cancel-all", HTTP.cancel_all_orders, Lane.CANCEL_ALL, Verb.CANCEL)
 LEVERAGE = Endpoint("/v5/position/set-leverage", HTTP.set_leverage, Lane.LEVERAGE, Verb.SET)
+MARGIN_MODE = Endpoint("/v5/account/set-margin-mode", HTTP.set_margin_mode, Lane.MARGIN_MODE, Verb.SET)
+POSITION_MODE = Endpoint("/v5/position/switch-mode", HTTP.switch_position_mode, Lane.POSITION_MODE, Verb.SET)
 TRADING_STOP = Endpoint("/v5/position/trading-stop", HTTP.set_trading_stop, Lane.STOP, Verb.SET)
 TRANSFER = Endpoint(
     "/v5/asset/transfer/universal-transfer", HTTP.create_universal_transfer, Lane.TRANSFER, Verb.TRANSFER

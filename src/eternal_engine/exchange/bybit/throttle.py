@@ -45,6 +45,8 @@ class EndpointClass(Enum):
     WALLET = ("wallet", 50)
     ACCOUNT = ("account", 50)
     LEVERAGE = ("leverage", 10)
+    MARGIN_MODE = ("margin mode", 5)
+    POSITION_MODE = ("position mode", 10)
     STOP = ("trading stop", 10)
     FEE_RATE = ("fee rate", 5)
     LEDGER = ("transaction log", 25)

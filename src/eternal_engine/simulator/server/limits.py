@@ -12,6 +12,7 @@ PER_SECOND = {
     "amend_spot": 10,
     "read": 50,
     "position": 10,
+    "margin": 5,
     "fee": 5,
     "log": 25,
     "key": 10,

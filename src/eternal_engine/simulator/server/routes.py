@@ -51,7 +51,7 @@ ROUTES: dict[str, Route] = {
     "/v5/account/info": Route("GET", accounts.account_info, "read"),
     "/v5/account/fee-rate": Route("GET", accounts.fee_rate, "fee", demo=False),
     "/v5/account/transaction-log": Route("GET", accounts.transaction_log, "log"),
-    "/v5/account/set-margin-mode": Route("POST", accounts.set_margin_mode, "position"),
+    "/v5/account/set-margin-mode": Route("POST", accounts.set_margin_mode, "margin"),
     "/v5/account/collateral-info": Route("GET", accounts.collateral_info, "read"),
     "/v5/account/demo-apply-money": Route("POST", accounts.demo_funds, "funds"),
     "/v5/user/query-api": Route("GET", accounts.query_api, "key"),
