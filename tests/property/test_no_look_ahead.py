@@ -24,9 +24,10 @@ from core_builders import (
     some_params,
     with_noise_after,
 )
-from eternal_engine.backtest.prepare import features_of, stamp_hours
+from eternal_engine.backtest.prepare import features_of
 from eternal_engine.market_data.history import HOUR_MS, MarketHistory, Sentiment
 from eternal_engine.model import reason
+from eternal_engine.portfolio.features import stamp_hours
 from eternal_engine.portfolio.params import Features, Params
 from eternal_engine.strategies import trend
 

@@ -45,8 +45,8 @@ class Memory:
     orders are not all done. `halted` has bit e set when the operator halts engine e. `flowed_usdt` is, per engine, the
     money moved in or out (deposits, transfers) that the breaker has already taken into account. `paused` are symbols in
     which entries wait for a review (ORD-7); `stops` are the protective stops the exchange has confirmed, by symbol
-    index (TREND-X3). `held_back` are coins CORE_HODL does not buy before an hour, because the database was lost while they
-    were held (CORE-12). `started_h` is the first decided hour.
+    index (TREND-X3). `held_back` are coins that CORE_HODL does not buy before an hour, because the database was lost
+    while they were held (CORE-12). `started_h` is the first decided hour.
     """
 
     symbols: tuple[str, ...]

@@ -12,9 +12,9 @@ import pytest
 
 from core_builders import CAPITAL, QUICK_TREND, START_MS, TWO, a_history, a_random_history, some_params
 from eternal_engine.backtest import runner
-from eternal_engine.backtest.prepare import fear_by_day, funding_by_day, market_of, stamp_hours
+from eternal_engine.backtest.prepare import market_of
 from eternal_engine.backtest.runner import BacktestRequest, bar_range
-from eternal_engine.market_data.history import DAY_MS, HOUR_MS, MarketHistory, Sentiment
+from eternal_engine.market_data.history import DAY_MS, MarketHistory
 from eternal_engine.model.errors import DataError, EternalError
 from eternal_engine.portfolio.params import Params
 from eternal_engine.reports.result import ENGINES, BacktestResult
@@ -187,33 +187,6 @@ def test_a_coin_that_trades_in_circles_is_an_error_and_not_a_short_tape(monkeypa
     monkeypatch.setattr(simulation, "ORDERS_PER_SYMBOL_YEAR", 1)
     with pytest.raises(EternalError, match="more orders than its tape"):
         play(HISTORY, lively())
-
-
-@pytest.mark.parametrize(("late_ms", "hours"), [(0, 8), (1, 8), (60_000, 8), (60_001, 9), (-1, 8), (HOUR_MS, 9)])
-def test_a_settlement_a_minute_late_is_on_time(late_ms: int, hours: int) -> None:
-    assert stamp_hours(np.array([8 * HOUR_MS + late_ms])).tolist() == [hours]
-
-
-def test_u_4_yesterdays_sentiment_value_at_most_48_hours_old() -> None:
-    days = np.array([0, 1, 2, 5])
-    history = replace(
-        a_history(np.ones((1, 9 * 24))),
-        sentiment=Sentiment(START_MS + days * DAY_MS, np.array([10.0, 20.0, 30.0, 50.0])),
-    )
-    # Row d is used when day d is over: its own value is yesterday's; one more day may be missing.
-    found = fear_by_day(history, 9, 48)
-    np.testing.assert_array_equal(found, [10, 20, 30, 30, np.nan, 50, 50, np.nan, np.nan])
-    np.testing.assert_array_equal(fear_by_day(history, 9, 24), [10, 20, 30, np.nan, np.nan, 50, np.nan, np.nan, np.nan])
-
-
-def test_tact_e2_funding_of_a_day_is_per_eight_hours() -> None:
-    history = a_history(np.ones((1, 4 * 24)), rate=np.full((1, 24), -0.0003), interval_h=4, first_funding_h=4)
-    found = funding_by_day(history, 0, 4)
-    np.testing.assert_allclose(found, [-0.0006] * 4)
-    sparse = a_history(np.ones((1, 4 * 24)), rate=-0.0001, first_funding_h=50)
-    found = funding_by_day(sparse, 0, 4)
-    assert np.isnan(found[:2]).all()
-    assert found[2:].tolist() == [-0.0001] * 2
 
 
 def test_markets_know_their_windows() -> None:
