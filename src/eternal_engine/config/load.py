@@ -19,7 +19,7 @@ from eternal_engine.model.errors import UsageError
 Mode = Literal["backtest", "paper", "demo", "live"]
 MODES: tuple[Mode, ...] = get_args(Mode)
 ENGINE_FILES = ("core_hodl", "trend", "funding", "tactical", "risk")
-_BASE_KEYS = frozenset({"capital_usdt", "symbols", "shares", "paths", "costs", "backtest", "log"})
+_BASE_KEYS = frozenset({"capital_usdt", "symbols", "shares", "paths", "costs", "backtest", "daemon", "log"})
 
 
 @dataclass(frozen=True)

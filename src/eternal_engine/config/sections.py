@@ -1,4 +1,4 @@
-"""The settings of the project itself: money, symbols, shares, paths, costs, backtest, log and API keys."""
+"""The settings of the project itself: money, symbols, shares, paths, costs, backtest, daemon, log and API keys."""
 
 from __future__ import annotations
 
@@ -85,6 +85,31 @@ class Backtest(Section):
         Decimal(0), "Deposit into CORE_HODL every week.", unit="USDT", rules="CORE-10", ge=0
     )
     seed: int = key(7, "Seed of the synthetic market.", unit="number", ge=0, lt=2**32)
+
+
+class Daemon(Section):
+    """How the daemon keeps its hours: no setting here can change a decision."""
+
+    ping_interval_s: float = key(
+        10.0, "Time between two calls that ask whether the exchange answers.", unit="seconds", rules="ORD-6", gt=0, le=30
+    )
+    reconcile_interval_s: float = key(
+        300.0, "Time between two comparisons with the exchange.", unit="seconds", rules="ORD-7", ge=10, le=86400
+    )
+    late_bar_grace_s: float = key(
+        60.0, "How long a decision waits for bars that come late.", unit="seconds", rules="U-10", ge=0, le=1800
+    )
+    probe_timeout_s: float = key(
+        2.5, "How long the first start of paper trading looks for live prices.", unit="seconds", gt=0, le=3
+    )
+    paper_speed: float = key(
+        3600.0,
+        "Market seconds per second in paper trading on synthetic or recorded data; live prices have their own time.",
+        unit="times",
+        ge=1,
+        le=1_000_000,
+    )
+    arming_days: int = key(30, "How long an arming of live trading holds.", unit="days", rules="RISK-13", ge=1, le=366)
 
 
 class Log(Section):

@@ -11,11 +11,11 @@ from pydantic import Field, model_validator
 
 from eternal_engine.config.engines import CoreHodl, Funding, Tactical, Trend
 from eternal_engine.config.risk import Risk
-from eternal_engine.config.sections import SYMBOLS, Backtest, Costs, Keys, Log, Paths, Shares
+from eternal_engine.config.sections import SYMBOLS, Backtest, Costs, Daemon, Keys, Log, Paths, Shares
 from eternal_engine.config.types import Section, Symbol, key
 
-# Where files lie and how much is logged changes no decision, and secrets belong in no hash.
-UNHASHED = frozenset({"paths", "log", "keys"})
+# Where files lie, how often the daemon looks and how much is logged changes no decision; secrets belong in no hash.
+UNHASHED = frozenset({"paths", "daemon", "log", "keys"})
 
 
 class Settings(Section):
@@ -35,6 +35,7 @@ class Settings(Section):
     paths: Paths = Field(default_factory=Paths, description="Where files are kept.")
     costs: Costs = Field(default_factory=Costs, description="What trading costs.")
     backtest: Backtest = Field(default_factory=Backtest, description="What only a backtest decides for itself.")
+    daemon: Daemon = Field(default_factory=Daemon, description="How the daemon keeps its hours.")
     log: Log = Field(default_factory=Log, description="How much is written to the log.")
     core_hodl: CoreHodl = Field(default_factory=CoreHodl, description="CORE_HODL, which accumulates.")
     trend: Trend = Field(default_factory=Trend, description="TREND, which follows.")

@@ -54,6 +54,12 @@ READ_ELSEWHERE = {
     "backtest.deposit_weekly_usdt",
     "backtest.seed",
     "log.level",
+    "daemon.ping_interval_s",
+    "daemon.reconcile_interval_s",
+    "daemon.late_bar_grace_s",
+    "daemon.probe_timeout_s",
+    "daemon.paper_speed",
+    "daemon.arming_days",
     "funding.leg_timeout_s",
 }
 

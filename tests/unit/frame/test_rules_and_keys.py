@@ -11,8 +11,8 @@ from eternal_engine.config.keys import all_keys, sections
 from eternal_engine.model.rule import Rule
 
 PACKAGE = Path(eternal_engine.__path__[0])
-# CAP-3 is the order of one list, FUND-3 a procedure of the daemon.
-UNREGISTERED = {"CAP-3", "FUND-3"}
+# CAP-3 is the order of one list; FUND-3, ORD-6 and ORD-7 are procedures of the daemon.
+UNREGISTERED = {"CAP-3", "FUND-3", "ORD-6", "ORD-7"}
 
 
 def registered() -> dict[str, list[Rule]]:
