@@ -30,6 +30,8 @@ TACT_AGE: Final = 22
 BREAKER_CUT: Final = 23
 BREAKER_CLOSE: Final = 24
 DELISTED: Final = 25
+MANUAL: Final = 26
+FLATTENED: Final = 27
 
 # Why a signal did not become an order, or became a smaller one.
 WARMUP: Final = 30
@@ -80,6 +82,8 @@ TEXT: Final[dict[int, tuple[str, str]]] = {
     BREAKER_CUT: ("BRK-4", "cut by the breaker"),
     BREAKER_CLOSE: ("BRK-4", "closed by the breaker"),
     DELISTED: ("U-10", "delisted"),
+    MANUAL: ("CORE-13", "manual purchase"),
+    FLATTENED: ("RISK-0", "flattened by the operator"),
     WARMUP: ("TREND-E1", "WARMUP"),
     NO_BAR: ("U-10", "no bar just closed"),
     NOT_LISTED: ("CORE-2", "not listed"),
