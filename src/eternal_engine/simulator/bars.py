@@ -50,6 +50,15 @@ class Bars:
             return None
         return BarPath.of(float(bars.open[row, hour]), float(bars.high[row, hour]), float(bars.low[row, hour]), close)
 
+    def close_before(self, category: Category, symbol: str, hour: int) -> float | None:
+        """Give the close of the last bar before an hour; None when there was none yet."""
+        row = self._row.get(symbol)
+        if row is None:
+            return None
+        close = self._table(category).close[row, : max(0, hour)]
+        held = np.flatnonzero(~np.isnan(close))
+        return float(close[held[-1]]) if len(held) else None
+
     def opens(self, category: Category, hour: int) -> list[float]:
         """List the opens of all symbols at one hour, in the history's order; NaN where there is no bar."""
         if not 0 <= hour < self.history.hours:

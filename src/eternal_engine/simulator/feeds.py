@@ -99,9 +99,21 @@ class HistoryFeed:
         """Do nothing: the history is always fresh."""
 
     def open_market(self, venue: Venue) -> None:
-        """Set the quotes of the venue's present instant; what is not listed yet stays without a quote."""
-        self._list_and_delist(venue, venue.state.now_ms)
-        self._quote(venue, venue.state.now_ms)
+        """Set the quotes of the venue's present instant; what is not listed yet stays without a quote.
+
+        What is silent just now is halted at its last close, as it would be had the venue lived through the bar before:
+        an order must not care whether the exchange was restarted inside a gap.
+        """
+        now_ms = venue.state.now_ms
+        self._list_and_delist(venue, now_ms)
+        hour = (now_ms - self.start_ms) // HOUR_MS
+        for symbol in self.symbols:
+            for category in (SPOT, LINEAR):
+                if (category, symbol) in venue.state.instruments and self._bars.path(category, symbol, hour) is None:
+                    close = self._bars.close_before(category, symbol, hour)
+                    if close is not None:
+                        venue.halt(category, symbol, Quote.flat(exact(close)))
+        self._quote(venue, now_ms)
 
     def advance(self, venue: Venue, to_ms: int) -> None:
         """Move the venue to an instant, hour by hour; past the end of the history only time goes on."""

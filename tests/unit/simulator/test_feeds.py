@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from decimal import Decimal
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 from eternal_engine.market_data.history import HOUR_MS, FundingRates, MarketHistory, Ohlcv, Sentiment
 from eternal_engine.simulator.feeds import HistoryFeed
 from eternal_engine.simulator.paths import BarPath
+from eternal_engine.simulator.store import VenueStore
 from eternal_engine.simulator.venue import OrderRequest, Venue
 
 START_MS = 1_704_067_200_000
@@ -206,3 +208,47 @@ def test_the_pieces_of_a_path_touch_what_the_bar_touched(
     found = [path.extremes(a, b) for a, b in pairwise(edges)]
     assert min(piece[0] for piece in found) == pytest.approx(min(low, first, close), rel=1e-9)
     assert max(piece[1] for piece in found) == pytest.approx(max(high, first, close), rel=1e-9)
+
+
+def lived(folder: Path, *, restarts: bool) -> Venue:
+    """Trade through six hours with a gap in steps of twenty minutes; `restarts` reads the venue back after each."""
+    feed, venue, uid = opened(history(funding_hours=(2, 4)))
+    store = VenueStore(folder / f"venue-{restarts}.db")
+    for step in range(1, 17):
+        feed.advance(venue, START_MS + step * HOUR_MS // 3)
+        if step in {2, 9, 10, 11}:
+            venue.create_order(uid, market("Buy" if step % 2 else "Sell", "1.5"))
+        if step in {4, 10}:
+            buy = OrderRequest("spot", "SOLUSDT", "Buy", "Market", Decimal(200), market_unit="quoteCoin")
+            venue.create_order(uid, buy)
+        store.commit(venue, venue_ms=venue.state.now_ms)
+        if restarts:
+            store.close()
+            store = VenueStore(folder / f"venue-{restarts}.db")
+            venue = Venue(now_ms=int(store.meta()["venue_ms"]))
+            store.load(venue)
+            feed = HistoryFeed(history(funding_hours=(2, 4)))
+            feed.open_market(venue)
+    store.close()
+    return venue
+
+
+def test_u5_a_restart_inside_a_gap_changes_nothing(tmp_path: Path) -> None:
+    whole, pieces = lived(tmp_path, restarts=False), lived(tmp_path, restarts=True)
+    uid = next(iter(whole.state.accounts))
+    assert len(whole.state.executions[uid]) == 8
+    assert list(pieces.state.executions[uid]) == list(whole.state.executions[uid])
+    assert pieces.state.books.balances == whole.state.books.balances
+    assert pieces.audit() == ()
+
+
+def test_u5_an_exchange_opened_inside_a_gap_takes_orders_and_lets_them_wait() -> None:
+    feed = HistoryFeed(history())
+    venue = Venue(now_ms=START_MS + 3 * HOUR_MS + 1)
+    uid = venue.open_account("MASTER").uid
+    venue.deposit(uid, "USDT", Decimal(10_000))
+    feed.open_market(venue)
+    order = venue.create_order(uid, market("Buy", "1"))
+    assert order.status == "New"
+    feed.advance(venue, START_MS + 4 * HOUR_MS)
+    assert order.avg_price == Decimal("120.06")
