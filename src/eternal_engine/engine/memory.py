@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
@@ -21,6 +22,7 @@ from eternal_engine.model.rule import Rule
 from eternal_engine.portfolio.flows import FlowState
 from eternal_engine.portfolio.params import Intent, Params, States
 from eternal_engine.risk import breaker
+from eternal_engine.storage.projection import SavedState
 from eternal_engine.strategies import core_hodl, funding, tactical, trend
 
 RULES: tuple[Rule, ...] = (
@@ -33,6 +35,8 @@ RULES: tuple[Rule, ...] = (
 )
 
 OWNER: Final = "portfolio"
+# The hour alone has a document of its own: it changes every hour, the rest seldom.
+CLOCK_OWNER: Final = "clock"
 VERSION: Final = 1
 Tuple = TypeVar("Tuple", bound=NamedTuple)
 
@@ -93,18 +97,35 @@ def fresh_states(params: Params, symbols: int) -> States:
     )
 
 
-def saved(memory: Memory, at: datetime) -> StateSaved:
-    """Make the event that saves the memory."""
-    return StateSaved(at, OWNER, VERSION, write(memory))
+def saves(memory: Memory, before: Memory | None, at: datetime) -> tuple[StateSaved, ...]:
+    """Make the events that save what differs from `before` (None: nothing was ever saved)."""
+    document = write(memory)
+    found = []
+    if before is None or write(before) != document:
+        found.append(StateSaved(at, OWNER, VERSION, document))
+    if before is None or before.cycle_h != memory.cycle_h:
+        found.append(StateSaved(at, CLOCK_OWNER, VERSION, json.dumps({"cycle_h": memory.cycle_h})))
+    return tuple(found)
+
+
+def load(states: Mapping[str, SavedState], params: Params) -> Memory | None:
+    """Read the memory back from the saved states of a projection; None when nothing was ever saved.
+
+    Raises StorageError for documents this program cannot read.
+    """
+    found, clock = states.get(OWNER), states.get(CLOCK_OWNER)
+    if found is None:
+        return None
+    memory = read(found.document, found.schema_version, params)
+    return memory if clock is None else replace(memory, cycle_h=int(json.loads(clock.document)["cycle_h"]))
 
 
 def write(memory: Memory) -> str:
-    """Write the memory as canonical JSON; every float and Decimal comes back as it was."""
+    """Write all but the hour as canonical JSON; every float and Decimal comes back as it was."""
     document = {
         "symbols": list(memory.symbols),
         "states": {name: _written(part) for name, part in memory.states._asdict().items()},
         "flows": _written(memory.flows),
-        "cycle_h": memory.cycle_h,
         "started_h": memory.started_h,
         "pending": [_written(intent) for intent in memory.pending],
         "halted": memory.halted,
@@ -136,7 +157,6 @@ def read(document: str, version: int, params: Params) -> Memory:
         symbols=symbols,
         states=States(**parts),
         flows=_read_like(FlowState(0.0, 0), found["flows"], "flows"),
-        cycle_h=found["cycle_h"],
         started_h=found["started_h"],
         pending=tuple(_read_intent(row) for row in found["pending"]),
         halted=found["halted"],
@@ -193,5 +213,3 @@ def _read_intent(row: dict[str, Any]) -> Intent:
     kinds = Intent.__annotations__
     values: dict[str, Any] = {name: float(row[name]) if kinds[name] == "float" else row[name] for name in kinds}
     return Intent(**values)
-
-

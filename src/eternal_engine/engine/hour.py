@@ -1,0 +1,111 @@
+"""One decided hour of the live portfolio, pure: what the backtest's loop does at a bar's close (U-8)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from decimal import Decimal
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from eternal_engine.engine.memory import Memory
+from eternal_engine.model.money import exact_arithmetic
+from eternal_engine.portfolio.hour import advance_risk, decide_all, scope_usdt
+from eternal_engine.portfolio.params import (
+    BookView,
+    Decision,
+    Equities,
+    Features,
+    Intent,
+    Marks,
+    Params,
+    no_decisions,
+)
+from eternal_engine.portfolio.valuation import equities, prices_known
+from eternal_engine.risk import breaker
+from eternal_engine.risk.breaker import RiskState
+from eternal_engine.strategies.base import CORE_HODL
+
+Int64Array = npt.NDArray[np.int64]
+ALL_HALTED = 0b1111
+
+
+class Decided(NamedTuple):
+    """Hold what an hour brought: the memory after it, equities, new intents, verdicts, CORE_HODL's NOTE_ flags."""
+
+    memory: Memory
+    equity: Equities
+    intents: tuple[Intent, ...]
+    decisions: tuple[Decision, ...]
+    notes: int
+    risk_before: RiskState
+    scope_usdt: float
+
+
+def mark(params: Params, book: BookView, marks: Marks, now_h: int) -> Equities:
+    """Mark all engines to the last closes; unknown when a held coin has no fresh price (U-6)."""
+    return equities(book, marks, prices_known(book, marks, now_h - 1, params.risk.stale_bars))
+
+
+def decide_hour(
+    params: Params,
+    features: Features,
+    memory: Memory,
+    book: BookView,
+    marks: Marks,
+    settled: Int64Array,
+    now_h: int,
+    flowed_usdt: tuple[Decimal, Decimal, Decimal, Decimal],
+    *,
+    halted: int = 0,
+) -> Decided:
+    """Decide hour `now_h` (the bar before it is complete): flows, mark, limits, breaker, engines.
+
+    `flowed_usdt` is all money that ever moved into each engine; what is new in it scales high and bases. `halted` has
+    bit e set for engines whose entries wait beside the operator's own halts.
+    """
+    equity = mark(params, book, marks, now_h)
+    before = memory.states.risk
+    scope = scope_usdt(params, equity)
+    states = memory.states
+    if equity.known:
+        flow = float(_new_flow(params, memory.flowed_usdt, flowed_usdt))
+        states = states._replace(risk=breaker.with_flow(before, scope - flow, flow))
+        states = advance_risk(params, states, now_h, equity)
+    pending = list(memory.pending)
+    decisions = no_decisions()
+    stopped = memory.halted | halted
+    states, notes = decide_all(
+        params, features, book, marks, pending, decisions, equity, states, now_h, settled, before.level, stopped
+    )
+    fresh = [intent for intent in pending[len(memory.pending) :] if not _waits(memory, intent, now_h)]
+    after = replace(
+        memory,
+        states=states,
+        cycle_h=now_h,
+        started_h=memory.started_h or now_h,
+        pending=(*memory.pending, *fresh),
+        flowed_usdt=flowed_usdt if equity.known else memory.flowed_usdt,
+        held_back=tuple(row for row in memory.held_back if row[1] > now_h),
+    )
+    return Decided(after, equity, tuple(fresh), tuple(decisions), notes, before, scope)
+
+
+def _new_flow(params: Params, before: Sequence[Decimal], after: Sequence[Decimal]) -> Decimal:
+    """Sum what came into the breaker's scope since it was last told."""
+    first = 0 if params.risk.breaker.scope == breaker.SCOPE_PORTFOLIO else CORE_HODL + 1
+    with exact_arithmetic():
+        return sum((new - old for new, old in zip(after[first:], before[first:], strict=True)), Decimal(0))
+
+
+def _waits(memory: Memory, intent: Intent, now_h: int) -> bool:
+    """Tell whether an entry is held back: bought before the database was lost, or its symbol is under review."""
+    if intent.reduces:
+        return False
+    if memory.symbols[intent.symbol] in memory.paused:
+        return True
+    if intent.engine != CORE_HODL:
+        return False
+    return any(s == intent.symbol and now_h < until_h for s, until_h in memory.held_back)

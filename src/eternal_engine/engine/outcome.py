@@ -1,0 +1,97 @@
+"""What a finished intent, or an execution that nobody ordered, does to the state of the rules (TACT-2, TREND-S1)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from decimal import Decimal
+
+from eternal_engine.engine.work import Done, LegDone
+from eternal_engine.ledger.book import Book
+from eternal_engine.ledger.books import Books
+from eternal_engine.model.ids import Account, Leg, Symbol
+from eternal_engine.model.money import ZERO, exact_arithmetic, ratio
+from eternal_engine.model.rule import Rule
+from eternal_engine.portfolio.params import Intent, Marks, Params, States
+from eternal_engine.strategies import core_hodl, funding, tactical, trend
+from eternal_engine.strategies.base import CORE_HODL, DUST_USDT, FUNDING, PAIR, TACTICAL, TREND
+
+RULES: tuple[Rule, ...] = (
+    Rule(
+        "TACT-2",
+        "Entry price and time, and the money a level or a plan has spent, come from executions; what was refused or "
+        "cut stays armed or in the plan.",
+        (),
+        (
+            "tests/unit/engine/test_outcome.py::test_i8_a_refused_deployment_leaves_its_level_armed",
+            "tests/unit/engine/test_outcome.py::test_core_3_a_plan_pays_what_was_spent",
+        ),
+    ),
+)
+
+
+def after_intent(
+    params: Params, states: States, intent: Intent, done: Done, book: Book, symbols: Sequence[str], now_h: int
+) -> States:
+    """Fold a finished intent into the states; `book` is the engine's after all its fills, `now_h` the hour of fills."""
+    s = intent.symbol
+    if intent.engine == FUNDING and intent.market == PAIR and not intent.reduces:
+        second = done.of(Leg.PERP_OPEN)
+        if second is not None and second.qty > ZERO:
+            return states._replace(funding=funding.opened(params.funding, states.funding, s, now_h))
+        return states
+    leg = done.legs[0]
+    if leg.qty == ZERO:
+        return states
+    if intent.engine == CORE_HODL and not intent.reduces:
+        spent = float(leg.usdt)
+        return states._replace(core=core_hodl.on_fill(states.core, s, spent, intent.plan_usdt))
+    if intent.engine == TACTICAL and not intent.reduces:
+        return states._replace(tactical=_bought(params, states, intent, leg, book, symbols[s], now_h))
+    if intent.engine == TREND and not intent.reduces:
+        price = float(ratio(leg.usdt, leg.qty))
+        stop = trend.stop_price(params.trend, intent.side, price, intent.atr, params.instruments.perp_tick[s])
+        opened = trend.opened(states.trend, s, intent.side, price, intent.atr, stop, float(leg.qty))
+        return states._replace(trend=opened)
+    return states
+
+
+def _bought(
+    params: Params, states: States, intent: Intent, leg: LegDone, book: Book, symbol: str, now_h: int
+) -> tactical.TacticalState:
+    s = intent.symbol
+    # A purchase that is complete has used its sum up, the rounding included; a part leaves the rest armed.
+    asked = intent.quote_steps * params.instruments.quote_step[s]
+    quote = float(asked) if leg.complete else float(leg.usdt)
+    held = book.spot.get(Symbol(symbol))
+    with exact_arithmetic():
+        before = (held.qty if held else ZERO) - leg.qty
+    was_flat = float(before) * intent.price < DUST_USDT
+    return tactical.on_buy(states.tactical, s, intent.level, quote, now_h, was_flat)
+
+
+def after_books(params: Params, states: States, books: Books, symbols: Sequence[str], marks: Marks) -> States:
+    """Forget positions that are flat, however that came about: exit, stop, liquidation, a hand at the exchange."""
+    trend_book, funding_book = books.of(Account.TREND), books.of(Account.FUNDING)
+    for s, symbol in enumerate(symbols):
+        name = Symbol(symbol)
+        if states.trend.side[s] != 0 and name not in trend_book.perp:
+            states = states._replace(trend=trend.closed(states.trend, s))
+        if states.funding.opened_h[s] != 0 and name not in funding_book.perp:
+            held = funding_book.spot.get(name)
+            if held is None or float(held.qty) * marks.spot[s] < DUST_USDT:
+                states = states._replace(funding=funding.closed(states.funding, s))
+    return states
+
+
+def after_deposit(params: Params, states: States, amount_usdt: Decimal) -> States:
+    """Tell CORE_HODL of money that came into its account (CORE-10, CAP-2)."""
+    if amount_usdt <= ZERO or not params.core.enabled:
+        return states
+    return states._replace(core=core_hodl.on_deposit(params.core, states.core, float(amount_usdt)))
+
+
+def stop_wanted(states: States, books: Books, symbols: Sequence[str], symbol: int) -> float | None:
+    """Give the protective stop that should rest at the exchange in a symbol, None when there is no position."""
+    if states.trend.side[symbol] == 0 or Symbol(symbols[symbol]) not in books.of(Account.TREND).perp:
+        return None
+    return float(states.trend.stop[symbol])

@@ -1,0 +1,62 @@
+"""The one conversion from exact books to the floats that rules compute with (U-3)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from decimal import Decimal
+
+from eternal_engine.ledger.book import Book
+from eternal_engine.ledger.books import Books
+from eternal_engine.model.ids import Account, Engine, Symbol
+from eternal_engine.model.money import exact_arithmetic
+from eternal_engine.portfolio.params import BookView, empty_book
+from eternal_engine.portfolio.valuation import count_active
+
+ENGINES: tuple[Engine, ...] = tuple(Engine)
+
+
+def book_view(books: Books, symbols: Sequence[str], kelly_window: int, trend_pnls: Sequence[Decimal]) -> BookView:
+    """Convert the engines' own books; adopted orphans are in none of them (ORD-7).
+
+    `trend_pnls` are the net results of TREND's closed trades, oldest first (RISK-7).
+    """
+    view = empty_book(len(symbols), kelly_window)
+    for number, engine in enumerate(ENGINES):
+        _fill(view, number, books.of(engine.account), symbols)
+    closed = len(trend_pnls)
+    for number in range(max(0, closed - kelly_window), closed):
+        view.trend_pnls[number % kelly_window] = float(trend_pnls[number])
+    view.trend_closed[0] = closed
+    count_active(view)
+    return view
+
+
+def _fill(view: BookView, engine: int, book: Book, symbols: Sequence[str]) -> None:
+    view.cash[engine] = float(book.cash_usdt)
+    view.realised[engine] = float(book.totals.closed_net_usdt)
+    for s, symbol in enumerate(symbols):
+        held = book.spot.get(Symbol(symbol))
+        if held is not None:
+            view.spot_qty[engine, s] = float(held.qty)
+            with exact_arithmetic():
+                view.spot_cost[engine, s] = float(held.cost_usdt + held.fees_usdt)
+        position = book.perp.get(Symbol(symbol))
+        if position is not None:
+            view.perp_qty[engine, s] = float(position.qty)
+            view.perp_entry[engine, s] = float(position.average_price)
+
+
+def flowed_usdt(books: Books) -> tuple[Decimal, Decimal, Decimal, Decimal]:
+    """Sum, per engine, all money that ever came in or went out: what is neither gain nor loss."""
+    core, trend, funding, tactical = (_flowed(books.of(engine.account)) for engine in ENGINES)
+    return core, trend, funding, tactical
+
+
+def _flowed(book: Book) -> Decimal:
+    with exact_arithmetic():
+        return book.totals.deposits_usdt + book.totals.transfers_usdt
+
+
+def account_of(engine: int) -> Account:
+    """Give the sub-account of an engine's number."""
+    return ENGINES[engine].account

@@ -1,0 +1,324 @@
+"""One approved intent and the orders it takes: what to send next follows from what is durable, and from nothing else.
+
+So a crash needs no recovery of its own: after a start the same question has the same answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Final
+
+from eternal_engine.engine.timing import hour_start
+from eternal_engine.engine.view import ENGINES
+from eternal_engine.ledger.book import Book
+from eternal_engine.model import reason
+from eternal_engine.model.errors import ModelError
+from eternal_engine.model.ids import ClientOrderId, Leg, OrderKey, RuleId, Symbol
+from eternal_engine.model.instrument import InstrumentRules, Market, Side
+from eternal_engine.model.money import ZERO, exact, exact_arithmetic
+from eternal_engine.model.order import Order, OrderIntent, OrderKind, OrderState
+from eternal_engine.model.rule import Rule
+from eternal_engine.model.steps import steps_up
+from eternal_engine.portfolio.params import Intent
+from eternal_engine.storage.projection import StoredOrder
+from eternal_engine.strategies.base import BUY, CORE_HODL, PAIR, SPOT, TACTICAL
+
+RULES: tuple[Rule, ...] = (
+    Rule(
+        "FUND-3",
+        "A pair is one recoverable procedure: spot first, then the perp over what was bought; a second leg that fails "
+        "unwinds the first, and a crash between them goes on from the orders on record.",
+        ("funding.leg_timeout_s",),
+        (
+            "tests/unit/engine/test_work.py::test_fund_3_the_second_leg_covers_what_the_first_bought",
+            "tests/unit/engine/test_work.py::test_fund_3_a_failed_second_leg_unwinds_the_first",
+        ),
+    ),
+)
+
+# A part-filled or cancelled order's rest is tried again so often; then the intent ends with what it has (ORD-4).
+MAX_TRIES: Final = 4
+
+
+@dataclass(frozen=True, slots=True)
+class PlanOrder:
+    """Ask for an order: journal its intent, then send it."""
+
+    order: OrderIntent
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """Say that an order is under way."""
+
+    client_order_id: ClientOrderId
+
+
+@dataclass(frozen=True, slots=True)
+class LegDone:
+    """Hold what all orders of one leg have filled: base coins before fees, USDT; `complete` when nothing is missing."""
+
+    leg: Leg
+    market: Market
+    qty: Decimal
+    usdt: Decimal
+    complete: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """Say that an intent is over, with what each of its legs has filled."""
+
+    legs: tuple[LegDone, ...]
+
+    def of(self, *names: Leg) -> LegDone | None:
+        """Find the first of the named legs."""
+        return next((leg for leg in self.legs if leg.leg in names), None)
+
+
+Step = PlanOrder | Wait | Done
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """Hold what a step is decided from: orders on record, the engine's book, the instrument's rules, USDT fee of spot.
+
+    `late`: the hour in which the intent was decided is over; entries are not begun any more, nor topped up.
+    """
+
+    symbols: tuple[str, ...]
+    orders: Mapping[ClientOrderId, StoredOrder]
+    book: Book
+    spot: InstrumentRules
+    perp: InstrumentRules
+    spot_fee_frac: Decimal
+    late: bool
+
+
+def next_step(intent: Intent, scene: Scene) -> Step:
+    """Say what an intent needs now (ORD-4, FUND-3)."""
+    if intent.market == PAIR:
+        return _close_pair(intent, scene) if intent.reduces else _open_pair(intent, scene)
+    found = _single(intent, scene, _leg_of(intent))
+    return Done((found,)) if isinstance(found, LegDone) else found
+
+
+def key_of(intent: Intent, symbols: tuple[str, ...], leg: Leg, attempt: int = 1) -> OrderKey:
+    """Give the identity of one order of an intent (ORD-1)."""
+    return OrderKey(ENGINES[intent.engine], hour_start(intent.decided_h), Symbol(symbols[intent.symbol]), leg, attempt)
+
+
+def orders_of(intent: Intent, scene: Scene, leg: Leg) -> list[Order]:
+    """List the orders on record of one leg, by attempt."""
+    found: list[Order] = []
+    key = key_of(intent, scene.symbols, leg)
+    while (stored := scene.orders.get(key.client_order_id)) is not None:
+        found.append(stored.order)
+        key = key.again()
+    return found
+
+
+_REASON_LEGS: Final = {
+    reason.BREAKER_CUT: Leg.BREAKER_CUT,
+    reason.TREND_STOP: Leg.STOP,
+    reason.TREND_TRAIL: Leg.STOP,
+    reason.TACT_FEAR: Leg.FEAR_GREED,
+    reason.TACT_CAPITULATION: Leg.CAPITULATION,
+}
+_LEVEL_LEGS: Final = (Leg.LEVEL_1, Leg.LEVEL_2)
+
+
+def _leg_of(intent: Intent) -> Leg:
+    """Name the leg of an intent of one order; two intents of an engine, hour and symbol never share one."""
+    if intent.reason == reason.FUND_HEDGE:
+        return Leg.SPOT_HEDGE if intent.market == SPOT else Leg.PERP_HEDGE
+    if intent.reason in _REASON_LEGS:
+        return _REASON_LEGS[intent.reason]
+    if intent.reduces:
+        return Leg.EXIT
+    if intent.engine == CORE_HODL:
+        return Leg.BUY
+    if intent.engine == TACTICAL:
+        if not 0 <= intent.level < len(_LEVEL_LEGS):
+            raise ModelError(
+                f"no order leg for level {intent.level + 1} of TACTICAL",
+                where="tactical.levels",
+                mend="configure at most two levels",
+            )
+        return _LEVEL_LEGS[intent.level]
+    return Leg.ENTRY
+
+
+def _single(intent: Intent, scene: Scene, leg: Leg) -> PlanOrder | Wait | LegDone:
+    if intent.quote_steps > 0:
+        return _spend(intent, scene, leg)
+    rules = scene.spot if intent.market == SPOT else scene.perp
+    side = Side.BUY if intent.side == BUY else Side.SELL
+    with exact_arithmetic():
+        wanted = intent.qty_steps * rules.qty_step
+    return _trade(intent, scene, leg, rules, side, wanted, reduces=intent.reduces)
+
+
+def _spend(intent: Intent, scene: Scene, leg: Leg) -> PlanOrder | Wait | LegDone:
+    """Buy spot for a sum of USDT (U-9)."""
+    done = orders_of(intent, scene, leg)
+    step = scene.spot.quote_step or Decimal("0.01")
+    with exact_arithmetic():
+        left = intent.quote_steps * step - sum((order.filled_usdt for order in done), ZERO)
+    if (state := _unfinished(done)) is not None:
+        return state
+    over = bool(done) and (done[-1].state is not OrderState.CANCELLED or len(done) >= MAX_TRIES)
+    amount = scene.spot.quote_down(left)
+    if over or scene.late or amount < scene.spot.min_amount:
+        return _sum(leg, Market.SPOT, done, complete=bool(done) and done[-1].state is OrderState.FILLED)
+    key = key_of(intent, scene.symbols, leg, len(done) + 1)
+    return PlanOrder(
+        OrderIntent(
+            key=key,
+            market=Market.SPOT,
+            side=Side.BUY,
+            kind=OrderKind.MARKET,
+            price_usdt=_price(intent),
+            reason=RuleId(reason.rule_id(intent.reason)),
+            amount_usdt=amount,
+        )
+    )
+
+
+def _trade(
+    intent: Intent,
+    scene: Scene,
+    leg: Leg,
+    rules: InstrumentRules,
+    side: Side,
+    wanted: Decimal,
+    *,
+    reduces: bool,
+    urgent: bool = False,
+) -> PlanOrder | Wait | LegDone:
+    """Trade coins: the rest of a partial fill, and what exceeds the instrument's maximum, goes under a new attempt.
+
+    `wanted` counts all orders of the leg together. `urgent` legs protect something and are never too late.
+    """
+    done = orders_of(intent, scene, leg)
+    if (state := _unfinished(done)) is not None:
+        return state
+    with exact_arithmetic():
+        filled = sum((order.filled_qty for order in done), ZERO)
+        left = rules.qty_down(max(wanted - filled, ZERO))
+    if reduces:
+        left = min(left, _held(scene.book, rules, side))
+    complete = left == ZERO
+    gone = bool(done) and done[-1].state in (OrderState.REJECTED, OrderState.ABANDONED)
+    tries = sum(1 for order in done if order.state is OrderState.CANCELLED)
+    too_late = scene.late and not (reduces or urgent)
+    if complete or gone or tries >= MAX_TRIES or too_late or _too_small(rules, left, _price(intent), reduces):
+        return _sum(leg, rules.market, done, complete=complete)
+    qty = left if rules.max_market_qty is None else min(left, rules.qty_down(rules.max_market_qty))
+    key = key_of(intent, scene.symbols, leg, len(done) + 1)
+    return PlanOrder(
+        OrderIntent(
+            key=key,
+            market=rules.market,
+            side=side,
+            kind=OrderKind.MARKET,
+            price_usdt=_price(intent),
+            reason=RuleId(reason.rule_id(intent.reason)),
+            qty=qty,
+            reduce_only=reduces and rules.market is Market.PERP,
+        )
+    )
+
+
+def _too_small(rules: InstrumentRules, qty: Decimal, price: Decimal, reduces: bool) -> bool:
+    if reduces and rules.market is Market.PERP:
+        # A reduce-only close of a remainder below the minimum is worth the try.
+        return qty <= ZERO
+    with exact_arithmetic():
+        return qty < rules.min_qty or qty * price < rules.min_amount
+
+
+def _open_pair(intent: Intent, scene: Scene) -> Step:
+    """Buy spot so that what stays after the fee in coin is the perp's quantity, then sell the perp (FUND-2, FUND-3)."""
+    with exact_arithmetic():
+        coins = intent.qty_steps * scene.perp.qty_step
+    gross_steps = steps_up(float(coins) / (1.0 - float(scene.spot_fee_frac)), float(scene.spot.qty_step))
+    with exact_arithmetic():
+        gross = gross_steps * scene.spot.qty_step
+    first = _trade(intent, scene, Leg.SPOT_OPEN, scene.spot, Side.BUY, gross, reduces=False)
+    if not isinstance(first, LegDone):
+        return first
+    if first.qty == ZERO:
+        return Done((first,))
+    with exact_arithmetic():
+        net = first.qty * (1 - scene.spot_fee_frac)
+    hedge = coins if first.complete else min(coins, scene.perp.qty_down(net))
+    if hedge == ZERO:
+        return _unwind(intent, scene, first, LegDone(Leg.PERP_OPEN, Market.PERP, ZERO, ZERO, complete=False), net)
+    second = _trade(intent, scene, Leg.PERP_OPEN, scene.perp, Side.SELL, hedge, reduces=False, urgent=True)
+    if not isinstance(second, LegDone):
+        return second
+    if second.complete and first.complete:
+        return Done((first, second))
+    return _unwind(intent, scene, first, second, net)
+
+
+def _unwind(intent: Intent, scene: Scene, first: LegDone, second: LegDone, net: Decimal) -> Step:
+    """Sell again the spot coins that no perp covers (FUND-3, H6)."""
+    with exact_arithmetic():
+        surplus = scene.spot.qty_down(max(net - second.qty, ZERO))
+    back = _trade(intent, scene, Leg.SPOT_UNWIND, scene.spot, Side.SELL, surplus, reduces=True)
+    return Done((first, second, back)) if isinstance(back, LegDone) else back
+
+
+def _close_pair(intent: Intent, scene: Scene) -> Step:
+    """Sell the spot leg, then buy the perp back, by equal coins; a whole close takes all spot there is (FUND-X1)."""
+    cut = intent.reason == reason.FUND_CUT
+    spot_leg, perp_leg = (Leg.SPOT_CUT, Leg.PERP_CUT) if cut else (Leg.SPOT_CLOSE, Leg.PERP_CLOSE)
+    symbol = Symbol(scene.symbols[intent.symbol])
+    position = scene.book.perp.get(symbol)
+    perp_done = sum((order.filled_qty for order in orders_of(intent, scene, perp_leg)), ZERO)
+    with exact_arithmetic():
+        coins = intent.qty_steps * scene.perp.qty_step
+        # What was held before this intent's own perp orders.
+        held = (abs(position.qty) if position else ZERO) + perp_done
+        spot_done = sum((order.filled_qty for order in orders_of(intent, scene, spot_leg)), ZERO)
+        whole = coins > held - scene.perp.qty_step / 2
+        holding = scene.book.spot.get(symbol)
+        wanted = (holding.qty if holding else ZERO) + spot_done if whole else coins
+    first = _trade(intent, scene, spot_leg, scene.spot, Side.SELL, wanted, reduces=True)
+    if not isinstance(first, LegDone):
+        return first
+    second = _trade(intent, scene, perp_leg, scene.perp, Side.BUY, min(coins, held), reduces=True)
+    return Done((first, second)) if isinstance(second, LegDone) else second
+
+
+def _held(book: Book, rules: InstrumentRules, side: Side) -> Decimal:
+    """Give what an order of this side can still take off: whole steps of the holding or the opposite position."""
+    if rules.market is Market.SPOT:
+        holding = book.spot.get(rules.symbol)
+        return rules.qty_down(holding.qty) if holding else ZERO
+    position = book.perp.get(rules.symbol)
+    if position is None or (position.qty > ZERO) == (side is Side.BUY):
+        return ZERO
+    return abs(position.qty)
+
+
+def _unfinished(orders: list[Order]) -> Wait | None:
+    for order in orders:
+        if not order.state.is_closed:
+            return Wait(order.client_order_id)
+    return None
+
+
+def _sum(leg: Leg, market: Market, orders: list[Order], *, complete: bool) -> LegDone:
+    with exact_arithmetic():
+        qty = sum((order.filled_qty for order in orders), ZERO)
+        usdt = sum((order.filled_usdt for order in orders), ZERO)
+    return LegDone(leg, market, qty, usdt, complete)
+
+
+def _price(intent: Intent) -> Decimal:
+    return exact(repr(intent.price), where="intent")
