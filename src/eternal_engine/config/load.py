@@ -1,4 +1,4 @@
-"""Put the layers on top of each other: defaults < base < engine files < mode < .env < .env.local < environment."""
+"""Put the layers on top of each other, later wins: defaults, base, engine files, mode, .env files, environment."""
 
 from __future__ import annotations
 
@@ -19,7 +19,9 @@ from eternal_engine.model.errors import UsageError
 Mode = Literal["backtest", "paper", "demo", "live"]
 MODES: tuple[Mode, ...] = get_args(Mode)
 ENGINE_FILES = ("core_hodl", "trend", "funding", "tactical", "risk")
-_BASE_KEYS = frozenset({"capital_usdt", "symbols", "shares", "paths", "costs", "backtest", "daemon", "log"})
+# What systemd hands to a service (LoadCredential=): a file of assignments that only the service can read.
+CREDENTIAL_FILE = "eternal.env"
+_BASE_KEYS = frozenset({"capital_usdt", "symbols", "shares", "paths", "costs", "backtest", "daemon", "log", "alerts"})
 
 
 @dataclass(frozen=True)
@@ -56,16 +58,22 @@ def read(
     process environment. Raises UsageError naming file and line, or variable, for anything unknown or wrong.
     """
     directory = directory or Path()
-    environment = read_environment(os.environ if environ is None else environ)
+    environ = os.environ if environ is None else environ
+    environment = read_environment(environ)
     dotenv = read_dotenv(directory / ".env")
     local = read_dotenv(directory / ".env.local")
-    variables = {**dotenv, **local, **environment}
+    handed = read_dotenv(Path(environ["CREDENTIALS_DIRECTORY"]) / CREDENTIAL_FILE) if _has_credentials(environ) else {}
+    variables = {**dotenv, **local, **handed, **environment}
     files = config_dir or _config_dir(directory, variables)
     assigned = _files(files, mode) if files else {}
-    for layer in (dotenv, local, environment):
+    for layer in (dotenv, local, handed, environment):
         assigned.update(to_settings(layer))
     settings = _validated(assigned)
     return Configuration(settings, {path: origin for path, (_, origin) in assigned.items()}, mode, files)
+
+
+def _has_credentials(environ: Mapping[str, str]) -> bool:
+    return bool(environ.get("CREDENTIALS_DIRECTORY"))
 
 
 def _config_dir(directory: Path, variables: Mapping[str, Assigned]) -> Path | None:

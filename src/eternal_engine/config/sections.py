@@ -1,4 +1,4 @@
-"""The settings of the project itself: money, symbols, shares, paths, costs, backtest, daemon, log and API keys."""
+"""The settings of the project itself: money, symbols, shares, paths, costs, backtest, daemon, log, alerts, API keys."""
 
 from __future__ import annotations
 
@@ -91,7 +91,12 @@ class Daemon(Section):
     """How the daemon keeps its hours: no setting here can change a decision."""
 
     ping_interval_s: float = key(
-        10.0, "Time between two calls that ask whether the exchange answers.", unit="seconds", rules="ORD-6", gt=0, le=30
+        10.0,
+        "Time between two calls that ask whether the exchange answers.",
+        unit="seconds",
+        rules="ORD-6",
+        gt=0,
+        le=30,
     )
     reconcile_interval_s: float = key(
         300.0, "Time between two comparisons with the exchange.", unit="seconds", rules="ORD-7", ge=10, le=86400
@@ -117,6 +122,20 @@ class Log(Section):
 
     level: Literal["debug", "info", "warning", "error"] = key(
         "info", "The least severe event that is written.", unit="name"
+    )
+    max_mb: int = key(20, "Size at which the log file is rotated.", unit="megabytes", ge=1, le=1000)
+    files: int = key(10, "Rotated files that are kept.", unit="files", ge=1, le=1000)
+
+
+class Alerts(Section):
+    """Whom to tell what should not wait. Services are named by address, as apprise reads them."""
+
+    urls: SecretStr | None = key(
+        None, "Addresses of alert services, with blanks between; none: alerts only go to the log.", unit="secret"
+    )
+    daily_summary: bool = key(True, "Send one summary at the end of each UTC day.", unit="switch")
+    most_per_hour: int = key(
+        20, "Messages after which an hour's rest is counted and sent as one.", unit="messages", ge=1, le=1000
     )
 
 

@@ -11,11 +11,12 @@ from pydantic import Field, model_validator
 
 from eternal_engine.config.engines import CoreHodl, Funding, Tactical, Trend
 from eternal_engine.config.risk import Risk
-from eternal_engine.config.sections import SYMBOLS, Backtest, Costs, Daemon, Keys, Log, Paths, Shares
+from eternal_engine.config.sections import SYMBOLS, Alerts, Backtest, Costs, Daemon, Keys, Log, Paths, Shares
 from eternal_engine.config.types import Section, Symbol, key
 
-# Where files lie, how often the daemon looks and how much is logged changes no decision; secrets belong in no hash.
-UNHASHED = frozenset({"paths", "daemon", "log", "keys"})
+# Where files lie, how often the daemon looks, what is logged and who is told changes no decision; secrets belong in no
+# hash.
+UNHASHED = frozenset({"paths", "daemon", "log", "alerts", "keys"})
 
 
 class Settings(Section):
@@ -37,6 +38,7 @@ class Settings(Section):
     backtest: Backtest = Field(default_factory=Backtest, description="What only a backtest decides for itself.")
     daemon: Daemon = Field(default_factory=Daemon, description="How the daemon keeps its hours.")
     log: Log = Field(default_factory=Log, description="How much is written to the log.")
+    alerts: Alerts = Field(default_factory=Alerts, description="Whom to tell what should not wait.")
     core_hodl: CoreHodl = Field(default_factory=CoreHodl, description="CORE_HODL, which accumulates.")
     trend: Trend = Field(default_factory=Trend, description="TREND, which follows.")
     funding: Funding = Field(default_factory=Funding, description="FUNDING, which is paid to hedge.")

@@ -113,9 +113,10 @@ class _Reader:
 
     def _check_allowed(self, node: Any, path: str) -> None:
         top = path.partition(".")[0]
-        if top == "keys":
+        if top == "keys" or (path in all_keys() and all_keys()[path].secret):
             mend = "put it into .env.local or the environment, and revoke the key if the file was ever shared"
-            raise self._error(node, "API keys do not belong in a file that is committed", mend)
+            what = "API keys do" if top == "keys" else f"{path} does"
+            raise self._error(node, f"{what} not belong in a file that is committed", mend)
         if self.allowed is not None and top not in self.allowed:
             if path in all_keys() or path in sections():
                 raise self._error(

@@ -54,7 +54,11 @@ def test_each_layer_wins_over_the_one_before(project: Path) -> None:
     assert seed() == 3
     write(project, ".env.local", "ETERNAL_BACKTEST__SEED=4")
     assert seed() == 4
-    assert settings_of(project, ETERNAL_BACKTEST__SEED="5").backtest.seed == 5
+    (project / "credentials").mkdir()
+    write(project, "credentials/eternal.env", "ETERNAL_BACKTEST__SEED=5")
+    handed = {"CREDENTIALS_DIRECTORY": str(project / "credentials")}
+    assert settings_of(project, **handed).backtest.seed == 5
+    assert settings_of(project, **handed, ETERNAL_BACKTEST__SEED="6").backtest.seed == 6
 
 
 def test_an_engine_file_wins_over_the_default_and_the_mode_over_the_engine_file(project: Path) -> None:
@@ -107,6 +111,7 @@ def test_a_config_directory_that_is_not_there_is_refused(project: Path) -> None:
         ("trend.yaml", "- 5", "must be a mapping", ":1", "explain"),
         ("trend.yaml", "trend:\n  sma_days: [", "not YAML", ":3", "correct"),
         ("base.yaml", "keys: {demo: {}}", "API keys do not belong", ":1", ".env.local"),
+        ("base.yaml", "alerts: {urls: json://host}", "alerts.urls does not belong", ":1", ".env.local"),
         ("trnd.yaml", "", "would never be read", "trnd.yaml", "trend.yaml"),
         ("backtest.yaml", "risk:\n  max_position_frac: 5", "at most 1", ":2", "use 0.05 for 5 %"),
         ("backtest.yaml", "risk:\n  max_position_frac: -0.1", "at least 0", ":2", "explain"),
