@@ -126,6 +126,8 @@ _REASON_LEGS: Final = {
     reason.TREND_TRAIL: Leg.STOP,
     reason.TACT_FEAR: Leg.FEAR_GREED,
     reason.TACT_CAPITULATION: Leg.CAPITULATION,
+    reason.MANUAL: Leg.MANUAL,
+    reason.FLATTENED: Leg.FLATTEN,
 }
 _LEVEL_LEGS: Final = (Leg.LEVEL_1, Leg.LEVEL_2)
 
