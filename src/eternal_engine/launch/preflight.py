@@ -146,9 +146,9 @@ def _key(key: KeyInfo, account: Account, engines: tuple[Engine, ...], now: datet
     if any(right.startswith(WITHDRAW) for _, right in rights):
         what = f"the key of {account.value} may withdraw money"
         found.append(Finding(Severity.ERROR, what, where, "make a key without the right to withdraw"))
-    needed = _needed(account, engines)
+    needed = (TRANSFER_RIGHT,) if account is Account.MASTER else TRADE_RIGHTS[Engine(account.value)]
     missing = [f"{group}/{right}" for group, right in needed if not key.may(group, right)]
-    if missing:
+    if missing and _is_used(account, engines):
         what = f"the key of {account.value} may not {', '.join(missing)}{' (it is read-only)' if key.read_only else ''}"
         found.append(Finding(Severity.ERROR, what, where, "give the key these rights, or make a new one"))
     broader = sorted(
@@ -168,17 +168,14 @@ def _key(key: KeyInfo, account: Account, engines: tuple[Engine, ...], now: datet
     return found
 
 
-def _needed(account: Account, engines: tuple[Engine, ...]) -> tuple[tuple[str, str], ...]:
-    if account is Account.MASTER:
-        return (TRANSFER_RIGHT,)
-    engine = Engine(account.value)
-    return TRADE_RIGHTS[engine] if engine in engines else ()
+def _is_used(account: Account, engines: tuple[Engine, ...]) -> bool:
+    return account is Account.MASTER or Engine(account.value) in engines
 
 
 def _shared_accounts(rows: Mapping[Account, Seen], engines: tuple[Engine, ...]) -> list[Finding]:
     owners: dict[int, list[Account]] = {}
     for account, row in rows.items():
-        if row.key is not None and (account is Account.MASTER or Engine(account.value) in engines):
+        if row.key is not None and _is_used(account, engines):
             owners.setdefault(row.key.user_id, []).append(account)
     found = []
     for accounts in owners.values():
