@@ -31,8 +31,12 @@ GROUPS = {
     "bench": Group("eternal_engine.cli.bench", "Measure the speed goals and print them as JSON lines.", single=True),
     "config": Group("eternal_engine.cli.config", "Show, explain and export the configuration."),
     "data": Group("eternal_engine.cli.data", "Import, download, verify, list and synthesize market data."),
+    "fills": Group("eternal_engine.cli.fills", "List the executions.", single=True),
+    "orders": Group("eternal_engine.cli.orders", "List the orders.", single=True),
+    "positions": Group("eternal_engine.cli.positions", "List what each engine holds.", single=True),
     "rules": Group("eternal_engine.cli.rules", "List the rules and write docs/rules.md.", single=True),
     "simulator": Group("eternal_engine.cli.simulator", "Serve the embedded exchange on loopback."),
+    "status": Group("eternal_engine.cli.status", "Show what the daemon does and why.", single=True),
 }
 
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import typer
 
 
-def print_json(value: Mapping[str, Any]) -> None:
-    """Print one JSON object, and nothing else, to stdout."""
+def print_json(value: Mapping[str, Any] | Sequence[Mapping[str, Any]]) -> None:
+    """Print one JSON object or array, and nothing else, to stdout."""
     typer.echo(json.dumps(value, indent=2, ensure_ascii=False))
 
 

@@ -1,0 +1,50 @@
+"""Find the database of a daemon for the verbs that only read it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal, TypeAlias
+
+import typer
+
+from eternal_engine.model.errors import DataError
+
+DATABASE = "eternal.db"
+ARMING = "arming.json"
+SEGMENTS = "archive"
+
+DaemonMode: TypeAlias = Literal["paper", "demo", "live"]
+
+StateDirOption = Annotated[
+    Path | None,
+    typer.Option("--state-dir", metavar="DIR", help="State directory of the daemon (default: paths.state_dir)."),
+]
+ModeOption = Annotated[DaemonMode, typer.Option("--mode", help="Whose state directory, when none is named.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON to stdout and nothing else.")]
+LimitOption = Annotated[int, typer.Option("--limit", min=1, metavar="N", help="How many, newest first.")]
+
+
+def directory_of(state_dir: Path | None, mode: DaemonMode) -> Path:
+    """Give the state directory: the named one, or the configured one of a mode."""
+    if state_dir is not None:
+        return state_dir
+    from eternal_engine.config import load
+
+    return load(mode).paths.state_dir
+
+
+def database_in(directory: Path) -> Path:
+    """Give the path of the database in a state directory. Raises DataError when there is none yet."""
+    database = directory / DATABASE
+    if not database.is_file():
+        raise DataError(
+            "no daemon has run here yet: there is no database",
+            where=str(database),
+            mend="start it with `make run-paper`, or name its --state-dir",
+        )
+    return database
+
+
+def database_of(state_dir: Path | None, mode: DaemonMode) -> Path:
+    """Find the database of a daemon. Raises DataError when there is none yet."""
+    return database_in(directory_of(state_dir, mode))

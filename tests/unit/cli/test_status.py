@@ -1,0 +1,201 @@
+"""`eternal status`, `positions`, `orders`, `fills`: the golden keys, beside a writer, and fast (K4)."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from eternal_engine.cli import run
+from eternal_engine.storage.store import Store
+from unit.cli.conftest import a_life, with_risk, write_events
+
+STATUS_KEYS = {
+    "state_dir", "mode", "market", "synthetic", "version", "config_hash", "config_is_the_running_one", "config_problem",
+    "running", "process", "started_at", "first_started_at", "stopped_at", "stop_reason", "last_entry_at",
+    "last_entry_seq", "last_write_age_s", "last_bar_at", "data_age_s", "equity_usdt", "pnl_usdt", "pnl_today_usdt",
+    "engines", "core_hodl", "breaker", "loss_limits", "halts", "positions", "open_orders", "pending_intents",
+    "pending_transfers", "last_errors", "last_notes", "last_reconcile",
+}  # fmt: skip
+
+
+def shown(capsys: pytest.CaptureFixture[str], *arguments: str) -> Any:
+    assert run([*arguments, "--json"]) == 0
+    return json.loads(capsys.readouterr().out)
+
+
+def test_k4_the_status_has_its_golden_keys_and_says_the_plan(
+    state_dir: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = shown(capsys, "status", "--state-dir", str(state_dir))
+    assert set(found) == STATUS_KEYS
+    assert (found["mode"], found["synthetic"], found["running"]) == ("paper", True, False)
+    core = found["core_hodl"]
+    assert (core["phase"], core["weeks_done"], core["weeks"]) == ("DEPLOYING", 5, 12)
+    assert core["next_due_at"] == "2024-02-05T00:00:00.000000Z"
+    assert (core["gap_usdt"], core["spent_usdt"]) == ("1000.5", "500.25")
+    assert found["last_errors"][0]["what"] == "what"
+    assert found["last_reconcile"]["trend"]["differences"] == 1
+    assert found["last_bar_at"] == "2024-01-01T02:00:00.000000Z"
+
+
+def test_k4_the_status_says_equity_and_result_without_the_money_that_was_moved(
+    state_dir: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = shown(capsys, "status", "--state-dir", str(state_dir))
+    trend = found["engines"]["trend"]
+    assert trend["equity_usdt"] == "19100"
+    assert trend["pnl_usdt"] == "-900"  # 20,000 had been moved in
+    assert trend["pnl_today_usdt"] == "100"
+    assert found["equity_usdt"] == "99400"
+    assert found["pnl_today_usdt"] == "400"
+
+
+def test_f11_the_status_says_what_the_breaker_waits_for(state_dir: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    breaker = shown(capsys, "status", "--state-dir", str(state_dir))["breaker"]
+    assert (breaker["level"], breaker["name"]) == (2, "WARNING")
+    assert breaker["equity_usdt"] == "39300"
+    assert breaker["drawdown_frac"] == "0.0175"
+    assert breaker["waits_for"] == "the operator (`eternal approve`), and 2024-01-04 00:00 UTC"
+
+
+@pytest.mark.parametrize(
+    ("risk", "words"),
+    [
+        ({"level": 0}, ""),
+        ({"level": 1}, "a drawdown of at most 5%; it ends by itself"),
+        ({"level": 2, "approved": True}, "the end of its waiting time, 2024-01-04 00:00 UTC; it is approved"),
+        ({"level": 3}, "the operator (`eternal approve`)"),
+        ({"level": 4}, "the operator (`eternal approve`, confirmed twice)"),
+    ],
+)
+def test_brk1_every_level_says_how_it_ends(
+    state_dir: Path, capsys: pytest.CaptureFixture[str], risk: dict[str, Any], words: str
+) -> None:
+    asyncio.run(write_events(state_dir / "eternal.db", with_risk(**risk)))
+    assert shown(capsys, "status", "--state-dir", str(state_dir))["breaker"]["waits_for"] == words
+
+
+def test_risk1_all_that_keeps_entries_back_is_listed_with_its_end(
+    state_dir: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    halts = shown(capsys, "status", "--state-dir", str(state_dir))["halts"]
+    assert [(halt["who"], halt["rule"]) for halt in halts] == [
+        ("trend", "RISK-1"),
+        ("trend, funding", "RISK-2"),
+        ("trend, funding", "RISK-4"),
+        ("ETHUSDT", "ORD-7"),
+    ]
+    assert halts[2]["until"] == "2024-01-02T06:00:00.000000Z"
+
+
+def test_k4_the_status_for_people_names_what_it_must(state_dir: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["status", "--state-dir", str(state_dir)]) == 0
+    out = capsys.readouterr().out
+    for words in (
+        "SYNTHETIC DATA",
+        "week 5 of 12 done",
+        "level 2 WARNING",
+        "eternal approve",
+        "2024-02-05",
+        "what (at",
+    ):
+        assert words in out
+    assert max(map(len, out.splitlines())) <= 80
+
+
+def test_ord8_reading_while_the_daemon_writes_neither_waits_nor_disturbs(
+    state_dir: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async def beside_a_writer() -> tuple[int, str, int]:
+        store = await Store.open(state_dir / "eternal.db")
+        try:
+            code = await asyncio.to_thread(run, ["status", "--state-dir", str(state_dir), "--json"])
+            out = capsys.readouterr().out
+            await store.append(*with_risk(level=0))
+            return code, out, store.head.seq
+        finally:
+            await store.close()
+
+    code, out, seq = asyncio.run(beside_a_writer())
+    assert code == 0
+    assert json.loads(out)["running"] is True
+    assert seq == json.loads(out)["last_entry_seq"] + len(with_risk())
+
+
+def test_a_health_check_fails_unless_a_daemon_runs(state_dir: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["status", "--state-dir", str(state_dir), "--json", "--require-running"]) == 1
+    assert json.loads(capsys.readouterr().out)["running"] is False
+
+
+def test_k4_the_status_takes_less_than_a_second(state_dir: Path) -> None:
+    code = "from eternal_engine.cli import run; import sys; sys.exit(run(sys.argv[1:]))"
+    arguments = [sys.executable, "-c", code, "status", "--state-dir", str(state_dir), "--json"]
+    taken = []
+    for _ in range(3):
+        began = time.perf_counter()
+        subprocess.run(arguments, check=True, capture_output=True)
+        taken.append(time.perf_counter() - began)
+    assert min(taken) < 1.0
+
+
+def test_k4_the_status_never_loads_a_client_or_a_server(state_dir: Path) -> None:
+    code = (
+        "from eternal_engine.cli import run; import sys; run(sys.argv[1:]);"
+        "sys.exit(str([m for m in sys.modules if m.startswith(('pybit', 'aiohttp', 'websockets', 'sqlalchemy',"
+        " 'eternal_engine.exchange', 'eternal_engine.simulator'))] or ''))"
+    )
+    arguments = [sys.executable, "-c", code, "status", "--state-dir", str(state_dir), "--json"]
+    done = subprocess.run(arguments, capture_output=True, text=True, check=False)
+    assert done.stderr.strip() == ""
+
+
+def test_without_a_state_the_mend_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["status", "--state-dir", str(tmp_path)]) == 3
+    assert "mend:  start it with `make run-paper`" in capsys.readouterr().err
+
+
+def test_a_file_that_is_no_database_of_ours_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "eternal.db").write_bytes(b"")
+    assert run(["orders", "--state-dir", str(tmp_path)]) == 4
+    assert "table" in capsys.readouterr().err
+    (tmp_path / "eternal.db").write_bytes(b"not a database, and longer than a header of one" * 99)
+    assert run(["orders", "--state-dir", str(tmp_path)]) == 1
+    assert "eternal journal verify" in capsys.readouterr().err
+
+
+def test_positions_orders_and_fills_are_arrays_of_exact_texts(
+    state_dir: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    at = ["--state-dir", str(state_dir)]
+    positions = shown(capsys, "positions", *at)
+    trend = next(row for row in positions if row["account"] == "trend" and row["market"] == "perp")
+    assert (trend["side"], trend["qty"], trend["stop_price"]) == ("long", "0.7", "63000.5")
+    orders = shown(capsys, "orders", *at)
+    assert {row["state"] for row in orders} == {"filled", "cancelled"}
+    assert shown(capsys, "orders", *at, "--open") == []
+    assert len(shown(capsys, "orders", *at, "--limit", "1")) == 1
+    fills = shown(capsys, "fills", *at)
+    assert {row["execution_id"] for row in fills} == {"p1", "p2", "p3", "e1", "x1"}
+    assert next(row for row in fills if row["execution_id"] == "e1")["fee"] == "0.000070227"
+    for verb in ("positions", "orders", "fills"):
+        assert run([verb, *at]) == 0
+        assert "BTCUSDT" in capsys.readouterr().out
+
+
+def test_before_the_first_decision_the_status_says_so(
+    tmp_path: Path, prepared_file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "eternal.db").write_bytes(prepared_file.read_bytes())
+    asyncio.run(write_events(tmp_path / "eternal.db", a_life()[:1]))
+    found = shown(capsys, "status", "--state-dir", str(tmp_path))
+    assert found["core_hodl"] is None
+    assert found["equity_usdt"] is None
+    assert run(["status", "--state-dir", str(tmp_path)]) == 0
+    assert "no decision yet" in capsys.readouterr().out
