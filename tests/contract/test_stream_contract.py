@@ -12,7 +12,7 @@ import pytest
 
 from contract_arena import NOW, NotInClient, perp, spot
 from eternal_engine.exchange.bybit import wire
-from eternal_engine.exchange.bybit.local import LocalFeed
+from eternal_engine.exchange.bybit.local import LocalFeed, LocalMarketFeed
 from eternal_engine.exchange.bybit.stream import Feed, PublicPlan, SocketSettings, private_feed, public_feed
 from eternal_engine.exchange.events import (
     CandleClosed,
@@ -25,6 +25,7 @@ from eternal_engine.exchange.events import (
     TickerSeen,
     WalletUpdated,
 )
+from eternal_engine.exchange.market import Candle
 from eternal_engine.exchange.terms import ExecutionKind, Market, OrderStatus, PositionSide, Side
 
 BUY, SELL = Side.BUY, Side.SELL
@@ -286,3 +287,29 @@ async def test_u2_every_completed_candle_is_heard_once(desk: Any, market: Market
     await asyncio.wait_for(listen(), 20)
     assert opened == [NOW + timedelta(hours=number - 1) for number in range(4)]
     await feed.stop()
+
+
+@pytest.mark.parametrize("market", list(Market))
+async def test_u2_a_streamed_candle_is_the_one_that_is_listed(desk: Any, market: Market) -> None:
+    if desk.kind == "ccxt":
+        raise NotInClient("completed candles are our own client's")
+    local = desk.kind == "in-process"
+    plan = PublicPlan(spot=("BTCUSDT", "ETHUSDT"), perp=("BTCUSDT", "ETHUSDT"))
+    feed: Any = LocalMarketFeed(desk.exchange._caller._door, plan) if local else _public(desk)
+    heard: list[Candle] = []
+
+    async def listen() -> None:
+        async for event in feed.events():
+            if isinstance(event, StreamStateChanged) and event.state is StreamState.LIVE:
+                desk.arena.step(hours=1)
+            if isinstance(event, CandleClosed) and (event.candle.market, event.candle.symbol) == (market, "BTCUSDT"):
+                heard.append(event.candle)
+                if heard[-1].opened_at >= NOW + timedelta(hours=2):
+                    return
+                await asyncio.sleep(0.15)
+                desk.arena.step(hours=1)
+
+    await asyncio.wait_for(listen(), 20)
+    await feed.stop()
+    listed = await desk.exchange.candles(market, "BTCUSDT", timedelta(hours=1), heard[0].opened_at, heard[-1].closes_at)
+    assert heard == list(listed)

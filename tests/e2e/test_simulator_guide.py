@@ -10,6 +10,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from eternal_engine.simulator.faults import FaultKind
 from eternal_engine.simulator.server.maintenance import VERBS
 
@@ -37,6 +39,26 @@ def test_the_script_of_the_guide_places_an_order_and_shows_it(tmp_path: Path) ->
     assert "my-first-order" in lines[0]
     assert lines[1].startswith("PartiallyFilledCanceled 0.0")
     assert 99_000 < float(lines[2]) < 100_000
+
+
+@pytest.mark.parametrize("market", ["synthetic", "recorded"])
+def test_the_guides_program_drives_the_exchange_in_process(tmp_path: Path, market: str) -> None:
+    program = re.findall(r"```python\n(.*?)```", GUIDE.read_text(encoding="utf-8"), re.DOTALL)[-1]
+    folder = Path(os.environ.get("ETERNAL_SHARED_DATA", ROOT.parent / "shared" / "data")) / "market"
+    if market == "recorded":
+        if not folder.is_dir():
+            pytest.skip("recorded market data is not here")
+        program = program.replace('market = "synthetic"', f"market = {str(folder)!r}")
+    env = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
+    command = [sys.executable, "-c", program]
+    run = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, timeout=60, check=False)
+    assert run.returncode == 0, run.stderr
+    lines = run.stdout.splitlines()
+    kinds = [line.split()[0] for line in lines]
+    assert kinds.index("ExecutionSeen") < kinds.index("CandleClosed")
+    assert kinds.count("CandleClosed") == 2
+    assert "24 candles;" in lines[-2]
+    assert lines[-1] == "books: balance"
 
 
 def test_the_guide_names_every_fault_and_every_maintenance_verb() -> None:

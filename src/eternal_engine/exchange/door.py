@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from datetime import datetime
 from typing import Any, Protocol
 
@@ -31,4 +31,13 @@ class Door(Protocol):
 
     def listen(self, hear: Callable[[dict[str, Any]], None]) -> Callable[[], None]:
         """Hand every private stream message to `hear`; returns the function that ends it."""
+        ...
+
+    def follow(
+        self, candles: Collection[tuple[str, str, str]], hear: Callable[[dict[str, Any]], None]
+    ) -> Callable[[], None]:
+        """Hand confirmed candles of (category, interval, symbol) to `hear`, as stream messages with their category.
+
+        Returns the function that ends it.
+        """
         ...

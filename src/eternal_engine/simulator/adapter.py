@@ -6,19 +6,21 @@ Faults strike here as they do on the wire, so that a whole run of accidents can 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from eternal_engine.exchange.door import AnswerLost
 from eternal_engine.simulator.faults import Fault, FaultKind
 from eternal_engine.simulator.server.call import Call, Json
+from eternal_engine.simulator.server.market import candle_message, candle_rows, closed_between
 from eternal_engine.simulator.server.params import Params
 from eternal_engine.simulator.server.rest import AFTER, BEFORE, TIME_PATH, Answer, ConnectionLost, perform, suffer
 from eternal_engine.simulator.server.routes import ROUTES, Route
 from eternal_engine.simulator.server.streams import push_private
 from eternal_engine.simulator.server.world import World
-from eternal_engine.simulator.venue import VenueEvent
+from eternal_engine.simulator.venue import LINEAR, SPOT, VenueEvent
+from eternal_engine.simulator.venue.instruments import Category
 
 PRIVATE_TOPICS = ("order", "execution", "position", "wallet")
 HTTP_OK = 200
@@ -72,9 +74,24 @@ class Door:
         self.world.listeners.append(tap.tell)
         return lambda: self.world.listeners.remove(tap.tell)
 
+    def follow(self, candles: Collection[tuple[str, str, str]], hear: Callable[[Json], None]) -> Callable[[], None]:
+        """Hand the confirmed candles of (category, interval, symbol) to `hear`, once each, from now on.
+
+        They come by the end of the candle, then in the order asked for, and after every private message of the instant.
+        Returns the function that ends it.
+        """
+        tap = CandleTap(self.world, candles, hear)
+        self.world.market_listeners.append(tap.tell)
+        return lambda: self.world.market_listeners.remove(tap.tell)
+
     def _envelope(self, code: int, words: str, result: Json) -> Json:
         now_ms = self.world.venue.state.now_ms
         return {"retCode": code, "retMsg": words, "result": result, "retExtInfo": {}, "time": now_ms}
+
+
+def doors(world: World) -> dict[str, Door]:
+    """Give the door of every account by its name."""
+    return {account.name: Door(world, account.uid) for account in world.venue.state.accounts.values()}
 
 
 class Tap:
@@ -94,6 +111,42 @@ class Tap:
     def tell(self, events: list[VenueEvent]) -> None:
         """Turn events into messages."""
         push_private(self, events)
+
+
+class CandleTap:
+    """Tell of candles as they close."""
+
+    def __init__(self, world: World, candles: Collection[tuple[str, str, str]], hear: Callable[[Json], None]) -> None:
+        self._world = world
+        self._candles = [(_category(word), interval, symbol) for word, interval, symbol in candles]
+        self._intervals = sorted({interval for _, interval, _ in self._candles})
+        self._told_ms = world.venue.state.now_ms
+        self._hear = hear
+        for category, interval, symbol in self._candles:
+            world.feed.watch(category, symbol, interval)
+
+    def tell(self, now_ms: int) -> None:
+        """Pass on what closed since the last time."""
+        if now_ms <= self._told_ms:
+            return
+        told_ms, self._told_ms = self._told_ms, now_ms
+        closed: list[tuple[int, int, Json]] = []
+        call = Call(self._world, None, Params({}))
+        for interval in self._intervals:
+            opens = closed_between(told_ms, now_ms, interval)
+            for place, (category, mine, symbol) in enumerate(self._candles):
+                if mine != interval or not opens:
+                    continue
+                for candle, end_ms in candle_rows(call, category, symbol, interval, iter(opens)):
+                    closed.append((end_ms, place, candle_message(candle, end_ms, symbol, interval, now_ms)))
+        for _, place, message in sorted(closed, key=lambda row: row[:2]):
+            self._hear({**message, "category": self._candles[place][0]})
+
+
+def _category(word: str) -> Category:
+    if word not in (SPOT, LINEAR):
+        raise ValueError(f"there are no candles of {word!r}")
+    return SPOT if word == SPOT else LINEAR
 
 
 def _before(faults: list[Fault]) -> Answer | None:

@@ -102,21 +102,23 @@ class Bars:
         row, bars = self._row[symbol], self._table(category)
         if last == first + 1:
             return self._one_hour(bars, row, first)
-        close = bars.close[row, first:last]
-        held = np.flatnonzero(~np.isnan(close))
-        if not len(held):
-            return None
-        opens = bars.open[row, first:last]
-        volume = bars.volume[row, first:last][held]
-        middle = (opens[held] + close[held]) / 2
+        piece = slice(first, last)
+        opens, highs, lows = bars.open[row, piece], bars.high[row, piece], bars.low[row, piece]
+        closes, volumes = bars.close[row, piece], bars.volume[row, piece]
+        held = ~np.isnan(closes)
+        if not held.all():
+            if not held.any():
+                return None
+            opens, highs, lows, closes, volumes = (part[held] for part in (opens, highs, lows, closes, volumes))
+        volumes = np.where(np.isnan(volumes), 0.0, volumes)
         return Candle(
             open_ms=self.history.open_ms(first),
-            open=float(opens[held[0]]),
-            high=float(np.max(bars.high[row, first:last][held])),
-            low=float(np.min(bars.low[row, first:last][held])),
-            close=float(close[held[-1]]),
-            volume=float(np.nansum(volume)),
-            turnover=float(np.nansum(volume * middle)),
+            open=float(opens[0]),
+            high=float(highs.max()),
+            low=float(lows.min()),
+            close=float(closes[-1]),
+            volume=float(volumes.sum()),
+            turnover=float((volumes * (opens + closes)).sum() / 2),
         )
 
     def _one_hour(self, bars: Ohlcv, row: int, hour: int) -> Candle | None:

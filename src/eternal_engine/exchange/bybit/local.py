@@ -4,20 +4,22 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from datetime import datetime
+from typing import Any
 
-from eternal_engine import clock
-from eternal_engine.exchange.bybit import errors
+from eternal_engine.exchange.bybit import errors, wire
 from eternal_engine.exchange.bybit.caller import Caller
 from eternal_engine.exchange.bybit.client import Client
 from eternal_engine.exchange.bybit.endpoints import Endpoint
 from eternal_engine.exchange.bybit.paging import Params
+from eternal_engine.exchange.bybit.stream.feed import PublicPlan
 from eternal_engine.exchange.bybit.stream.mailbox import Mailbox
 from eternal_engine.exchange.bybit.stream.private import PrivateDesk
 from eternal_engine.exchange.bybit.transport import Reply
 from eternal_engine.exchange.bybit.wire import parse_answer, to_ms
 from eternal_engine.exchange.capability import CAPABILITIES, Environment
 from eternal_engine.exchange.door import AnswerLost, Door
-from eternal_engine.exchange.events import StreamEvent, StreamState, StreamStateChanged
+from eternal_engine.exchange.events import CandleClosed, StreamEvent, StreamState, StreamStateChanged
+from eternal_engine.exchange.terms import Market
 from eternal_engine.model.errors import BadReply
 
 
@@ -65,8 +67,9 @@ class LocalFeed:
     def __init__(self, client: LocalClient, door: Door, bound: int = 100_000) -> None:
         self._name = f"private {client.account}"
         self._mailbox = Mailbox(bound)
+        self._now = door.now
         self._desk = PrivateDesk(self._mailbox, client, since=door.now(), now=door.now)
-        self._mailbox.offer(StreamStateChanged(self._name, StreamState.LIVE, "in this process", clock.now()))
+        self._mailbox.offer(StreamStateChanged(self._name, StreamState.LIVE, "in this process", door.now()))
         self._end = door.listen(self._desk.take)
 
     def drain(self) -> list[StreamEvent]:
@@ -81,5 +84,44 @@ class LocalFeed:
     async def stop(self) -> None:
         """Stop listening and end the iteration."""
         self._end()
-        self._mailbox.offer(StreamStateChanged(self._name, StreamState.STOPPED, "stopped", clock.now()))
+        self._mailbox.offer(StreamStateChanged(self._name, StreamState.STOPPED, "stopped", self._now()))
         self._mailbox.close()
+
+
+class LocalMarketFeed:
+    """Implement `exchange.port.EventSource` for completed candles over a door; any account's door will do.
+
+    A candle is told once, when the venue's clock comes to its end, after the private events of that instant: drain the
+    private feeds first. A silent market has none. `plan.known` is not used: what closed before is read by `candles`.
+    """
+
+    def __init__(self, door: Door, plan: PublicPlan, bound: int = 100_000) -> None:
+        self._mailbox = Mailbox(bound)
+        self._now = door.now
+        self._interval = wire.INTERVAL_WORD[plan.interval]
+        asked = [(Market.SPOT, symbol) for symbol in plan.spot] + [(Market.PERP, symbol) for symbol in plan.perp]
+        self._mailbox.offer(StreamStateChanged("public", StreamState.LIVE, "in this process", door.now()))
+        self._end = door.follow(
+            [(wire.CATEGORY_OF[market], self._interval, symbol) for market, symbol in asked], self._take
+        )
+
+    def drain(self) -> list[StreamEvent]:
+        """Return at once what has been heard since the last time."""
+        return self._mailbox.drain()
+
+    async def events(self) -> AsyncIterator[StreamEvent]:
+        """Iterate over events until `stop`."""
+        while (event := await self._mailbox.take()) is not None:
+            yield event
+
+    async def stop(self) -> None:
+        """Stop listening and end the iteration."""
+        self._end()
+        self._mailbox.offer(StreamStateChanged("public", StreamState.STOPPED, "stopped", self._now()))
+        self._mailbox.close()
+
+    def _take(self, message: dict[str, Any]) -> None:
+        symbol = message["topic"].rpartition(".")[2]
+        for row in message["data"]:
+            named = {"category": message["category"], "symbol": symbol}
+            self._mailbox.offer(CandleClosed(wire.CANDLE.parse({**row, **named}, message["topic"])))

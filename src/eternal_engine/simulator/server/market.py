@@ -24,6 +24,7 @@ INTERVALS_MS |= {"D": DAY_MS, "W": 7 * DAY_MS}
 MONDAY_MS = 4 * DAY_MS
 CATEGORIES = ("spot", "linear", "inverse", "option")
 FULL_SIZE_USDT = Decimal(1_000_000)
+CLOSED_MOST = 1000
 
 
 def server_time(_call: Call) -> Json:
@@ -211,6 +212,31 @@ def candle_rows(
             yield candle, end_ms
 
 
+def candle_texts(candle: Candle) -> list[str]:
+    """Write open, high, low, close, volume and turnover, the same over REST and the streams."""
+    numbers = (candle.open, candle.high, candle.low, candle.close, candle.volume, round(candle.turnover, 4))
+    return [_amount(number) for number in numbers]
+
+
+def candle_message(candle: Candle, end_ms: int, symbol: str, interval: str, now_ms: int) -> Json:
+    """Write the stream message of one candle; it is confirmed when its end has come."""
+    names = ("open", "high", "low", "close", "volume", "turnover")
+    row: Json = {"start": candle.open_ms, "end": end_ms - 1, "interval": interval}
+    row |= dict(zip(names, candle_texts(candle), strict=True))
+    row |= {"confirm": end_ms <= now_ms, "timestamp": now_ms}
+    return {"topic": f"kline.{interval}.{symbol}", "data": [row], "ts": now_ms, "type": "snapshot"}
+
+
+def closed_between(after_ms: int, until_ms: int, interval: str) -> list[int]:
+    """List the opens of candles that closed in (after, until], the oldest first; at most 1,000, the newest ones."""
+    found: list[int] = []
+    at = open_of(open_of(until_ms, interval) - 1, interval)
+    while len(found) < CLOSED_MOST and _end_of(at, interval) > after_ms:
+        found.append(at)
+        at = open_of(at - 1, interval)
+    return found[::-1]
+
+
 def open_of(at_ms: int, interval: str) -> int:
     """Give the open time of the candle that an instant falls into."""
     if interval == "M":
@@ -232,8 +258,7 @@ def _candles(call: Call, category: Category, *, with_volume: bool) -> Json:
     if symbol in call.world.feed.symbols and limit > 0:
         opens = _opens(call, interval, start, end, limit)
         for candle, _ in candle_rows(call, category, symbol, interval, opens):
-            row = [str(candle.open_ms), *(_amount(x) for x in (candle.open, candle.high, candle.low, candle.close))]
-            rows.append([*row, _amount(candle.volume), _amount(round(candle.turnover, 4))] if with_volume else row)
+            rows.append([str(candle.open_ms), *candle_texts(candle)[: 6 if with_volume else 4]])
     return {"symbol": symbol, "category": category, "list": rows}
 
 

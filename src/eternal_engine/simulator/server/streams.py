@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 from dataclasses import dataclass, field
-from decimal import Decimal
 from typing import Any, Protocol
 
 from aiohttp import WSMsgType, web
@@ -13,7 +12,15 @@ from aiohttp import WSMsgType, web
 from eternal_engine import clock
 from eternal_engine.simulator.faults import Fault, FaultKind
 from eternal_engine.simulator.server.call import Call, Json
-from eternal_engine.simulator.server.market import INTERVALS_MS, book, candle_rows, open_of, ticker_row
+from eternal_engine.simulator.server.market import (
+    INTERVALS_MS,
+    book,
+    candle_message,
+    candle_rows,
+    closed_between,
+    open_of,
+    ticker_row,
+)
 from eternal_engine.simulator.server.params import Params
 from eternal_engine.simulator.server.render import execution_row, order_row, position_row, text, wallet_row
 from eternal_engine.simulator.server.signing import matches
@@ -366,29 +373,12 @@ def _push_kline(connection: Connection, topic: str, category: Category, symbol: 
     if same and clock.monotonic() - connection.kline_at_s.get(topic, 0.0) < KLINE_PERIOD_S:
         return
     connection.kline_at_s[topic] = clock.monotonic()
-    wanted = [opens] if before is None or same else [*_between(before[0], opens, interval), opens]
-    for open_ms in wanted:
-        for candle, end_ms in candle_rows(_call(connection), category, symbol, interval, iter([open_ms])):
-            confirmed = end_ms <= now_ms
-            state = (open_ms, candle.close, candle.high, candle.low, candle.volume, confirmed)
-            if state == connection.last.get(topic):
-                continue
+    wanted = [opens] if before is None or same else [*closed_between(before[0], now_ms, interval), opens]
+    for candle, end_ms in candle_rows(_call(connection), category, symbol, interval, iter(wanted)):
+        state = (candle.open_ms, candle.close, candle.high, candle.low, candle.volume, end_ms <= now_ms)
+        if state != connection.last.get(topic):
             connection.last[topic] = state
-            names = ("open", "close", "high", "low", "volume", "turnover")
-            amounts = {name: _number(getattr(candle, name)) for name in names}
-            row = {"start": open_ms, "end": end_ms - 1, "interval": interval, **amounts}
-            row |= {"confirm": confirmed, "timestamp": now_ms}
-            connection.publish(topic, {"topic": topic, "data": [row], "ts": now_ms, "type": "snapshot"})
-
-
-def _between(first_ms: int, last_ms: int, interval: str) -> list[int]:
-    """List the opens of candles that closed since the last message, the one then open first."""
-    found: list[int] = []
-    at = open_of(last_ms - 1, interval)
-    while at >= first_ms and len(found) < 1000:
-        found.append(at)
-        at = open_of(at - 1, interval)
-    return found[::-1]
+            connection.publish(topic, candle_message(candle, end_ms, symbol, interval, now_ms))
 
 
 def _push_trade(connection: Connection, topic: str, category: Category, symbol: str) -> None:
@@ -402,7 +392,3 @@ def _push_trade(connection: Connection, topic: str, category: Category, symbol: 
     row = {"T": now_ms, "s": symbol, "S": side, "v": "1", "p": text(quote.last), "i": f"{symbol}-{now_ms}"}
     data = [{**row, "L": "ZeroPlusTick", "BT": False, "RPI": False, "seq": now_ms}]
     connection.publish(topic, {"topic": topic, "type": "snapshot", "ts": now_ms, "data": data})
-
-
-def _number(value: float) -> str:
-    return text(Decimal(repr(round(value, 8))))

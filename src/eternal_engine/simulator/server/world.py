@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from eternal_engine import clock
-from eternal_engine.market_data.history import DAY_MS
+from eternal_engine.market_data.history import DAY_MS, HOUR_MS
 from eternal_engine.simulator.bars import Candle
 from eternal_engine.simulator.faults import FaultPlan
 from eternal_engine.simulator.feeds import Feed
@@ -17,6 +17,7 @@ from eternal_engine.simulator.venue.instruments import Category
 
 MINUTE_MS = 60_000
 Listener = Callable[[list[VenueEvent]], None]
+MarketListener = Callable[[int], None]
 
 
 @dataclass
@@ -41,7 +42,10 @@ class VenueClock:
 
 @dataclass
 class World:
-    """Hold one exchange at work. Every request runs `catch_up`, does its work, and runs `settle` before it answers."""
+    """Hold one exchange at work. Every request runs `catch_up`, does its work, and runs `settle` before it answers.
+
+    `listeners` hear of events of accounts, `market_listeners` that venue time has come to an instant (ms).
+    """
 
     venue: Venue
     feed: Feed
@@ -52,6 +56,7 @@ class World:
     demo: bool = False
     under_maintenance: bool = False
     listeners: list[Listener] = field(default_factory=list)
+    market_listeners: list[MarketListener] = field(default_factory=list)
     _days: dict[tuple[Category, str], tuple[int, Candle | None]] = field(default_factory=dict)
 
     def catch_up(self) -> None:
@@ -74,6 +79,8 @@ class World:
         if events:
             for listener in list(self.listeners):
                 listener(events)
+        for hear in list(self.market_listeners):
+            hear(self.venue.state.now_ms)
 
     def day_of(self, category: Category, symbol: str) -> Candle | None:
         """Sum up the last 24 hours of a symbol, worked out anew once a venue minute: tickers ask ten times a second."""
@@ -86,7 +93,18 @@ class World:
         return known[1]
 
     def step_to(self, venue_ms: int) -> None:
-        """Move the venue's clock by hand, through everything that lies between."""
+        """Move the venue's clock by hand, through everything that lies between.
+
+        While somebody follows the market it stops at every hour on the way, so that they hear of the fills of an
+        instant, then of the candles that closed with it, then of what came later.
+        """
+        now_ms = self.venue.state.now_ms
+        if self.market_listeners:
+            for hour_ms in range((now_ms // HOUR_MS + 1) * HOUR_MS, venue_ms, HOUR_MS):
+                self._step_to(hour_ms)
+        self._step_to(venue_ms)
+
+    def _step_to(self, venue_ms: int) -> None:
         self.feed.advance(self.venue, venue_ms)
         self.clock.jump(self.venue.state.now_ms)
         self.settle()

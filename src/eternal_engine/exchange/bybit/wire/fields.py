@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from enum import Enum
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 
 from eternal_engine.model.errors import BadReply
 
@@ -27,6 +27,7 @@ _MS = timedelta(milliseconds=1)
 _OLDEST_MS = 1_262_304_000_000  # 2010-01-01
 _NEWEST_MS = 4_102_444_800_000  # 2100-01-01
 _TEXT_LIMIT = 4_096
+_MISSING = object()
 
 
 class Unfit(ValueError):
@@ -223,16 +224,23 @@ def read_field(row: Mapping[str, object], key: str, codec: Codec[T], where: str)
 
     Raises BadReply when the value is missing, of the wrong type or out of its range.
     """
-    value: Any = row
-    for part in key.split("."):
-        if not isinstance(value, Mapping):
-            raise bad(key, value, "an object", where)
-        if part not in value:
-            if codec.may_be_absent:
-                return codec.read(None)
+    value = _nested(row, key, where) if "." in key else row.get(key, _MISSING)
+    if value is _MISSING:
+        if not codec.may_be_absent:
             raise bad(key, None, f"{codec.name} (it is missing)", where)
-        value = value[part]
+        value = None
     try:
         return codec.read(value)
     except ValueError:
         raise bad(key, value, codec.name, where) from None
+
+
+def _nested(row: Mapping[str, object], key: str, where: str) -> object:
+    value: object = row
+    for part in key.split("."):
+        if not isinstance(value, Mapping):
+            raise bad(key, value, "an object", where)
+        if part not in value:
+            return _MISSING
+        value = value[part]
+    return value

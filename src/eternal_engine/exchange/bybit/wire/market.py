@@ -192,10 +192,10 @@ def parse_kline(row: object, category: str, symbol: str, interval: str, now_ms: 
     if not isinstance(row, list) or len(row) != len(_KLINE_KEYS):
         raise f.bad("list", row, f"a row of {len(_KLINE_KEYS)} values", where)
     values: dict[str, object] = dict(zip(_KLINE_KEYS, row, strict=True))
-    values |= {"category": category, "symbol": symbol, "interval": interval, "confirm": False}
-    candle = CANDLE.parse(values, where)
-    closed = f.to_ms(candle.closes_at) <= now_ms
-    return candle if not closed else CANDLE.parse(values | {"confirm": True}, where)
+    opened_at = f.read_field(values, "start", f.TIME_NUMBER, where)
+    closed = f.to_ms(opened_at + f.read_field({"interval": interval}, "interval", _INTERVAL, where)) <= now_ms
+    values |= {"category": category, "symbol": symbol, "interval": interval, "confirm": closed}
+    return CANDLE.parse(values, where)
 
 
 def dump_kline(candle: Candle) -> list[str]:
