@@ -69,7 +69,7 @@ def _bought(
     return tactical.on_buy(states.tactical, s, intent.level, quote, now_h, was_flat)
 
 
-def after_books(params: Params, states: States, books: Books, symbols: Sequence[str], marks: Marks) -> States:
+def after_books(states: States, books: Books, symbols: Sequence[str], marks: Marks) -> States:
     """Forget positions that are flat, however that came about: exit, stop, liquidation, a hand at the exchange."""
     trend_book, funding_book = books.of(Account.TREND), books.of(Account.FUNDING)
     for s, symbol in enumerate(symbols):

@@ -1,0 +1,219 @@
+"""What a decided hour leaves in the journal: equities, changes, verdicts, and what the engines looked at."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from eternal_engine.engine.hour import Decided
+from eternal_engine.engine.memory import Memory
+from eternal_engine.engine.timing import hour_start
+from eternal_engine.engine.view import ENGINES
+from eternal_engine.model import reason
+from eternal_engine.model.event import (
+    BreakerChanged,
+    EquityMarked,
+    Event,
+    LossLimitHit,
+    Noted,
+    PhaseChanged,
+    Reviewed,
+)
+from eternal_engine.model.event import Decided as DecidedEvent
+from eternal_engine.model.ids import Engine, RuleId, Symbol
+from eternal_engine.model.money import ZERO, exact
+from eternal_engine.portfolio.params import Decision, Features, Intent, Marks, Params
+from eternal_engine.portfolio.valuation import engine_usdt
+from eternal_engine.risk.breaker import LEVELS, RiskState, loss_frac
+from eternal_engine.strategies import core_hodl
+from eternal_engine.strategies.base import CORE_HODL, FUNDING, HOURS_PER_DAY, TACTICAL, TREND
+from eternal_engine.strategies.core_hodl import PHASES
+
+
+def decision_events(
+    params: Params,
+    decided: Decided,
+    memory_before: Memory,
+    features: Features,
+    marks: Marks,
+    now_h: int,
+    at: datetime,
+    config_hash: str,
+) -> list[Event]:
+    """List the events of one decided hour, without its orders."""
+    events: list[Event] = list(_equities(decided, now_h))
+    events += _risk_events(params, decided, at)
+    events += _core_events(decided, memory_before, at)
+    for number, engine in enumerate(ENGINES):
+        own = [decision for decision in decided.decisions if decision.engine == number]
+        intents = [intent for intent in decided.intents if intent.engine == number]
+        daily = number == TREND and now_h % HOURS_PER_DAY == 0 and params.trend.enabled
+        if own or intents or daily:
+            seen = _inputs(params, decided, features, marks, number, now_h)
+            signals = [_signal(intent, decided.memory.symbols) for intent in intents]
+            events.append(DecidedEvent(at, engine, hour_start(now_h), _json(seen), _json(signals), config_hash))
+        events += [_review(decision, intents, decided.memory.symbols, engine, now_h, at) for decision in own]
+    return events
+
+
+def _equities(decided: Decided, now_h: int) -> list[EquityMarked]:
+    at = hour_start(now_h)
+    why = "" if decided.equity.known else "a price is missing"
+    return [
+        EquityMarked(
+            at, engine.account, _money(engine_usdt(decided.equity, number)) if decided.equity.known else None, why
+        )
+        for number, engine in enumerate(ENGINES)
+    ]
+
+
+def _risk_events(params: Params, decided: Decided, at: datetime) -> list[Event]:
+    before, after = decided.risk_before, decided.memory.states.risk
+    events: list[Event] = []
+    if after.level != before.level:
+        words = f"{LEVELS[before.level]} -> {LEVELS[after.level]}"
+        high = before.high_usdt if after.level > before.level else after.high_usdt
+        events.append(
+            BreakerChanged(
+                at, before.level, after.level, _money(decided.scope_usdt), _money(high), RuleId("BRK-1"), words
+            )
+        )
+    events += _losses(before, after, decided.scope_usdt, at)
+    if after.halted and not before.halted:
+        events.append(Noted(at, RuleId("RISK-1"), "emergency stop: all engines wait for the operator"))
+    del params
+    return events
+
+
+def _losses(before: RiskState, after: RiskState, scope_usdt: float, at: datetime) -> list[Event]:
+    events: list[Event] = []
+    rows = (
+        ("RISK-4", before.day_block_h, after.day_block_h, after.day_base_usdt, after.day_warned > before.day_warned),
+        (
+            "RISK-5",
+            before.week_block_h,
+            after.week_block_h,
+            after.week_base_usdt,
+            after.week_warned > before.week_warned,
+        ),
+    )
+    for rule, was_h, now_h, base, warned in rows:
+        lost = loss_frac(base, scope_usdt)
+        if now_h != was_h:
+            events.append(LossLimitHit(at, RuleId(rule), _money(lost), hour_start(now_h)))
+        elif warned:
+            events.append(Noted(at, RuleId(rule), f"warning: lost {lost:.4f} of the limit's base"))
+    return events
+
+
+def _core_events(decided: Decided, before: Memory, at: datetime) -> list[Event]:
+    old, new = before.states.core, decided.memory.states.core
+    events: list[Event] = []
+    if old.phase != new.phase:
+        events.append(PhaseChanged(at, Engine.CORE_HODL, PHASES[old.phase], PHASES[new.phase], RuleId("CORE-7")))
+    notes = (
+        (core_hodl.NOTE_EXTENDED, "CORE-4", f"the plan grows by one week, to {new.weeks_remaining}"),
+        (core_hodl.NOTE_NO_CASH, "CORE-9", "NO_CASH: the cycle counts and buys nothing"),
+        (core_hodl.NOTE_STILL_OFF, "CORE-8", f"BTC/ETH still off, {new.weeks_needed:.0f} weeks needed at this flow"),
+    )
+    events += [Noted(at, RuleId(rule), words, Engine.CORE_HODL) for flag, rule, words in notes if decided.notes & flag]
+    return events
+
+
+def _review(
+    decision: Decision, intents: Sequence[Intent], symbols: Sequence[str], engine: Engine, now_h: int, at: datetime
+) -> Reviewed:
+    passed = next((one for one in intents if one.symbol == decision.symbol and one.reason == decision.reason), None)
+    allowed = ZERO if passed is None else _size(passed)
+    verdict = "denied"
+    if decision.approved:
+        verdict = "approved" if decision.rule == reason.NONE else "resized"
+    rule = decision.rule if decision.rule != reason.NONE else decision.reason
+    return Reviewed(
+        at=at,
+        engine=engine,
+        symbol=Symbol(symbols[decision.symbol]),
+        decided_at=hour_start(now_h),
+        verdict=verdict,
+        rule=RuleId(reason.rule_id(rule)),
+        detail=f"{reason.words(decision.reason)}: {verdict}"
+        + (f" by {reason.words(decision.rule)}" if decision.rule != reason.NONE else ""),
+        asked=allowed,
+        allowed=allowed,
+    )
+
+
+def _size(intent: Intent) -> Decimal:
+    """Give an intent's size in whole steps; the order says what a step is."""
+    return Decimal(intent.quote_steps or intent.qty_steps)
+
+
+def _signal(intent: Intent, symbols: Sequence[str]) -> dict[str, Any]:
+    return {
+        "symbol": symbols[intent.symbol],
+        "side": "buy" if intent.side > 0 else "sell",
+        "reduces": bool(intent.reduces),
+        "reason": reason.words(intent.reason),
+        "resized_by": reason.words(intent.rule),
+        "qty_steps": int(intent.qty_steps),
+        "quote_steps": int(intent.quote_steps),
+        "price_usdt": _number(intent.price),
+    }
+
+
+def _inputs(
+    params: Params, decided: Decided, features: Features, marks: Marks, engine: int, now_h: int
+) -> dict[str, Any]:
+    """Gather what an engine looked at, in numbers a person can check."""
+    symbols = decided.memory.symbols
+    states = decided.memory.states
+    common: dict[str, Any] = {
+        "equity_usdt": _number(engine_usdt(decided.equity, engine)),
+        "breaker_level": int(states.risk.level),
+    }
+    day = now_h // HOURS_PER_DAY - 1 - features.first_day
+    rows: dict[str, dict[str, Any]] = {}
+    for s, symbol in enumerate(symbols):
+        if engine == CORE_HODL:
+            rows[symbol] = {"price": marks.spot[s], "gap_usdt": states.core.gap_usdt[s]}
+        elif engine == TREND and 0 <= day < features.trend.close.shape[1]:
+            rows[symbol] = {
+                "close": features.trend.close[s, day],
+                "sma": features.trend.sma[s, day],
+                "ema": features.trend.ema[s, day],
+                "adx": features.trend.adx[s, day],
+                "atr": features.trend.atr[s, day],
+                "stop": states.trend.stop[s],
+            }
+        elif engine == FUNDING and params.funding.weights[s] > 0.0:
+            known = features.funding.stamp_h[s] <= now_h
+            count = int(known.sum())
+            rows[symbol] = {
+                "spot": marks.spot[s],
+                "perp": marks.perp[s],
+                "mean_rate": features.funding.mean_rate[s, count - 1] if count else math.nan,
+            }
+        elif engine == TACTICAL and 0 <= day < features.tactical.close.shape[1]:
+            rows[symbol] = {"close": features.tactical.close[s, day], "price": marks.spot[s]}
+    if engine == CORE_HODL:
+        common |= {"phase": PHASES[states.core.phase], "weeks_remaining": int(states.core.weeks_remaining)}
+    if engine == TACTICAL and 0 <= day < len(features.tactical.btc_high):
+        common["btc_high"] = _number(features.tactical.btc_high[day])
+    common["symbols"] = {symbol: {name: _number(value) for name, value in row.items()} for symbol, row in rows.items()}
+    return common
+
+
+def _number(value: float) -> float | None:
+    return float(value) if math.isfinite(value) else None
+
+
+def _money(value: float) -> Decimal:
+    return exact(repr(float(value))) if math.isfinite(value) else ZERO
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, sort_keys=True, separators=(",", ":"))

@@ -1,0 +1,174 @@
+"""Market data as the rules need it: completed bars and settled rates in, marks and features out (U-2, U-4, U-10)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from eternal_engine.portfolio.features import Moods, Settlements, features_of, funding_features, stamp_hours
+from eternal_engine.portfolio.params import Features, Marks, Params, empty_marks
+from eternal_engine.storage.bar_store import BarStore, HourBar, SettledRate
+from eternal_engine.strategies.base import HOURS_PER_DAY
+from eternal_engine.strategies.indicators import DailyBars, daily_bars
+
+Float64Array = npt.NDArray[np.float64]
+Int64Array = npt.NDArray[np.int64]
+
+SPOT: Final = "spot"
+PERP: Final = "perp"
+# How far back rates are read at a start: far more than any rule's window.
+RATE_HISTORY_H: Final = 60 * HOURS_PER_DAY
+# How far back the last price of a silent symbol is looked for.
+MARK_HISTORY_H: Final = 7 * HOURS_PER_DAY
+
+
+class BarSource(Protocol):
+    """Read completed market data; one implementation over the port, one inside the process."""
+
+    async def hours(self, start_h: int, end_h: int) -> list[HourBar]:
+        """Return all completed hourly bars of all symbols that open in [start_h, end_h)."""
+        ...
+
+    async def days(self, end_h: int) -> tuple[int, DailyBars]:
+        """Return the first epoch day and the daily spot bars [S, D] of all days complete by hour `end_h`."""
+        ...
+
+    async def rates(self, start_h: int, end_h: int) -> list[SettledRate]:
+        """Return the rates settled in (start_h, end_h] of all symbols, oldest first; a minute late is on time."""
+        ...
+
+    async def moods(self, end_h: int) -> Moods:
+        """Return the fear-and-greed values known at `end_h`."""
+        ...
+
+
+class MarketWatch:
+    """Hold the present of the market: last closes, today's hours, all days, recent settlements."""
+
+    def __init__(self, params: Params, symbols: Sequence[str], source: BarSource, store: BarStore | None) -> None:
+        self.marks: Marks = empty_marks(len(symbols))
+        self.settled_rates: list[list[SettledRate]] = [[] for _ in symbols]
+        self._params = params
+        self._symbols = tuple(symbols)
+        self._row = {symbol: s for s, symbol in enumerate(symbols)}
+        self._source = source
+        self._store = store
+        self._first_day = 0
+        self._daily = _no_days(len(symbols))
+        self._today: dict[int, Float64Array] = {}
+        self._moods = Moods(np.zeros(0, np.int64), np.zeros(0))
+        self._rates_until_h = 0
+        self._features: Features | None = None
+
+    @property
+    def last_bar_h(self) -> int:
+        """Give the hour in which the newest bar opened, -1 before any."""
+        return int(max(self.marks.spot_h.max(), self.marks.perp_h.max()))
+
+    async def start(self, now_h: int) -> None:
+        """Read what is needed to decide hour `now_h`; bars that are missing in the store are stored."""
+        today_h = now_h // HOURS_PER_DAY * HOURS_PER_DAY
+        self._first_day, self._daily = await self._source.days(today_h)
+        since_h = now_h - MARK_HISTORY_H
+        known_h = self._store.last_h() if self._store is not None else None
+        bars = await self._source.hours(since_h if known_h is None else min(since_h, known_h + 1), now_h)
+        if self._store is not None:
+            self._store.put(bars)
+        for bar in bars:
+            self._take(bar)
+        self._today = {day: hours for day, hours in self._today.items() if day >= today_h // HOURS_PER_DAY}
+        self._rates_until_h = now_h - RATE_HISTORY_H
+        await self._read_rates(now_h)
+        self._moods = await self._source.moods(now_h)
+        self._features = None
+
+    async def advance(self, now_h: int) -> bool:
+        """Take the bars that closed at hour `now_h`; False when there is none at all (U-7, U-10)."""
+        bars = await self._source.hours(now_h - 1, now_h)
+        for bar in bars:
+            self._take(bar)
+        before = self._rates_until_h
+        rates = await self._read_rates(now_h)
+        if self._store is not None and (bars or rates):
+            self._store.put(bars, rates)
+        if now_h % HOURS_PER_DAY == 0:
+            self._close_day(now_h // HOURS_PER_DAY - 1)
+            self._moods = await self._source.moods(now_h)
+            self._features = None
+        elif rates and self._features is not None and before < now_h:
+            own = funding_features(self._params, self._settlements())
+            self._features = self._features._replace(funding=own)
+        return bool(bars)
+
+    def features(self) -> Features:
+        """Give the features of everything known now."""
+        if self._features is None:
+            self._features = features_of(self._params, self._daily, self._settlements(), self._moods, self._first_day)
+        return self._features
+
+    def settled(self, now_h: int) -> Int64Array:
+        """Count, per symbol, the settlements known at `now_h` (U-4)."""
+        stamps = self.features().funding.stamp_h
+        return np.array([int((row <= now_h).sum()) for row in stamps], np.int64)
+
+    def _take(self, bar: HourBar) -> None:
+        s = self._row[bar.symbol]
+        prices, hours = (
+            (self.marks.spot, self.marks.spot_h) if bar.market == SPOT else (self.marks.perp, self.marks.perp_h)
+        )
+        if bar.open_h >= hours[s]:
+            prices[s] = bar.close
+            hours[s] = bar.open_h
+        if bar.market == SPOT:
+            day, hour = divmod(bar.open_h, HOURS_PER_DAY)
+            if day not in self._today:
+                self._today[day] = np.full((4, len(self._symbols), HOURS_PER_DAY), np.nan)
+            self._today[day][:, s, hour] = (bar.high, bar.low, bar.close, bar.volume)
+
+    def _close_day(self, day: int) -> None:
+        """Fold the hours of a finished day into a row of the daily bars, and forget them."""
+        wanted = day - self._first_day
+        if self._daily.close.shape[1] == 0:
+            self._first_day, wanted = day, 0
+        missing = np.full((4, len(self._symbols), HOURS_PER_DAY), np.nan)
+        for row in range(self._daily.close.shape[1], wanted + 1):
+            high, low, close, volume = self._today.get(self._first_day + row, missing)
+            folded = daily_bars(high, low, close, volume if self._params.trend.volume_filter else None)
+            self._daily = DailyBars(
+                *(np.concatenate((old, new), axis=1) for old, new in zip(self._daily, folded, strict=True))
+            )
+        self._today = {known: hours for known, hours in self._today.items() if known > day}
+
+    async def _read_rates(self, now_h: int) -> list[SettledRate]:
+        rates = await self._source.rates(self._rates_until_h, now_h)
+        self._rates_until_h = now_h
+        fresh = []
+        for rate in rates:
+            own = self.settled_rates[self._row[rate.symbol]]
+            if not own or own[-1].stamp_ms < rate.stamp_ms:
+                own.append(rate)
+                fresh.append(rate)
+        return fresh
+
+    def _settlements(self) -> list[Settlements]:
+        return [
+            Settlements(
+                np.array([rate.stamp_ms for rate in own], np.int64),
+                np.array([rate.rate for rate in own]),
+                np.array([rate.interval_h for rate in own]),
+            )
+            for own in self.settled_rates
+        ]
+
+
+def _no_days(symbols: int) -> DailyBars:
+    empty = np.zeros((symbols, 0))
+    return DailyBars(empty, empty, empty, empty, np.zeros((symbols, 0), np.int64))
+
+
+def settled_hour(rate: SettledRate) -> int:
+    """Give the hour a rate belongs to."""
+    return int(stamp_hours(np.array([rate.stamp_ms], np.int64))[0])

@@ -1,0 +1,267 @@
+"""One engine's intents, carried out order by order until nothing is left to do (ORD-1, ORD-4, FUND-3, TREND-X3)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from decimal import Decimal
+from typing import Final
+
+from eternal_engine.engine import outcome, work
+from eternal_engine.engine.memory import Memory
+from eternal_engine.engine.recorder import Recorder
+from eternal_engine.engine.sender import RETRY_WAITS_S, Sender, Waiting
+from eternal_engine.engine.timing import Clock, hour_of, hour_start
+from eternal_engine.engine.view import ENGINES
+from eternal_engine.engine.work import Done, PlanOrder, Scene
+from eternal_engine.ledger.transfers import tactical_profit
+from eternal_engine.model import reason
+from eternal_engine.model.errors import ExchangeError, HaltTrading, RejectedForGood
+from eternal_engine.model.event import ErrorOccurred, Event, Noted, OrderPlanned
+from eternal_engine.model.ids import Account, Engine, Leg, RuleId, Symbol
+from eternal_engine.model.instrument import Market
+from eternal_engine.model.money import ZERO, exact, exact_arithmetic
+from eternal_engine.model.order import OrderState
+from eternal_engine.model.rule import Rule
+from eternal_engine.model.steps import whole_steps
+from eternal_engine.portfolio.params import Intent, Params
+from eternal_engine.storage.projection import Projection
+from eternal_engine.strategies.base import BUY, PERP, SELL, TREND
+
+RULES: tuple[Rule, ...] = (
+    Rule(
+        "TREND-X3",
+        "The protective stop rests at the exchange, triggered by the mark price, from the fill on; leverage is set "
+        "before the first order in a symbol.",
+        ("trend.leverage",),
+        ("tests/unit/engine/test_order_manager.py::test_g8_the_stop_rests_at_the_exchange",),
+    ),
+)
+
+# Legs that protect or undo: they go on however late it is.
+_URGENT: Final = frozenset({Leg.PERP_OPEN, Leg.SPOT_UNWIND, Leg.PERP_UNWIND})
+
+
+class OrderManager:
+    """Carry out one engine's intents in its own sub-account."""
+
+    def __init__(self, sender: Sender, recorder: Recorder, params: Params, clock: Clock, waiting: Waiting) -> None:
+        self.sender = sender
+        self.params = params
+        self._number = ENGINES.index(sender.engine)
+        self._recorder = recorder
+        self._clock = clock
+        self._waiting = waiting
+        self._levered: set[str] = set()
+
+    @property
+    def engine(self) -> Engine:
+        """Give the engine."""
+        return self.sender.engine
+
+    async def run(self) -> None:
+        """Carry every intent as far as it goes now; what waits for the market stays pending.
+
+        Raises HaltTrading when the exchange refuses the key.
+        """
+        await self.sender.hear()
+        for intent in self._recorder.memory.pending:
+            if intent.engine == self._number:
+                await self._carry(intent)
+        if self.engine is Engine.TREND:
+            await self.keep_stops()
+
+    def first_orders(self, intents: Sequence[Intent], memory: Memory, projection: Projection) -> list[Event]:
+        """Plan the first order of each new intent, to be journaled with the decision itself (ORD-1)."""
+        events: list[Event] = []
+        for intent in intents:
+            if intent.engine == self._number:
+                step = work.next_step(intent, self._scene(intent, projection, memory))
+                if isinstance(step, PlanOrder):
+                    events.append(self._planned(step))
+        return events
+
+    async def _carry(self, intent: Intent) -> None:
+        while True:
+            memory, projection = self._recorder.memory, self._recorder.projection
+            step = work.next_step(intent, self._scene(intent, projection, memory))
+            if isinstance(step, Done):
+                await self._finish(intent, step)
+                return
+            if isinstance(step, PlanOrder):
+                await self._recorder.append(self._planned(step))
+                identifier = step.order.client_order_id
+            else:
+                identifier = step.client_order_id
+            before = self.sender.order(identifier)
+            if before.state is OrderState.PLANNED:
+                if self._too_late(intent, before.intent.key.leg):
+                    await self.sender.abandon(identifier, "the hour it was decided in is over")
+                    continue
+                if before.intent.market is Market.PERP and not await self._lever(before.intent.key.symbol):
+                    return
+            await self.sender.advance(identifier)
+            if self.sender.order(identifier) == before:
+                return
+
+    def _planned(self, step: PlanOrder) -> OrderPlanned:
+        rules = self.sender.rules(step.order.market, step.order.key.symbol)
+        return OrderPlanned(self._clock.now(), self.sender.account, step.order, rules.base, rules.quote)
+
+    def _scene(self, intent: Intent, projection: Projection, memory: Memory) -> Scene:
+        symbol = memory.symbols[intent.symbol]
+        return Scene(
+            symbols=memory.symbols,
+            orders=projection.orders,
+            book=projection.books.of(self.sender.account),
+            spot=self.sender.rules(Market.SPOT, symbol),
+            perp=self.sender.rules(Market.PERP, symbol),
+            spot_fee_frac=exact(repr(self.params.risk.spot_fee_frac)),
+            late=self._is_late(intent),
+        )
+
+    def _is_late(self, intent: Intent) -> bool:
+        return hour_of(self._clock.now()) > intent.decided_h
+
+    def _too_late(self, intent: Intent, leg: Leg) -> bool:
+        return self._is_late(intent) and not intent.reduces and leg not in _URGENT
+
+    async def _lever(self, symbol: str) -> bool:
+        """Set the leverage before the first order in a symbol; False when that failed and the order must wait."""
+        if symbol in self._levered:
+            return True
+        leverage = self.params.trend.leverage if self.engine is Engine.TREND else self.params.funding.leverage
+        try:
+            await self.sender.exchange.set_leverage(symbol, exact(repr(leverage)))
+        except HaltTrading:
+            raise
+        except ExchangeError as error:
+            where = f"setting the leverage of {symbol}"
+            await self._recorder.append(ErrorOccurred(self._clock.now(), error.message, where, error.mend, self.engine))
+            return False
+        self._levered.add(symbol)
+        return True
+
+    async def _finish(self, intent: Intent, done: Done) -> None:
+        """Take a finished intent off the list, in one go with what follows from it."""
+
+        def make(memory: Memory, projection: Projection) -> tuple[Memory, list[Event]]:
+            book = projection.books.of(self.sender.account)
+            now_h = hour_of(self._clock.now())
+            states = outcome.after_intent(self.params, memory.states, intent, done, book, memory.symbols, now_h)
+            states = outcome.after_books(states, projection.books, memory.symbols, self._recorder.marks)
+            return replace(memory.without(intent), states=states), self._ending(intent, done, memory)
+
+        await self._recorder.commit(make)
+
+    def _ending(self, intent: Intent, done: Done, memory: Memory) -> list[Event]:
+        """Plan the transfer of TACTICAL's profit (CAP-2), and say what was not done."""
+        events: list[Event] = []
+        symbol = Symbol(memory.symbols[intent.symbol])
+        if self.engine is Engine.TACTICAL and intent.reduces:
+            at = hour_start(intent.decided_h)
+            planned = tactical_profit(self._earned(intent, memory), at, f"{symbol} {done.legs[0].leg.value}")
+            if planned is not None:
+                events.append(replace(planned, at=self._clock.now()))
+        for leg in done.legs:
+            if not leg.complete and leg.leg is not Leg.SPOT_UNWIND:
+                words = f"{leg.leg.value} of {symbol} ended with {leg.qty} coins filled, not all that was wanted"
+                events.append(
+                    ErrorOccurred(self._clock.now(), words, f"{self.engine.value} {symbol}", _mend(intent), self.engine)
+                )
+        return events
+
+    def _earned(self, intent: Intent, memory: Memory) -> Decimal:
+        scene = self._scene(intent, self._recorder.projection, memory)
+        own = {order.client_order_id for order in work.orders_of(intent, scene, Leg.EXIT)}
+        own |= {order.client_order_id for order in work.orders_of(intent, scene, Leg.FLATTEN)}
+        with exact_arithmetic():
+            parts = self._recorder.parts_of(Account.TACTICAL)
+            return sum((part.net_usdt for part in parts if part.client_order_id in own), ZERO)
+
+    # Protective stops ------------------------------------------------------------------------------------------
+
+    async def keep_stops(self) -> None:
+        """Make the exchange hold the stop that the rules want in every position of TREND (TREND-X3).
+
+        Setting a stop again changes nothing, so it is simply repeated until it is confirmed.
+        """
+        memory = self._recorder.memory
+        for s, symbol in enumerate(memory.symbols):
+            wanted = outcome.stop_wanted(memory.states, self._recorder.projection.books, memory.symbols, s)
+            known = memory.stop_of(s)
+            if wanted is None:
+                if known is not None:
+                    await self._recorder.commit(lambda now, _, s=s: (now.with_stop(s, None), ()))  # type: ignore[misc]
+                continue
+            tick = self.sender.rules(Market.PERP, symbol).tick
+            with exact_arithmetic():
+                price = round(wanted / float(tick)) * tick
+            if price != known:
+                await self._set_stop(s, symbol, price)
+
+    async def _set_stop(self, s: int, symbol: str, price: Decimal) -> None:
+        for wait_s in (*RETRY_WAITS_S, None):
+            try:
+                await self.sender.exchange.set_stop(symbol, price)
+            except HaltTrading:
+                raise
+            except RejectedForGood:
+                await self._leave(s)
+                return
+            except ExchangeError as error:
+                if wait_s is None:
+                    where = f"setting the stop of {symbol} at {price}"
+                    await self._recorder.append(
+                        ErrorOccurred(self._clock.now(), error.message, where, error.mend, self.engine)
+                    )
+                    return
+                await self._waiting.sleep(wait_s)
+            else:
+                await self._recorder.commit(
+                    lambda memory, _: (memory.with_stop(s, price), (self._rests(symbol, price),))
+                )
+                return
+
+    async def _confirm_stop(self, s: int, symbol: str, price: Decimal) -> None:
+        note = Noted(self._clock.now(), RuleId("TREND-X3"), f"stop rests at {price}", self.engine, Symbol(symbol))
+        await self._recorder.commit(lambda memory, _: (memory.with_stop(s, price), (note,)))
+
+    async def _leave(self, s: int) -> None:
+        """Exit at once: the market is already beyond the stop, so that it cannot rest (TREND-X2)."""
+
+        def make(memory: Memory, projection: Projection) -> tuple[Memory, tuple[Event, ...]]:
+            position = projection.books.of(Account.TREND).perp.get(Symbol(memory.symbols[s]))
+            if position is None or any(one.engine == TREND and one.symbol == s for one in memory.pending):
+                return memory, ()
+            step = self.sender.rules(Market.PERP, memory.symbols[s]).qty_step
+            intent = Intent(
+                engine=TREND,
+                symbol=s,
+                market=PERP,
+                side=SELL if position.qty > ZERO else BUY,
+                reduces=True,
+                qty_steps=whole_steps(float(abs(position.qty)), float(step)),
+                quote_steps=0,
+                price=float(self._recorder.marks.perp[s]),
+                reason=reason.TREND_TRAIL if memory.states.trend.trailing[s] else reason.TREND_STOP,
+                rule=reason.NONE,
+                decided_h=hour_of(self._clock.now()),
+                stop_distance=0.0,
+                atr=0.0,
+                plan_usdt=0.0,
+                level=0,
+            )
+            return replace(memory, pending=(*memory.pending, intent)), ()
+
+        before = self._recorder.memory.pending
+        await self._recorder.commit(make)
+        for intent in self._recorder.memory.pending:
+            if intent not in before:
+                await self._carry(intent)
+
+
+def _mend(intent: Intent) -> str:
+    if intent.reduces:
+        return "look at the position at the exchange; eternal flatten closes what is left"
+    return "nothing is lost: the money stays free, and the next decision sees it"

@@ -1,0 +1,312 @@
+"""One account's orders on the wire: sent once, followed to their end, looked up when nobody knows (ORD-1 to ORD-4)."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import Final, Protocol
+
+from eternal_engine.engine.recorder import Recorder
+from eternal_engine.engine.timing import Clock
+from eternal_engine.exchange.events import ExecutionSeen, OrderUpdated, StreamEvent
+from eternal_engine.exchange.lookup import resolve
+from eternal_engine.exchange.orders import Execution, OrderLookup, OrderReport
+from eternal_engine.exchange.port import Exchange
+from eternal_engine.exchange.translate import fate_of, fill_of, funding_of, request_of
+from eternal_engine.model.errors import (
+    AlreadyDone,
+    BadReply,
+    ExchangeError,
+    HaltTrading,
+    RateLimited,
+    RejectedForGood,
+    Retry,
+    UnknownOutcome,
+)
+from eternal_engine.model.event import ErrorOccurred, Event, Filled, FundingSettled, OrderMoved
+from eternal_engine.model.ids import Account, ClientOrderId, Engine, Symbol, VenueOrderId
+from eternal_engine.model.instrument import InstrumentRules, InstrumentTable, Market
+from eternal_engine.model.order import Order, OrderState, Trigger
+from eternal_engine.model.rule import Rule
+from eternal_engine.portfolio.features import HOUR_MS, LATE_STAMP_MS
+
+RULES: tuple[Rule, ...] = (
+    Rule(
+        "ORD-3",
+        "Retries after 1, 2, 4, 8, 16 s with jitter, at most 5, under the same id; a rejection for good is never "
+        "repeated, a rate limit waits for its reset and does not count.",
+        (),
+        (
+            "tests/unit/engine/test_sender.py::test_d4_retries_wait_and_end",
+            "tests/unit/engine/test_sender.py::test_d6_a_rate_limit_waits_and_does_not_count",
+        ),
+    ),
+)
+
+RETRY_WAITS_S: Final = (1.0, 2.0, 4.0, 8.0, 16.0)
+JITTER_FRAC: Final = 0.2
+# A rate limit that never ends is a fault of its own.
+RATE_WAITS: Final = 60
+RATE_WAIT_S: Final = 1.0
+# How long an order is followed over the wire before it is left for the next round: the market may be silent.
+FOLLOW_WAITS_S: Final = (0.2, 0.3, 0.5, 1.0, 2.0, 4.0)
+
+
+class Waiting(Protocol):
+    """Wait in the time of the wire: the wall's, unless the exchange lives in this process."""
+
+    def now(self) -> datetime:
+        """Return the time by which requests are signed and may still arrive."""
+        ...
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait in that time."""
+        ...
+
+
+class Sender:
+    """Send, follow and book the orders of one sub-account."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        exchange: Exchange,
+        recorder: Recorder,
+        table: InstrumentTable,
+        clock: Clock,
+        waiting: Waiting,
+        *,
+        pump: Callable[[], Sequence[StreamEvent]] | None = None,
+        jitter: Callable[[], float] = random.random,
+    ) -> None:
+        self.engine = engine
+        self.account: Account = engine.account
+        self.exchange = exchange
+        self.table = table
+        self._recorder = recorder
+        self._clock = clock
+        self._waiting = waiting
+        self._pump = pump
+        self._jitter = jitter
+        self._began = waiting.now()
+        self._sent_at: dict[ClientOrderId, datetime] = {}
+        self._late_funding: list[FundingSettled] = []
+
+    def order(self, identifier: ClientOrderId) -> Order:
+        """Give an order as it is on record."""
+        return self._recorder.projection.orders[identifier].order
+
+    def rules(self, market: Market, symbol: str) -> InstrumentRules:
+        """Give the exact rules of an instrument."""
+        return self.table.rules(Symbol(symbol), market)
+
+    async def hear(self) -> None:
+        """Book what an exchange inside this process has said meanwhile; over the wire the stream's task does so."""
+        if self._pump is not None:
+            await self.take(*self._pump())
+
+    async def take(self, *events: StreamEvent) -> None:
+        """Book stream events: executions first, so that fills lead their orders."""
+        executions = [event.execution for event in events if isinstance(event, ExecutionSeen)]
+        if executions:
+            await self._recorder.append(*self._entries(executions))
+        for event in events:
+            if isinstance(event, OrderUpdated) and not event.report.status.is_open:
+                await self._end(event.report)
+
+    async def settle_funding(self, until_h: int) -> None:
+        """Book the funding of settlements up to hour `until_h`: later ones belong to the next decision (U-8)."""
+        due = [event for event in self._late_funding if _stamp_hour(event.settled_at) <= until_h]
+        if due:
+            self._late_funding = [event for event in self._late_funding if event not in due]
+            await self._recorder.append(*due)
+
+    async def advance(self, identifier: ClientOrderId) -> None:
+        """Take an order one step on, by the state it is in. Raises HaltTrading when the key is refused."""
+        order = self.order(identifier)
+        if order.state is OrderState.PLANNED:
+            await self._send(order)
+        elif order.state is OrderState.SENT:
+            # Only a crash leaves an order so: nobody knows whether it arrived.
+            await self._move(order, Trigger.LOSE_REPLY, detail="no answer on record")
+        elif order.state is OrderState.UNKNOWN:
+            await self._resolve(order)
+        elif not order.state.is_closed:
+            await self._follow(order)
+
+    async def abandon(self, identifier: ClientOrderId, why: str) -> None:
+        """Give up an order of which nothing was sent."""
+        await self._move(self.order(identifier), Trigger.ABANDON, detail=why)
+
+    # Sending ---------------------------------------------------------------------------------------------------
+
+    async def _send(self, order: Order) -> None:
+        await self._move(order, Trigger.SEND)
+        retries = limits = 0
+        while True:
+            self._sent_at[order.client_order_id] = self._waiting.now()
+            try:
+                ack = await self.exchange.place(request_of(order.intent))
+            except RateLimited as limit:
+                limits += 1
+                if limits > RATE_WAITS:
+                    await self._give_up(order, limit, f"the rate limit did not end in {RATE_WAITS} waits")
+                    return
+                await self._waiting.sleep(self._until(limit.reset_at))
+            except Retry as error:
+                if retries == len(RETRY_WAITS_S):
+                    await self._give_up(order, error, f"given up after {retries} retries")
+                    return
+                await self._waiting.sleep(RETRY_WAITS_S[retries] * (1.0 + JITTER_FRAC * self._jitter()))
+                retries += 1
+            except RejectedForGood as error:
+                await self._move(order, Trigger.REJECT, code=error.code, detail=error.message)
+                return
+            except HaltTrading as error:
+                await self._move(order, Trigger.REJECT, code=error.code, detail=error.message)
+                raise
+            except (UnknownOutcome, BadReply, AlreadyDone) as error:
+                await self._move(order, Trigger.LOSE_REPLY, code=error.code, detail=error.message)
+                return
+            else:
+                # In one process the fill may have been heard before the acknowledgement returned.
+                await self._move(order, Trigger.ACCEPT, venue_order_id=VenueOrderId(ack.venue_order_id))
+                await self.hear()
+                return
+
+    async def _give_up(self, order: Order, error: ExchangeError, words: str) -> None:
+        """End an order that the exchange has refused to take in until now, and say so."""
+        at = self._clock.now()
+        await self._recorder.append(
+            OrderMoved(at, order.client_order_id, Trigger.REJECT, code=error.code, detail=f"{words}: {error.message}"),
+            ErrorOccurred(at, f"{words}: {error.message}", f"order {order.client_order_id}", error.mend, self.engine),
+        )
+
+    def _until(self, reset_at: datetime | None) -> float:
+        if reset_at is None:
+            return RATE_WAIT_S
+        return min(max((reset_at - self._waiting.now()).total_seconds(), 0.05), 10.0)
+
+    # Finding out -----------------------------------------------------------------------------------------------
+
+    async def _resolve(self, order: Order) -> None:
+        """Look an unknown order up; only when it can arrive no more is it planned again, under the same id (ORD-2)."""
+        identifier = order.client_order_id
+        sent_at = self._sent_at.get(identifier, self._began)
+        try:
+            found = await resolve(
+                self.exchange,
+                order.intent.market,
+                identifier,
+                sent_at=sent_at,
+                sleep=self._waiting.sleep,
+                now=self._waiting.now,
+            )
+        except HaltTrading:
+            raise
+        except ExchangeError as error:
+            await self._problem(order, error)
+            return
+        if found.lookup.found:
+            await self._adopt(found.lookup)
+        elif found.may_resend:
+            await self._move(self.order(identifier), Trigger.NOT_FOUND, detail="nowhere, and too late to arrive")
+
+    async def _follow(self, order: Order) -> None:
+        """Wait for an accepted order's end: by the stream, and by asking when the stream stays silent."""
+        identifier = order.client_order_id
+        for wait_s in (0.0,) if self._pump is not None else FOLLOW_WAITS_S:
+            if wait_s:
+                await self._waiting.sleep(wait_s)
+            await self.hear()
+            if self.order(identifier).state.is_closed:
+                return
+            try:
+                lookup = await self.exchange.find_order(order.intent.market, identifier)
+            except HaltTrading:
+                raise
+            except ExchangeError as error:
+                await self._problem(order, error)
+                continue
+            await self._adopt(lookup)
+            if self.order(identifier).state.is_closed:
+                return
+
+    async def _problem(self, order: Order, error: ExchangeError) -> None:
+        at = self._clock.now()
+        where = f"looking up order {order.client_order_id}"
+        await self._recorder.append(ErrorOccurred(at, error.message, where, error.mend, self.engine))
+
+    async def _adopt(self, lookup: OrderLookup) -> None:
+        """Take over what a look-up found: executions first, then the order's end."""
+        if lookup.executions:
+            await self._recorder.append(*self._entries(lookup.executions))
+        if lookup.report is not None:
+            await self._end(lookup.report, asked=True)
+
+    async def _end(self, report: OrderReport, *, asked: bool = False) -> None:
+        """Journal an order's end as the exchange reports it, once all it has filled is booked."""
+        stored = self._recorder.projection.orders.get(ClientOrderId(report.client_order_id))
+        if stored is None or stored.account is not self.account:
+            return
+        order = stored.order
+        if order.state is OrderState.PLANNED or (order.state is OrderState.SENT and not asked):
+            if order.state is OrderState.SENT:
+                await self._move(order, Trigger.ACCEPT, venue_order_id=VenueOrderId(report.venue_order_id))
+            else:
+                await self._move(order, Trigger.LOSE_REPLY, detail="seen at the exchange before it was sent again")
+        elif order.state is OrderState.SENT:
+            await self._move(order, Trigger.LOSE_REPLY, detail="looked up")
+        order = self.order(order.client_order_id)
+        if order.filled_qty < report.filled_qty and not asked:
+            # Its executions are on their way; until they are booked the order is not over.
+            return
+        if order.filled_qty < report.filled_qty:
+            return
+        fate = fate_of(report, self.rules(order.intent.market, order.intent.key.symbol))
+        if order.state.is_closed and order.state is not OrderState.CANCELLED:
+            return
+        if order.state is OrderState.CANCELLED and fate is not Trigger.FOUND_CANCELLED:
+            return
+        if order.state is OrderState.OPEN and fate is Trigger.FOUND_OPEN and not asked:
+            return
+        await self._move(order, fate, venue_order_id=VenueOrderId(report.venue_order_id), detail=report.reject_reason)
+
+    # Booking ---------------------------------------------------------------------------------------------------
+
+    def _entries(self, executions: Sequence[Execution]) -> list[Event]:
+        """Make book entries of executions; funding of an hour that is not decided yet waits for it (U-8)."""
+        entries: list[Event] = []
+        at = self._clock.now()
+        for execution in executions:
+            settled = funding_of(execution, self.account, at)
+            if settled is not None:
+                if _stamp_hour(settled.settled_at) > self._recorder.memory.cycle_h:
+                    self._late_funding.append(settled)
+                else:
+                    entries.append(settled)
+                continue
+            fill = fill_of(execution, self.account, self.rules(execution.market, execution.symbol))
+            if fill is not None:
+                entries.append(Filled(at, fill))
+        return entries
+
+    async def _move(
+        self,
+        order: Order,
+        trigger: Trigger,
+        *,
+        venue_order_id: VenueOrderId | None = None,
+        code: int | None = None,
+        detail: str = "",
+    ) -> None:
+        await self._recorder.append(
+            OrderMoved(self._clock.now(), order.client_order_id, trigger, venue_order_id, code, detail)
+        )
+
+
+def _stamp_hour(at: datetime) -> int:
+    """Give the hour a settlement belongs to; a minute late is on time, as for the features."""
+    stamp_ms = int(at.timestamp() * 1000)
+    return -((LATE_STAMP_MS - stamp_ms) // HOUR_MS)

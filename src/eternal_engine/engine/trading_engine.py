@@ -1,0 +1,189 @@
+"""The daemon's heart: one completed hour after the other, from bars to decisions to orders (U-2, U-7, U-8)."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Final
+
+from eternal_engine.engine.bank import Bank
+from eternal_engine.engine.decision_events import decision_events
+from eternal_engine.engine.hour import ALL_HALTED, Decided, decide_hour, mark
+from eternal_engine.engine.market_watch import MarketWatch
+from eternal_engine.engine.memory import Memory
+from eternal_engine.engine.order_manager import OrderManager
+from eternal_engine.engine.recorder import Recorder
+from eternal_engine.engine.timing import Clock, hour_of, hour_start
+from eternal_engine.engine.view import ENGINES, book_view, flowed_usdt
+from eternal_engine.ledger.transfers import TRANSFER_STEP, funding_profit
+from eternal_engine.model.event import EquityMarked, Event
+from eternal_engine.model.ids import Engine
+from eternal_engine.model.money import ZERO, exact, floor_to
+from eternal_engine.model.rule import Rule
+from eternal_engine.portfolio.flows import FlowState, funding_share_usdt, month_of, peak_after_usdt
+from eternal_engine.portfolio.params import BookView, Equities, Params
+from eternal_engine.portfolio.valuation import engine_usdt, free_usdt
+from eternal_engine.storage.projection import Projection
+from eternal_engine.strategies.base import FUNDING
+
+RULES: tuple[Rule, ...] = (
+    Rule(
+        "U-7",
+        "Live, too, decisions, risk and breaker advance only when an hourly bar completes; hours missed while the "
+        "daemon was down are lived through in order, without entries.",
+        (),
+        ("tests/unit/engine/test_trading_engine.py::test_u_7_missed_hours_make_no_entries",),
+    ),
+)
+
+NOTHING_HALTED: Final = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Setup:
+    """Hold what a run is told: parameters, their hash for the journal, and what halts entries (bits per engine)."""
+
+    params: Params
+    config_hash: str
+    entries_halted: Callable[[datetime], int] = lambda _: NOTHING_HALTED
+
+
+class TradingEngine:
+    """Run four strategy engines over one market, hour by hour."""
+
+    def __init__(
+        self,
+        setup: Setup,
+        recorder: Recorder,
+        managers: Mapping[Engine, OrderManager],
+        watch: MarketWatch,
+        bank: Bank,
+        clock: Clock,
+        *,
+        each_hour: Callable[[int], Awaitable[None]] | None = None,
+    ) -> None:
+        self.setup = setup
+        self.recorder = recorder
+        self.watch = watch
+        self._managers = tuple(managers[engine] for engine in ENGINES if engine in managers)
+        self._bank = bank
+        self._clock = clock
+        self._each_hour = each_hour
+        self.equity: Equities | None = None
+
+    @property
+    def params(self) -> Params:
+        """Give the parameters in force."""
+        return self.setup.params
+
+    async def start(self) -> None:
+        """Read the market, and finish what an earlier run left under way; decides nothing."""
+        now_h = hour_of(self._clock.now())
+        first_h = self.recorder.memory.cycle_h or now_h
+        await self.watch.start(min(first_h, now_h))
+        self.recorder.marks = self.watch.marks
+        await self.work()
+
+    async def work(self) -> None:
+        """Carry pending intents and transfers as far as they go now."""
+        for manager in self._managers:
+            await manager.run()
+        await self._bank.run()
+
+    async def live_through(self, until_h: int, *, decides_last: bool = True) -> None:
+        """Decide every hour up to `until_h` that is not decided yet; only the newest makes entries (U-7).
+
+        Without `decides_last` the last hour is marked and decides nothing: the run ends there.
+        """
+        memory = self.recorder.memory
+        hour = memory.cycle_h + 1 if memory.cycle_h else until_h
+        while hour <= until_h:
+            newest = hour == until_h
+            await self._hour(hour, entries=newest, decides=decides_last or not newest, first=not memory.started_h)
+            memory = self.recorder.memory
+            hour += 1
+
+    async def _hour(self, now_h: int, *, entries: bool, decides: bool, first: bool) -> None:
+        for manager in self._managers:
+            await manager.sender.hear()
+            await manager.sender.settle_funding(now_h - 1)
+        found = first or await self.watch.advance(now_h)
+        self.recorder.marks = self.watch.marks
+        if not found:
+            await self.recorder.commit(lambda memory, _: (replace(memory, cycle_h=now_h), ()))
+        elif not decides:
+            await self._mark_only(now_h)
+        else:
+            await self._decide(now_h, entries=entries)
+        for manager in self._managers:
+            await manager.sender.settle_funding(now_h)
+        if decides:
+            await self.work()
+        if self._each_hour is not None:
+            await self._each_hour(now_h)
+
+    async def _mark_only(self, now_h: int) -> None:
+        at = hour_start(now_h)
+
+        def make(memory: Memory, projection: Projection) -> tuple[Memory, list[Event]]:
+            equity = mark(self.params, self._view(projection, memory), self.watch.marks, now_h)
+            self.equity = equity
+            marked: list[Event] = [
+                EquityMarked(at, engine.account, exact(repr(float(engine_usdt(equity, number)))))
+                for number, engine in enumerate(ENGINES)
+                if equity.known
+            ]
+            return replace(memory, cycle_h=now_h), marked
+
+        await self.recorder.commit(make)
+
+    async def _decide(self, now_h: int, *, entries: bool) -> None:
+        if month_of(now_h) != self.recorder.memory.flows.month:
+            await self.recorder.commit(lambda memory, projection: self._share(memory, projection, now_h))
+            await self._bank.run()
+        features = self.watch.features()
+        settled = self.watch.settled(now_h)
+        halted = self.setup.entries_halted(self._clock.now()) if entries else ALL_HALTED
+
+        def make(memory: Memory, projection: Projection) -> tuple[Memory, list[Event]]:
+            decided = decide_hour(
+                self.params,
+                features,
+                memory,
+                self._view(projection, memory),
+                self.watch.marks,
+                settled,
+                now_h,
+                flowed_usdt(projection.books),
+                halted=halted,
+            )
+            self.equity = decided.equity
+            return decided.memory, self._events(decided, memory, projection, now_h)
+
+        await self.recorder.commit(make)
+
+    def _events(self, decided: Decided, before: Memory, projection: Projection, now_h: int) -> list[Event]:
+        at = self._clock.now()
+        events = decision_events(
+            self.params, decided, before, self.watch.features(), self.watch.marks, now_h, at, self.setup.config_hash
+        )
+        for manager in self._managers:
+            events += manager.first_orders(decided.intents, decided.memory, projection)
+        return events
+
+    def _view(self, projection: Projection, memory: Memory) -> BookView:
+        return book_view(projection.books, memory.symbols, self.params.risk.kelly_window, self.recorder.trend_pnls)
+
+    def _share(self, memory: Memory, projection: Projection, now_h: int) -> tuple[Memory, list[Event]]:
+        """Plan FUNDING's monthly share of new profit for TACTICAL (CAP-2)."""
+        view = self._view(projection, memory)
+        peak, share = memory.flows.funding_peak_usdt, self.params.funding.profit_share_frac
+        free = free_usdt(self.params, view, self.watch.marks, list(memory.pending), FUNDING)
+        moved = funding_share_usdt(float(view.realised[FUNDING]), peak, share, free)
+        amount = floor_to(exact(repr(moved)), TRANSFER_STEP) if moved > 0.0 else ZERO
+        planned = funding_profit(amount, hour_start(now_h))
+        if planned is None:
+            return replace(memory, flows=FlowState(peak, month_of(now_h))), []
+        flows = FlowState(peak_after_usdt(peak, moved, share), month_of(now_h))
+        return replace(memory, flows=flows), [replace(planned, at=self._clock.now())]
