@@ -76,7 +76,7 @@ class Bank:
         source, target = self._uids[planned.source], self._uids[planned.target]
         try:
             return await self._teller.transfer(planned.transfer_id, planned.coin, planned.amount, source, target)
-        except (UnknownOutcome, AlreadyDone, RejectedForGood) as error:
+        except (UnknownOutcome, AlreadyDone, RejectedForGood):
             status = await self._teller.transfer_status(planned.transfer_id)
             if status is None:
                 raise

@@ -80,7 +80,7 @@ def decide_hour(
     states, notes = decide_all(
         params, features, book, marks, pending, decisions, equity, states, now_h, settled, before.level, stopped
     )
-    fresh = [intent for intent in pending[len(memory.pending) :] if not _waits(memory, intent, now_h)]
+    fresh = [_plain(intent) for intent in pending[len(memory.pending) :] if not _waits(memory, intent, now_h)]
     after = replace(
         memory,
         states=states,
@@ -98,6 +98,11 @@ def _new_flow(params: Params, before: Sequence[Decimal], after: Sequence[Decimal
     first = 0 if params.risk.breaker.scope == breaker.SCOPE_PORTFOLIO else CORE_HODL + 1
     with exact_arithmetic():
         return sum((new - old for new, old in zip(after[first:], before[first:], strict=True)), Decimal(0))
+
+
+def _plain(intent: Intent) -> Intent:
+    """Give an intent of Python's own numbers: kernels hand out numpy's, which are written otherwise."""
+    return Intent(*(value.item() if isinstance(value, np.generic) else value for value in intent))
 
 
 def _waits(memory: Memory, intent: Intent, now_h: int) -> bool:

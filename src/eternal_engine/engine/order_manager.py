@@ -218,9 +218,7 @@ class OrderManager:
                     return
                 await self._waiting.sleep(wait_s)
             else:
-                await self._recorder.commit(
-                    lambda memory, _: (memory.with_stop(s, price), (self._rests(symbol, price),))
-                )
+                await self._confirm_stop(s, symbol, price)
                 return
 
     async def _confirm_stop(self, s: int, symbol: str, price: Decimal) -> None:
