@@ -1,0 +1,115 @@
+"""Which events a person is told about at once, and in what words: pure, one alert per event."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+
+from eternal_engine.model import event as ev
+from eternal_engine.model.fill import FillKind
+from eternal_engine.observe.fields import FAILED_MOVES
+from eternal_engine.observe.picture import Picture, summary_lines
+from eternal_engine.observe.words import level, minute, percent, say, title
+from eternal_engine.risk.breaker import EMERGENCY, WARNING
+
+ARMING_WARNING: Final = timedelta(days=3)
+# Notes under these rules are about safety: portfolio drawdown, order breaker, two-leg procedure, mismatch, arming.
+_TOLD_RULES: Final = ("BRK-", "ORD-3", "ORD-7", "FUND-3", "RISK-13")
+
+
+@dataclass(frozen=True, slots=True)
+class Alert:
+    """Hold one message. `kind` names it in log and digest; an `urgent` one passes the hourly limit."""
+
+    kind: str
+    title: str
+    text: str
+    mend: str = ""
+    urgent: bool = False
+
+    @property
+    def body(self) -> str:
+        """Give the text with its mend on a line of its own."""
+        return f"{self.text}\nTo do: {self.mend}" if self.mend else self.text
+
+
+def alert_of(event: ev.Event) -> Alert | None:
+    """Give the alert that an event calls for, None for most."""
+    match event:
+        case ev.BreakerChanged():
+            return _breaker(event)
+        case ev.OrderMoved() | ev.Filled():
+            return _order(event)
+        case ev.Corrected():
+            return _mismatch(event)
+        case ev.ConnectionLost():
+            mend = "nothing, if the network comes back; else docs/runbook.md, `no connection`"
+            return Alert(
+                "connection_lost", f"{title(event.account)} is offline, entries wait", say(event), mend, urgent=True
+            )
+        case ev.ConnectionRestored():
+            return Alert("connection_restored", f"{title(event.account)} is online again", say(event))
+        case ev.LossLimitHit():
+            mend = "nothing: exits go on, entries return by themselves (`eternal status`)"
+            return Alert("loss_limit_hit", f"loss limit: {percent(event.loss_frac)}", say(event), mend)
+        case ev.ErrorOccurred():
+            return Alert("error_occurred", event.what, f"where: {event.where}", event.mend, urgent=True)
+        case ev.Noted(rule=rule) if rule.startswith(_TOLD_RULES):
+            return Alert("noted", f"{rule}: {event.detail}", say(event))
+        case _:
+            return None
+
+
+def arming_alert(expires_at: datetime, now: datetime) -> Alert | None:
+    """Give the alert for an arming of live trading that has expired or soon will, None while there is time."""
+    if now >= expires_at:
+        text = f"The arming expired at {minute(expires_at)}: no entries, while exits and stops go on."
+        return Alert("arming_expired", "the arming has expired", text, "eternal arm, on a terminal", urgent=True)
+    if expires_at - now <= ARMING_WARNING:
+        text = f"The arming expires at {minute(expires_at)}; from then on there are exits and stops only."
+        return Alert("arming_expires", "the arming expires soon", text, "eternal arm, on a terminal")
+    return None
+
+
+def daily_summary(picture: Picture) -> Alert:
+    """Give the summary of the day before the picture's."""
+    mode = picture.started.mode if picture.started else "unknown"
+    return Alert("daily_summary", f"summary of {picture.yesterday} ({mode})", "\n".join(summary_lines(picture)))
+
+
+def _breaker(event: ev.BreakerChanged) -> Alert | None:
+    if max(event.level, event.previous) < WARNING:
+        return None
+    if event.level < WARNING:
+        return Alert("breaker_released", f"circuit breaker back to {level(event.level)}", say(event))
+    twice = ", with the second confirmation of level 4" if event.level == EMERGENCY else ""
+    mend = f"eternal status, then eternal approve{twice}"
+    return Alert("breaker_changed", f"circuit breaker {level(event.level)}", say(event), mend, urgent=True)
+
+
+def _order(event: ev.OrderMoved | ev.Filled) -> Alert | None:
+    match event:
+        case ev.Filled(fill=fill) if fill.kind is not FillKind.TRADE:
+            mend = "eternal positions; look at the margin of this account"
+            kind = fill.kind.value
+            return Alert(
+                kind, f"{kind.upper()} of {fill.symbol} in {title(fill.account)}", say(event), mend, urgent=True
+            )
+        case ev.Filled(fill=fill, unassigned=True):
+            mend = "if it was you: eternal review; if not: revoke the account's API keys at once"
+            return Alert(
+                "foreign_fill", f"not our order: {fill.symbol} in {title(fill.account)}", say(event), mend, True
+            )
+        case ev.OrderMoved(trigger=trigger) if trigger in FAILED_MOVES:
+            mend = f"eternal why {event.client_order_id}"
+            return Alert("order_failed", f"order {event.client_order_id} failed", say(event), mend)
+        case _:
+            return None
+
+
+def _mismatch(event: ev.Corrected) -> Alert:
+    what = event.symbol or event.coin
+    kind = "orphan" if event.reason is ev.Mismatch.ORPHAN_POSITION else "mismatch"
+    mend = f"eternal positions, then eternal review: entries in {what} wait until then"
+    return Alert(kind, f"{kind}: {what} in {title(event.account)}", say(event), mend, urgent=True)

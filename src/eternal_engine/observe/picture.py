@@ -1,0 +1,307 @@
+"""What an observer knows: a small, frozen picture that grows event by event, bounded whatever happens."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from typing import Any, Final
+
+from eternal_engine.model import event as ev
+from eternal_engine.model.ids import Account, Engine
+from eternal_engine.model.money import ZERO, exact_arithmetic
+from eternal_engine.observe.fields import DEBUG, ERROR, INFO, WARNING, severity
+from eternal_engine.observe.words import say, title
+from eternal_engine.storage.projection import Projection
+from eternal_engine.strategies.core_hodl import DEPLOYING, PHASES, REBALANCING
+
+MEMORY_OWNER: Final = "portfolio"
+LINES_KEPT: Final = 30
+PROBLEMS_KEPT: Final = 10
+ENGINES: Final = tuple(Engine)
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+# Steps between intent and fill: the log has them, a screen of thirty lines has no room for them.
+_UNTOLD: Final = (ev.Decided, ev.OrderMoved, ev.FundingSettled, ev.TransferPlanned)
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """Hold one thing that happened, in words; `tone` is a log level."""
+
+    at: datetime
+    text: str
+    tone: str
+
+
+@dataclass(frozen=True, slots=True)
+class Worth:
+    """Hold what one account is worth: `paid_in_usdt` came from outside it, `day_pnl_usdt` was its result at 00:00.
+
+    `equity_usdt` is None while unknown, and before the first mark; `yesterday_usdt` before a whole day was seen.
+    """
+
+    equity_usdt: Decimal | None = None
+    paid_in_usdt: Decimal = ZERO
+    day: date | None = None
+    day_pnl_usdt: Decimal = ZERO
+    yesterday_usdt: Decimal | None = None
+    why_unknown: str = "not marked yet"
+
+    @property
+    def pnl_usdt(self) -> Decimal | None:
+        """Give the result since the beginning."""
+        with exact_arithmetic():
+            return None if self.equity_usdt is None else self.equity_usdt - self.paid_in_usdt
+
+    @property
+    def today_usdt(self) -> Decimal | None:
+        """Give the result since 00:00 UTC, or since the start if that was later."""
+        pnl = self.pnl_usdt
+        with exact_arithmetic():
+            return None if pnl is None else pnl - self.day_pnl_usdt
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """Count what happened on one UTC day."""
+
+    orders: int = 0
+    fills: int = 0
+    problems: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """Hold what the live view shows and what the daily summary says."""
+
+    started: ev.DaemonStarted | None = None
+    at: datetime | None = None
+    worths: Mapping[Account, Worth] = field(default_factory=dict)
+    breaker: ev.BreakerChanged | None = None
+    memory: str = ""
+    disconnected: frozenset[Account] = frozenset()
+    recent: tuple[Line, ...] = ()
+    problems: tuple[Line, ...] = ()
+    day: date | None = None
+    counts: Counts = Counts()
+    yesterday: date | None = None
+    yesterdays_counts: Counts = Counts()
+
+    @property
+    def is_yesterday_closed(self) -> bool:
+        """Tell whether all engines were marked at the end of a day that was seen, or will not be for an hour."""
+        if self.yesterday is None or self.at is None:
+            return False
+        return self.at.hour > 0 or (
+            bool(self.worths) and all(self.worth(engine.account).day == self.day for engine in ENGINES)
+        )
+
+    @property
+    def total(self) -> Worth:
+        """Add the accounts up; one unknown equity makes the sum unknown."""
+        marked = [worth for account, worth in self.worths.items() if account is not Account.MASTER]
+        unknown = [worth.why_unknown for worth in marked if worth.equity_usdt is None]
+        with exact_arithmetic():
+            return Worth(
+                equity_usdt=None
+                if unknown or not marked
+                else sum((worth.equity_usdt for worth in marked if worth.equity_usdt is not None), ZERO),
+                paid_in_usdt=sum((worth.paid_in_usdt for worth in marked), ZERO),
+                day=self.day,
+                day_pnl_usdt=sum((worth.day_pnl_usdt for worth in marked), ZERO),
+                yesterday_usdt=sum((worth.yesterday_usdt or ZERO for worth in marked), ZERO),
+                why_unknown="; ".join(unknown),
+            )
+
+    def worth(self, account: Account) -> Worth:
+        """Give what an account is worth, as far as it is known."""
+        return self.worths.get(account, Worth())
+
+
+def first_picture(projection: Projection) -> Picture:
+    """Begin with what is stored, so that a restart does not forget what was paid in."""
+    with exact_arithmetic():
+        paid_in = {
+            book.account: book.totals.deposits_usdt + book.totals.transfers_usdt + book.totals.corrections_usdt
+            for book in projection.books.all()
+            if not book.unassigned
+        }
+    saved = projection.states.get(MEMORY_OWNER)
+    return Picture(
+        started=projection.run,
+        worths={account: Worth(paid_in_usdt=amount) for account, amount in paid_in.items()},
+        breaker=projection.breaker,
+        memory="" if saved is None else saved.document,
+    )
+
+
+def grown(picture: Picture, events: Iterable[ev.Event]) -> Picture:
+    """Add events to a picture."""
+    for event in events:
+        picture = _with_event(_on_day(picture, event.at), event)
+    return picture
+
+
+def _on_day(picture: Picture, at: datetime) -> Picture:
+    day = at.date()
+    if day == picture.day:
+        return replace(picture, at=at)
+    return replace(picture, at=at, day=day, counts=Counts(), yesterday=picture.day, yesterdays_counts=picture.counts)
+
+
+def _with_event(picture: Picture, event: ev.Event) -> Picture:
+    match event:
+        case ev.DaemonStarted():
+            picture = replace(picture, started=event)
+        case ev.StateSaved(owner=owner) if owner == MEMORY_OWNER:
+            picture = replace(picture, memory=event.document)
+        case ev.BreakerChanged():
+            picture = replace(picture, breaker=event)
+        case ev.EquityMarked() | ev.Deposited() | ev.Transferred() | ev.Corrected():
+            picture = replace(picture, worths=_worths(picture.worths, event))
+        case ev.ConnectionLost(account=account):
+            picture = replace(picture, disconnected=picture.disconnected | {account})
+        case ev.ConnectionRestored(account=account):
+            picture = replace(picture, disconnected=picture.disconnected - {account})
+        case _:
+            pass
+    return _with_line(picture, event)
+
+
+def _worths(
+    worths: Mapping[Account, Worth], event: ev.EquityMarked | ev.Deposited | ev.Transferred | ev.Corrected
+) -> Mapping[Account, Worth]:
+    match event:
+        case ev.EquityMarked(account=account):
+            return {**worths, account: _marked(worths.get(account, Worth()), event)}
+        case ev.Deposited(account=account, value_usdt=value):
+            return _paid(worths, account, value)
+        case ev.Transferred(source=source, target=target, amount=amount):
+            return _paid(_paid(worths, source, -amount), target, amount)
+        case ev.Corrected(account=account, qty=qty, price_usdt=price, unassigned=False):
+            with exact_arithmetic():
+                return _paid(worths, account, qty * price)
+        case _:
+            return worths
+
+
+def _marked(worth: Worth, event: ev.EquityMarked) -> Worth:
+    day = event.at.date()
+    # The first mark of a day is the last of the day before: it closes the hour that ended at 00:00.
+    base = worth.day_pnl_usdt if day == worth.day else None
+    marked = replace(worth, equity_usdt=event.equity_usdt, day=day, why_unknown=event.reason)
+    if base is None and marked.pnl_usdt is None:
+        return replace(marked, day=worth.day)
+    if base is not None:
+        return marked
+    yesterday = None if worth.day is None else marked.today_usdt
+    return replace(marked, day_pnl_usdt=marked.pnl_usdt or ZERO, yesterday_usdt=yesterday)
+
+
+def _paid(worths: Mapping[Account, Worth], account: Account, amount: Decimal) -> Mapping[Account, Worth]:
+    worth = worths.get(account, Worth())
+    with exact_arithmetic():
+        return {**worths, account: replace(worth, paid_in_usdt=worth.paid_in_usdt + amount)}
+
+
+def _with_line(picture: Picture, event: ev.Event) -> Picture:
+    tone = severity(event)
+    counts = picture.counts
+    if isinstance(event, ev.OrderPlanned):
+        picture = replace(picture, counts=replace(counts, orders=counts.orders + 1))
+    elif isinstance(event, ev.Filled):
+        picture = replace(picture, counts=replace(counts, fills=counts.fills + 1))
+    if tone in (WARNING, ERROR):
+        problems = (*picture.problems, Line(event.at, say(event), tone))[-PROBLEMS_KEPT:]
+        counted = replace(picture.counts, problems=picture.counts.problems + 1)
+        return replace(picture, problems=problems, counts=counted)
+    if tone == DEBUG or isinstance(event, _UNTOLD) or (isinstance(event, ev.Reviewed) and event.verdict == "approved"):
+        return picture
+    return replace(picture, recent=_with_newest(picture.recent, Line(event.at, say(event), INFO)))
+
+
+def _with_newest(lines: tuple[Line, ...], line: Line) -> tuple[Line, ...]:
+    """Put a line at the end; what is said again, like a denial every hour, moves there instead of filling the view."""
+    return (*(old for old in lines if old.text != line.text), line)[-LINES_KEPT:]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Hold what the saved memory says to people."""
+
+    core: str
+    halted: frozenset[Engine]
+    paused: tuple[str, ...]
+    stops: Mapping[str, Decimal]
+    level: int
+    high_usdt: Decimal | None
+    blocked: str
+
+
+def plan_of(picture: Picture) -> Plan:
+    """Read the saved memory (JSON, as the daemon writes it); an empty one says that nothing was decided yet."""
+    memory = picture.memory
+    if not memory:
+        return Plan("nothing decided yet", frozenset(), (), {}, 0, None, "")
+    found = json.loads(memory)
+    symbols, states = found["symbols"], found["states"]
+    risk = states["risk"]
+    return Plan(
+        core=_core_text(states["core"]),
+        halted=frozenset(engine for bit, engine in enumerate(ENGINES) if found["halted"] >> bit & 1),
+        paused=tuple(found["paused"]),
+        stops={symbols[index]: Decimal(price) for index, price in found["stops"]},
+        level=risk["level"],
+        high_usdt=Decimal(str(risk["high_usdt"])) if risk["high_usdt"] else None,
+        blocked=_blocked_text(risk, picture.at),
+    )
+
+
+def _core_text(core: Mapping[str, Any]) -> str:
+    phase = core["phase"]
+    due = f"next purchase due {hour_text(core['due_h'])}" if core["due_h"] else "first purchase due now"
+    match phase:
+        case int() if phase == DEPLOYING:
+            weeks = core["plan_weeks"]
+            return f"{PHASES[phase]}, {weeks - core['weeks_remaining']} of {weeks} weeks bought, {due}"
+        case int() if phase == REBALANCING:
+            return f"{PHASES[phase]}, week {core['rebalance_week']}, {due}"
+        case _:
+            return f"{PHASES[phase]}, {due}"
+
+
+def _blocked_text(risk: Mapping[str, Any], at: datetime | None) -> str:
+    if risk["halted"]:
+        return "emergency stop: all engines wait for the operator (eternal resume)"
+    now_h = 0 if at is None else (at - _EPOCH) // timedelta(hours=1)
+    waits = {"day": risk["day_block_h"], "week": risk["week_block_h"]}
+    return "; ".join(
+        f"loss of the {name}: no TREND or FUNDING entries until {hour_text(until)}"
+        for name, until in waits.items()
+        if until > now_h
+    )
+
+
+def hour_text(hours: int) -> str:
+    """Write an hour since the epoch as a time, UTC."""
+    return (_EPOCH + timedelta(hours=hours)).strftime("%a %Y-%m-%d %H:%M")
+
+
+def summary_lines(picture: Picture) -> list[str]:
+    """Say what the day before the picture's brought, for the daily summary."""
+    plan, counts = plan_of(picture), picture.yesterdays_counts
+    engines = [engine.account for engine in ENGINES if engine.account in picture.worths]
+    lines = [f"{title(account)}: {_worth_text(picture.worth(account))}" for account in engines]
+    lines.append(f"portfolio: {_worth_text(picture.total)}")
+    lines.append(f"circuit breaker: level {plan.level}; CORE_HODL: {plan.core}")
+    lines.append(f"orders {counts.orders}, fills {counts.fills}, problems {counts.problems}")
+    return lines
+
+
+def _worth_text(worth: Worth) -> str:
+    if worth.equity_usdt is None or worth.pnl_usdt is None:
+        return f"equity unknown ({worth.why_unknown})"
+    day = "" if worth.yesterday_usdt is None else f"that day {worth.yesterday_usdt:+,.2f}, "
+    return f"{worth.equity_usdt:,.2f} USDT, {day}in all {worth.pnl_usdt:+,.2f}"
