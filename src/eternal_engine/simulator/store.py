@@ -34,6 +34,15 @@ CREATE TABLE IF NOT EXISTS entity (
     UNIQUE (kind, key)
 )
 """
+# What nobody can ask for any more; the audit's sums, wallets, positions and transfers stay for ever.
+HISTORY_MS = 730 * 86_400_000
+FORGET = """
+DELETE FROM entity WHERE
+    kind IN ('execution', 'log') AND json_extract(doc, '$.time_ms') < :edge_ms
+    OR kind = 'closed_pnl' AND json_extract(doc, '$.updated_ms') < :edge_ms
+    OR kind = 'order' AND json_extract(doc, '$.updated_ms') < :edge_ms
+        AND json_extract(doc, '$.status') NOT IN ('New', 'PartiallyFilled', 'Untriggered')
+"""
 
 
 class VenueStore:
@@ -78,7 +87,8 @@ class VenueStore:
         return {key: _decode(doc) for key, doc in rows}
 
     def load(self, venue: Venue) -> None:
-        """Fill an empty venue with everything that was committed."""
+        """Fill an empty venue with everything that was committed, and forget what is older than two venue years."""
+        self._db.execute(FORGET, {"edge_ms": venue.state.now_ms - HISTORY_MS})
         for kind, key, doc in self._db.execute("SELECT kind, key, doc FROM entity ORDER BY number"):
             _LOADERS[kind](venue, key, _decode(doc))
         for rows in venue.state.closed.values():
@@ -89,6 +99,10 @@ class VenueStore:
             venue.state.forget(uid)
         venue.state.take_dirty()
         venue.state.take_events()
+
+    def size(self) -> dict[str, int]:
+        """Count the records by kind."""
+        return dict(self._db.execute("SELECT kind, count(*) FROM entity GROUP BY kind").fetchall())
 
     def close(self) -> None:
         """Close the file and let another process have it."""
@@ -131,10 +145,11 @@ def _tagged(value: object) -> dict[str, str]:
 
 
 _ENCODER = json.JSONEncoder(default=_tagged, separators=(",", ":"), check_circular=False)
+_DECODER = json.JSONDecoder(object_hook=lambda found: Decimal(found["$"]) if "$" in found else found)
 
 
 def _decode(doc: str) -> Any:
-    return json.loads(doc, object_hook=lambda found: Decimal(found["$"]) if "$" in found else found)
+    return _DECODER.decode(doc)
 
 
 def _load_account(venue: Venue, _key: str, doc: dict[str, Any]) -> None:

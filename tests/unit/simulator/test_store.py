@@ -88,3 +88,44 @@ def test_a_file_of_another_schema_is_refused(tmp_path: Path) -> None:
         db.execute("PRAGMA user_version=99")
     with pytest.raises(DataError, match="schema 99"):
         VenueStore(path)
+
+
+def test_what_is_older_than_two_years_leaves_the_file_and_the_books_still_balance(tmp_path: Path) -> None:
+    year_ms = 365 * 86_400_000
+    soak = Soak(1)
+    venue, state = soak.venue, soak.venue.state
+    for _ in range(600):
+        soak.step()
+    store = VenueStore(tmp_path / "venue.db")
+    open_then = {order.order_id for uid in soak.uids for order in state.opens(uid)}
+    edge_ms = state.now_ms
+    venue.advance(state.now_ms + year_ms)
+    for _ in range(300):
+        soak.step()
+    venue.advance(edge_ms + 2 * year_ms + 1)
+    store.commit(venue, venue_ms=state.now_ms)
+    before = store.size()
+    store.close()
+    store = VenueStore(tmp_path / "venue.db")
+    read = Venue(state.config, now_ms=state.now_ms, instruments=state.instruments)
+    store.load(read)
+    after = store.size()
+    store.close()
+    assert read.audit() == ()
+    assert read.state.books.balances == state.books.balances
+    assert read.state.transfers == state.transfers
+    old = [row for rows in state.executions.values() for row in rows if row.time_ms < edge_ms]
+    kept = {row.exec_id: row for rows in read.state.executions.values() for row in rows}
+    assert len(old) > 100
+    young = [row for rows in state.executions.values() for row in rows if row.time_ms >= edge_ms]
+    assert kept == {row.exec_id: row for row in young}
+    assert {order.order_id for orders in read.state.open_orders.values() for order in orders.values()} == {
+        order.order_id for uid in soak.uids for order in state.opens(uid)
+    }
+    assert any(order_id in open_then for orders in read.state.open_orders.values() for order_id in orders)
+    assert after["order"] < before["order"]
+    assert after["log"] < before["log"]
+    assert after["closed_pnl"] < before["closed_pnl"]
+    assert {
+        kind: count for kind, count in after.items() if kind not in {"order", "log", "closed_pnl", "execution"}
+    } == {kind: count for kind, count in before.items() if kind not in {"order", "log", "closed_pnl", "execution"}}
