@@ -102,7 +102,7 @@ def test_what_is_older_than_two_years_leaves_the_file_and_the_books_still_balanc
     venue.advance(state.now_ms + year_ms)
     for _ in range(300):
         soak.step()
-    venue.advance(edge_ms + 2 * year_ms + 1)
+    venue.advance(edge_ms + 2 * year_ms)
     store.commit(venue, venue_ms=state.now_ms)
     before = store.size()
     store.close()
