@@ -1,0 +1,148 @@
+"""The pinger on the real client, in front of a venue whose answers get lost (E1, E2, E3)."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from datetime import timedelta
+
+import pytest
+
+from eternal_engine.engine.downtime import Skew, halted_bits
+from eternal_engine.engine.health import Health
+from eternal_engine.model.errors import Retry
+from eternal_engine.model.event import ConnectionLost, ConnectionRestored, ErrorOccurred, Event
+from eternal_engine.model.ids import Account
+from eternal_engine.simulator.faults import Fault, FaultKind
+from reconcile_bench import Bench
+
+TIME = "/v5/market/time"
+
+
+class Watched:
+    """Hold a pinger, its clock, what it told and how often it let the accounts be reconciled."""
+
+    def __init__(self, recover: Callable[[], None] = lambda: None) -> None:
+        self.bench = Bench.make()
+        self.seconds = 0.0
+        self.told: list[Event] = []
+        self.recovered = 0
+        self.fast = timedelta(0)
+        self._recover = recover
+        self.health = Health(
+            self.bench.client(Account.MASTER),
+            self.tell,
+            self.recover,
+            now=lambda: self.bench.now + self.fast,
+            monotonic=lambda: self.seconds,
+        )
+
+    async def tell(self, event: Event) -> None:
+        self.told.append(event)
+
+    async def recover(self) -> None:
+        assert self.health.is_down, "engines are paused until reconciling is done"
+        self.recovered += 1
+        self._recover()
+
+    async def ping_at(self, *moments: float) -> None:
+        for moment in moments:
+            self.seconds = moment
+            await self.health.check()
+
+    def lose(self) -> None:
+        """Let no question for the time be answered."""
+        self.bench.world.faults.faults.append(Fault(FaultKind.LOSE_REPLY, path=TIME, times=0))
+
+    def find(self) -> None:
+        self.bench.world.faults.clear()
+
+
+async def test_e1_e3_the_real_client_pauses_after_thirty_seconds_and_resumes_with_the_duration() -> None:
+    watched = Watched()
+    watched.lose()
+    await watched.ping_at(0.0, 10.0, 20.0, 30.0)
+    assert not watched.health.is_down
+    await watched.ping_at(40.0)
+    assert watched.health.is_down
+    await watched.ping_at(50.0, 60.0)
+    watched.find()
+    await watched.ping_at(70.0)
+    lost, restored = watched.told
+    assert isinstance(lost, ConnectionLost)
+    assert lost.at - lost.since == timedelta(seconds=40)
+    assert isinstance(restored, ConnectionRestored)
+    assert restored.downtime_s == 70
+    assert watched.recovered == 1
+    assert not watched.health.is_down
+
+
+async def test_ord_6_engines_stay_paused_until_reconciling_succeeded() -> None:
+    outcomes = [Retry("not yet"), Retry("not yet"), None]
+
+    def recover() -> None:
+        error = outcomes.pop(0)
+        if error is not None:
+            raise error
+
+    watched = Watched(recover)
+    watched.lose()
+    await watched.ping_at(31.0)
+    watched.find()
+    await watched.ping_at(40.0, 50.0)
+    assert watched.health.is_down
+    await watched.ping_at(60.0)
+    assert not watched.health.is_down
+    assert [type(event) for event in watched.told] == [ConnectionLost, ConnectionRestored]
+
+
+async def test_e2_the_operators_halt_outlives_the_recovery() -> None:
+    watched, halted = Watched(), 0b0010
+    seen = []
+    for moment, is_lost in ((1.0, False), (40.0, True), (50.0, False)):
+        watched.find()
+        if is_lost:
+            watched.lose()
+        await watched.ping_at(moment)
+        seen.append(halted_bits(halted, watched.health.is_down))
+    assert seen == [0b0010, 0b1111, 0b0010]
+
+
+async def test_any_other_successful_call_counts_but_does_not_end_a_downtime() -> None:
+    watched = Watched()
+    watched.lose()
+    watched.seconds = 25.0
+    watched.health.heard()
+    await watched.ping_at(50.0)
+    assert not watched.health.is_down
+    await watched.ping_at(56.0)
+    assert watched.health.is_down
+    watched.health.heard()
+    assert watched.health.is_down
+
+
+async def test_an_exchange_that_never_answers_is_a_failed_ping(monkeypatch: pytest.MonkeyPatch) -> None:
+    watched = Watched()
+
+    async def never(*_: object) -> None:
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(watched.health._exchange, "server_time", never)
+    monkeypatch.setattr("eternal_engine.engine.health.PING_TIMEOUT_S", 0.01)
+    await watched.ping_at(31.0)
+    assert watched.health.is_down
+    assert "no answer" in watched.told[0].detail  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize(("fast_ms", "skew"), [(400, Skew.FINE), (-700, Skew.ALARM), (1_200, Skew.WAIT)])
+async def test_ord_6_a_clock_that_is_off_is_told_once_and_makes_entries_wait(fast_ms: int, skew: Skew) -> None:
+    watched = Watched()
+    watched.fast = timedelta(milliseconds=fast_ms)
+    await watched.ping_at(1.0, 11.0)
+    assert watched.health.skew is skew
+    assert watched.health.entries_wait is (skew is Skew.WAIT)
+    assert len(watched.told) == (skew is not Skew.FINE)
+    assert all(isinstance(event, ErrorOccurred) for event in watched.told)
+    watched.fast = timedelta(0)
+    await watched.ping_at(21.0)
+    assert not watched.health.entries_wait
