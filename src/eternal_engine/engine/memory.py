@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
@@ -97,15 +97,30 @@ def fresh_states(params: Params, symbols: int) -> States:
     )
 
 
-def saves(memory: Memory, before: Memory | None, at: datetime) -> tuple[StateSaved, ...]:
+class Written(NamedTuple):
+    """Hold what was saved last: the document and the hour."""
+
+    document: str
+    cycle_h: int
+
+
+def saves(memory: Memory, before: Written | None, at: datetime) -> tuple[StateSaved, ...]:
     """Make the events that save what differs from `before` (None: nothing was ever saved)."""
     document = write(memory)
     found = []
-    if before is None or write(before) != document:
+    if before is None or before.document != document:
         found.append(StateSaved(at, OWNER, VERSION, document))
     if before is None or before.cycle_h != memory.cycle_h:
         found.append(StateSaved(at, CLOCK_OWNER, VERSION, json.dumps({"cycle_h": memory.cycle_h})))
     return tuple(found)
+
+
+def written_after(before: Written | None, memory: Memory, saved: Sequence[StateSaved]) -> Written:
+    """Give what stands saved once `saved` is committed."""
+    document = next((event.document for event in saved if event.owner == OWNER), None)
+    if document is None:
+        document = write(memory) if before is None else before.document
+    return Written(document, memory.cycle_h)
 
 
 def load(states: Mapping[str, SavedState], params: Params) -> Memory | None:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from decimal import Decimal
 
-from eternal_engine.engine.memory import Memory, saves
+from eternal_engine.engine.memory import Memory, saves, written_after
 from eternal_engine.engine.outcome import after_books, after_deposit
 from eternal_engine.engine.timing import Clock
 from eternal_engine.ledger.pnl import closed_trades
@@ -45,7 +45,7 @@ class Recorder:
         self.memory = memory
         self.marks = marks
         self._clock = clock
-        self._saved: Memory | None = None if is_new else memory
+        self._written = None if is_new else written_after(None, memory, ())
         self._observers = observers
         self._turn = asyncio.Lock()
         self._parts: dict[Account, list[ClosedPart]] = {account: [] for account in REMEMBERED}
@@ -74,13 +74,15 @@ class Recorder:
         async with self._turn:
             memory, events = make(self.memory, self.projection)
             memory = self._followed(memory, events)
-            written = (*events, *saves(memory, self._saved, self._clock.now()))
-            if not written:
+            is_same = memory is self.memory and self._written is not None
+            saved = () if is_same else saves(memory, self._written, self._clock.now())
+            batch = (*events, *saved)
+            if not batch:
                 return Appended(self.store.head, (), ())
-            appended = await self.store.append(*written)
-            self.memory = self._saved = memory
+            appended = await self.store.append(*batch)
+            self.memory, self._written = memory, written_after(self._written, memory, saved)
             self._note_closed(appended.closed)
-        for event, is_new in zip(written, appended.new, strict=True):
+        for event, is_new in zip(batch, appended.new, strict=True):
             if is_new:
                 for observer in self._observers:
                     observer(event)
