@@ -12,9 +12,11 @@ import numpy as np
 
 from core_builders import TWO, some_params
 from eternal_engine.engine.command import CommandContext, Outcome
+from eternal_engine.engine.command_desk import CommandDesk
 from eternal_engine.engine.commands import apply
 from eternal_engine.engine.hour import mark
 from eternal_engine.engine.memory import Memory, fresh_memory
+from eternal_engine.engine.recorder import Recorder
 from eternal_engine.engine.timing import hour_of
 from eternal_engine.engine.view import book_view
 from eternal_engine.model.event import CommandApplied, Deposited, Event
@@ -22,6 +24,7 @@ from eternal_engine.model.ids import Account, Coin, CommandId, RecordId
 from eternal_engine.portfolio.params import Marks, Params
 from eternal_engine.storage.inbox import Command
 from eternal_engine.storage.projection import Projection, step
+from eternal_engine.storage.store import Store
 from eternal_engine.strategies import core_hodl
 
 # A Wednesday; the hour has been running for twenty minutes.
@@ -116,3 +119,35 @@ def audit_of(outcome: Outcome) -> CommandApplied:
     """Give the one audit entry of an outcome."""
     (entry,) = [event for event in outcome.events if isinstance(event, CommandApplied)]
     return entry
+
+
+class FixedClock:
+    """Stand still at the hour of the tests."""
+
+    def now(self) -> datetime:
+        """Give the one instant there is."""
+        return NOW
+
+    async def sleep(self, seconds: float) -> None:
+        """Take no time."""
+
+    async def sleep_until(self, at: datetime) -> None:
+        """Take no time."""
+
+
+class Desk:
+    """Put a command desk over a real database, and count what it wakes."""
+
+    def __init__(self, store: Store, memory: Memory | None = None) -> None:
+        params = some_params(TWO)
+        marks = a_context(store.projection, params=params).marks
+        self.recorder = Recorder(store, params, memory or a_memory(params), FixedClock(), marks=marks, is_new=True)
+        self.woken = 0
+        self.reconciled = 0
+        self.desk = CommandDesk(self.recorder, FixedClock(), SHARES, lambda: "c0ffee", self._wake, self._reconcile)
+
+    def _wake(self) -> None:
+        self.woken += 1
+
+    def _reconcile(self) -> None:
+        self.reconciled += 1

@@ -27,13 +27,21 @@ class Group(NamedTuple):
 
 
 GROUPS = {
+    "approve": Group("eternal_engine.cli.approve", "Approve what the circuit breaker waits for.", single=True),
+    "assign": Group("eternal_engine.cli.assign", "Give a deposit in MASTER to the engines.", single=True),
     "backtest": Group("eternal_engine.cli.backtest", "Run the four engines over history, and report on it."),
     "bench": Group("eternal_engine.cli.bench", "Measure the speed goals and print them as JSON lines.", single=True),
     "config": Group("eternal_engine.cli.config", "Show, explain and export the configuration."),
     "data": Group("eternal_engine.cli.data", "Import, download, verify, list and synthesize market data."),
+    "dca": Group("eternal_engine.cli.dca_write", "Buy by hand, or make a missed cycle good."),
     "fills": Group("eternal_engine.cli.fills", "List the executions.", single=True),
+    "flatten": Group("eternal_engine.cli.flatten", "Close positions and halt their engines.", single=True),
+    "halt": Group("eternal_engine.cli.halt", "Stop entries; exits and stops go on.", single=True),
     "orders": Group("eternal_engine.cli.orders", "List the orders.", single=True),
     "positions": Group("eternal_engine.cli.positions", "List what each engine holds.", single=True),
+    "reconcile": Group("eternal_engine.cli.reconcile", "Compare with the exchange now.", single=True),
+    "resume": Group("eternal_engine.cli.resume", "Lift a halt.", single=True),
+    "review": Group("eternal_engine.cli.review", "Judge a paused symbol or an orphan position.", single=True),
     "rules": Group("eternal_engine.cli.rules", "List the rules and write docs/rules.md.", single=True),
     "simulator": Group("eternal_engine.cli.simulator", "Serve the embedded exchange on loopback."),
     "status": Group("eternal_engine.cli.status", "Show what the daemon does and why.", single=True),

@@ -16,6 +16,7 @@ from eternal_engine.model import reason
 from eternal_engine.model.errors import RefusedError
 from eternal_engine.model.event import Decided, Event, Reviewed
 from eternal_engine.model.ids import Engine, Leg, RuleId, Symbol
+from eternal_engine.model.money import short_text
 from eternal_engine.model.rule import Rule
 from eternal_engine.portfolio.hour import pair_is_open, review
 from eternal_engine.portfolio.params import Decision, Intent, no_decisions
@@ -81,7 +82,7 @@ def trigger(asked: Asked) -> Done:
     for place in places:
         desk.buy(place, amount)
     passed = sum((desk.spent_usdt(intent) for intent in desk.new), Decimal(0))
-    desk.lines.add(f"in all {passed:f} USDT in {len(desk.new)} orders, before fees")
+    desk.lines.add(f"in all {short_text(passed)} USDT in {len(desk.new)} orders, before fees")
     if not asked.wants("execute"):
         return Done(asked.memory, f"dry run, nothing was ordered:\n{desk.lines.text()}")
     if not desk.new:
@@ -217,7 +218,7 @@ class _Desk:
             return f"{engine.value} {symbol}: closing {what} at about {wish.price:g} USDT{cut}"
         spent = self.spent_usdt(self.new[-1])
         coins = float(spent) / wish.price
-        return f"{symbol}: {spent:f} USDT at about {wish.price:g}, {coins:.8g} coins{cut}"
+        return f"{symbol}: {short_text(spent)} USDT at about {wish.price:g}, {coins:.8g} coins{cut}"
 
     def _reviewed(self, wish: Signal, decision: Decision) -> Reviewed:
         verdict = ("approved" if decision.rule == reason.NONE else "resized") if decision.approved else "denied"

@@ -16,7 +16,7 @@ from eternal_engine.model.errors import RefusedError
 from eternal_engine.model.event import Corrected, Event, Mismatch, TransferPlanned
 from eternal_engine.model.ids import Account, Coin, RecordId, RuleId, Symbol
 from eternal_engine.model.instrument import Market
-from eternal_engine.model.money import ZERO, floor_to
+from eternal_engine.model.money import ZERO, floor_to, short_text
 from eternal_engine.model.position import PerpPosition, SpotHolding
 from eternal_engine.model.rule import Rule
 from eternal_engine.strategies import funding, tactical, trend
@@ -49,7 +49,9 @@ def assign_deposit(asked: Asked) -> Done:
         raise RefusedError("no deposit waits in MASTER", where="assign", mend="`eternal status` shows what is where")
     amount = amount_of(asked, "amount_usdt") if asked.says("amount_usdt") else waiting
     if amount > waiting:
-        raise RefusedError(f"only {waiting:f} USDT wait in MASTER", where="assign", mend="assign that much, or less")
+        raise RefusedError(
+            f"only {short_text(waiting)} USDT wait in MASTER", where="assign", mend="assign that much, or less"
+        )
     plans = []
     for account, part in _parts(asked, amount).items():
         plan = plan_transfer(Account.MASTER, account, part, asked.context.now, _CAP_4, asked.command_id)
@@ -71,7 +73,7 @@ def _parts(asked: Asked, amount: Decimal) -> dict[Account, Decimal]:
 
 
 def _planned(plan: TransferPlanned) -> str:
-    return f"{plan.amount:f} USDT go from {plan.source.value} to {plan.target.value}"
+    return f"{short_text(plan.amount)} USDT go from {plan.source.value} to {plan.target.value}"
 
 
 def review(asked: Asked) -> Done:
@@ -123,7 +125,7 @@ def _orphan_book(asked: Asked, symbol: str) -> Book | None:
 
 def _held(book: Book, symbol: str) -> str:
     spot, perp = book.spot.get(Symbol(symbol)), book.perp.get(Symbol(symbol))
-    parts = [f"{spot.qty:f} coins" if spot else "", f"{perp.qty:f} perp" if perp else ""]
+    parts = [f"{short_text(spot.qty)} coins" if spot else "", f"{short_text(perp.qty)} perp" if perp else ""]
     return f"{symbol} ({', '.join(part for part in parts if part)})"
 
 
