@@ -46,7 +46,7 @@ def decision_events(
 ) -> list[Event]:
     """List the events of one decided hour, without its orders."""
     events: list[Event] = list(_equities(decided, now_h))
-    events += _risk_events(params, decided, at)
+    events += _risk_events(decided, at)
     events += _core_events(decided, memory_before, at)
     for number, engine in enumerate(ENGINES):
         own = [decision for decision in decided.decisions if decision.engine == number]
@@ -71,7 +71,7 @@ def _equities(decided: Decided, now_h: int) -> list[EquityMarked]:
     ]
 
 
-def _risk_events(params: Params, decided: Decided, at: datetime) -> list[Event]:
+def _risk_events(decided: Decided, at: datetime) -> list[Event]:
     before, after = decided.risk_before, decided.memory.states.risk
     events: list[Event] = []
     if after.level != before.level:
@@ -83,9 +83,10 @@ def _risk_events(params: Params, decided: Decided, at: datetime) -> list[Event]:
             )
         )
     events += _losses(before, after, decided.scope_usdt, at)
+    if after.approvals != before.approvals:
+        events.append(Noted(at, RuleId("BRK-5"), "approved by the operator that fast paper trading brings along"))
     if after.halted and not before.halted:
         events.append(Noted(at, RuleId("RISK-1"), "emergency stop: all engines wait for the operator"))
-    del params
     return events
 
 

@@ -60,11 +60,13 @@ def decide_hour(
     flowed_usdt: tuple[Decimal, Decimal, Decimal, Decimal],
     *,
     halted: int = 0,
+    operator_delay_h: int | None = None,
 ) -> Decided:
     """Decide hour `now_h` (the bar before it is complete): flows, mark, limits, breaker, engines.
 
     `flowed_usdt` is all money that ever moved into each engine; what is new in it scales high and bases. `halted` has
-    bit e set for engines whose entries wait beside the operator's own halts.
+    bit e set for engines whose entries wait beside the operator's own halts. With `operator_delay_h` nobody is asked:
+    approvals come by themselves after so many hours, as in a backtest (BRK-5).
     """
     equity = mark(params, book, marks, now_h)
     before = memory.states.risk
@@ -74,6 +76,8 @@ def decide_hour(
         flow = float(_new_flow(params, memory.flowed_usdt, flowed_usdt))
         states = states._replace(risk=breaker.with_flow(before, scope - flow, flow))
         states = advance_risk(params, states, now_h, equity)
+        if operator_delay_h is not None:
+            states = states._replace(risk=_operate(params, states.risk, now_h, scope, operator_delay_h))
     pending = list(memory.pending)
     decisions = no_decisions()
     stopped = memory.halted | halted
@@ -91,6 +95,15 @@ def decide_hour(
         held_back=tuple(row for row in memory.held_back if row[1] > now_h),
     )
     return Decided(after, equity, tuple(fresh), tuple(decisions), notes, before, scope)
+
+
+def _operate(params: Params, state: RiskState, now_h: int, scope_usdt: float, delay_h: int) -> RiskState:
+    """Play the operator where time runs too fast for one: approve and resume after the delay (BRK-5)."""
+    if breaker.operator_is_due(state, now_h, delay_h):
+        state = breaker.release(params.risk.breaker, breaker.approve(state), now_h, scope_usdt)
+    if breaker.resume_is_due(state, now_h, delay_h):
+        state = breaker.resume(state)
+    return state
 
 
 def _new_flow(params: Params, before: Sequence[Decimal], after: Sequence[Decimal]) -> Decimal:

@@ -42,11 +42,15 @@ NOTHING_HALTED: Final = 0
 
 @dataclass(frozen=True, slots=True)
 class Setup:
-    """Hold what a run is told: parameters, their hash for the journal, and what halts entries (bits per engine)."""
+    """Hold what a run is told: parameters, their hash for the journal, and what halts entries (bits per engine).
+
+    `operator_delay_h`: approvals come by themselves after so many hours, None where a person gives them (BRK-5).
+    """
 
     params: Params
     config_hash: str
     entries_halted: Callable[[datetime], int] = lambda _: NOTHING_HALTED
+    operator_delay_h: int | None = None
 
 
 class TradingEngine:
@@ -157,6 +161,7 @@ class TradingEngine:
                 now_h,
                 flowed_usdt(projection.books),
                 halted=halted,
+                operator_delay_h=self.setup.operator_delay_h,
             )
             self.equity = decided.equity
             return decided.memory, self._events(decided, memory, projection, now_h)
