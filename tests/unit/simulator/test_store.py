@@ -12,7 +12,8 @@ import pytest
 from eternal_engine.model.errors import DataError, RefusedError
 from eternal_engine.simulator.soak import Soak
 from eternal_engine.simulator.store import VenueStore, wipe
-from eternal_engine.simulator.venue import Venue
+from eternal_engine.simulator.venue import OrderRequest, Venue
+from eternal_engine.simulator.venue.matching import floor_to
 
 
 def test_a_venue_read_back_is_the_venue_that_was_committed(tmp_path: Path) -> None:
@@ -97,7 +98,13 @@ def test_what_is_older_than_two_years_leaves_the_file_and_the_books_still_balanc
     for _ in range(600):
         soak.step()
     store = VenueStore(tmp_path / "venue.db")
-    open_then = {order.order_id for uid in soak.uids for order in state.opens(uid)}
+    patient = venue.open_account("patient").uid
+    venue.deposit(patient, "USDT", Decimal(100))
+    far = OrderRequest(
+        "spot", "BTCUSDT", "Buy", "Limit", Decimal("0.01"), price=floor_to(soak.prices["BTCUSDT"], Decimal("0.1")),
+        trigger_price=Decimal(900_000), order_filter="StopOrder",
+    )  # fmt: skip
+    waiting = venue.create_order(patient, far)
     edge_ms = state.now_ms
     venue.advance(state.now_ms + year_ms)
     for _ in range(300):
@@ -120,9 +127,9 @@ def test_what_is_older_than_two_years_leaves_the_file_and_the_books_still_balanc
     young = [row for rows in state.executions.values() for row in rows if row.time_ms >= edge_ms]
     assert kept == {row.exec_id: row for row in young}
     assert {order.order_id for orders in read.state.open_orders.values() for order in orders.values()} == {
-        order.order_id for uid in soak.uids for order in state.opens(uid)
+        order.order_id for uid in state.accounts for order in state.opens(uid)
     }
-    assert any(order_id in open_then for orders in read.state.open_orders.values() for order_id in orders)
+    assert read.state.opens(patient) == [waiting]
     assert after["order"] < before["order"]
     assert after["log"] < before["log"]
     assert after["closed_pnl"] < before["closed_pnl"]
