@@ -115,7 +115,7 @@ def _new_flow(params: Params, before: Sequence[Decimal], after: Sequence[Decimal
 
 def _plain(intent: Intent) -> Intent:
     """Give an intent of Python's own numbers: kernels hand out numpy's, which are written otherwise."""
-    return Intent(*(value.item() if isinstance(value, np.generic) else value for value in intent))
+    return Intent._make(value.item() if isinstance(value, np.generic) else value for value in intent)
 
 
 def _waits(memory: Memory, intent: Intent, now_h: int) -> bool:

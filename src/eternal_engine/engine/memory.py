@@ -188,14 +188,19 @@ def _written(part: Any) -> dict[str, Any]:
 
 def _plain(value: Any) -> Any:
     if isinstance(value, np.ndarray):
-        return [_plain(item) for item in value.tolist()]
-    if isinstance(value, list):
-        return [_plain(item) for item in value]
+        if value.dtype.kind != "f" or np.isfinite(value).all():
+            return value.tolist()
+        return _named(value.tolist())
     if isinstance(value, np.generic):
         value = value.item()
-    if isinstance(value, float) and not math.isfinite(value):
-        return repr(value)
-    return value
+    return _named(value) if isinstance(value, float) else value
+
+
+def _named(value: Any) -> Any:
+    """Write infinities and NaN, which JSON does not have, by their names."""
+    if isinstance(value, list):
+        return [_named(item) for item in value]
+    return value if math.isfinite(value) else repr(value)
 
 
 def _read_like(like: Tuple, found: dict[str, Any], name: str) -> Tuple:
