@@ -21,6 +21,10 @@ StateDirOption = Annotated[
 ]
 ModeOption = Annotated[DaemonMode, typer.Option("--mode", help="Whose state directory, when none is named.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON to stdout and nothing else.")]
+SegmentsOption = Annotated[
+    Path | None,
+    typer.Option("--segments", metavar="DIR", help="Archived journal rows (default: archive in the state directory)."),
+]
 LimitOption = Annotated[int, typer.Option("--limit", min=1, metavar="N", help="How many, newest first.")]
 
 

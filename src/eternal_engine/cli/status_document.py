@@ -8,7 +8,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from eternal_engine.cli.remembered import ENGINES, Remembered, hour_text, number_text, remembered
+from eternal_engine.cli.remembered import ENGINES, PHASES, Remembered, hour_text, number_text, remembered
 from eternal_engine.cli.risk_status import breaker_status, halts, limits_status
 from eternal_engine.model.errors import EternalError
 from eternal_engine.model.money import ZERO, exact_arithmetic, text
@@ -33,7 +33,7 @@ def status_document(view: View, database: Path, now: datetime) -> Document:
     """
     run = view.last_run() or {}
     memory = remembered(view)
-    settings, problem = _settings(run.get("mode"))
+    settings, problem = settings_of(run.get("mode"))
     engines = {name: _engine(view, memory, name) for name in ENGINES}
     return {
         "state_dir": str(database.parent),
@@ -59,21 +59,19 @@ def status_document(view: View, database: Path, now: datetime) -> Document:
 
 def core_status(memory: Remembered, settings: Settings | None) -> Document:
     """Say where CORE_HODL's plan stands: phase, week k of n, what is due when, and each coin's part."""
-    from eternal_engine.strategies.core_hodl import DEPLOYING, PHASES, REBALANCING
-
     core = memory.core
-    phase = core["phase"]
+    phase = PHASES[core["phase"]]
     week, weeks = None, None
-    if phase == DEPLOYING:
+    if phase == "DEPLOYING":
         week, weeks = core["plan_weeks"] - core["weeks_remaining"], core["plan_weeks"]
-    elif phase == REBALANCING:
+    elif phase == "REBALANCING":
         week = core["rebalance_week"]
         weeks = None if settings is None else len(settings.core_hodl.rebalance_over)
     return {
-        "phase": PHASES[phase],
+        "phase": phase,
         "weeks_done": week,
         "weeks": weeks,
-        "weeks_remaining": core["weeks_remaining"] if phase == DEPLOYING else None,
+        "weeks_remaining": core["weeks_remaining"] if phase == "DEPLOYING" else None,
         "first_due_at": hour_text(core["anchor_h"]),
         "next_due_at": hour_text(core["due_h"]),
         "target_usdt": number_text(core["target_usdt"]),
@@ -107,7 +105,7 @@ def _position(row: Record, stops: Mapping[str, str]) -> Document:
     }
 
 
-def _settings(mode: str | None) -> tuple[Settings | None, str | None]:
+def settings_of(mode: str | None) -> tuple[Settings | None, str | None]:
     """Read the configuration of the run's mode; a wrong one must not hide the rest of the status."""
     from eternal_engine.config import MODES, load
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import zlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from decimal import Decimal
 from typing import Any, TypeAlias
 
@@ -61,16 +61,22 @@ def rows_by_table(state: TableState) -> dict[str, list[Mapping[str, Any]]]:
 
 def first_difference(stored: TableState, rebuilt: TableState) -> str:
     """Name the first row in which two states differ; empty when they are the same to the last digit."""
+    return next(all_differences(stored, rebuilt), "")
+
+
+def all_differences(stored: TableState, rebuilt: TableState) -> Iterator[str]:
+    """Name every row in which two states differ, and its first differing column."""
     for table in PROJECTIONS:
         here, there = stored[table.name], rebuilt[table.name]
         for key in sorted(here.keys() | there.keys(), key=str):
             if key not in here or key not in there:
-                return f"{table.name} {_shown(key)} is {'missing' if key not in here else 'not in the journal'}"
+                yield f"{table.name} {_shown(key)} is {'missing' if key not in here else 'not in the journal'}"
+                continue
             for column in table.columns:
                 found, wanted = _shown_value(here[key][column.name]), _shown_value(there[key][column.name])
                 if found != wanted:
-                    return f"{table.name} {_shown(key)}: {column.name} is {found!r}, the journal says {wanted!r}"
-    return ""
+                    yield f"{table.name} {_shown(key)}: {column.name} is {found!r}, the journal says {wanted!r}"
+                    break
 
 
 def pack(state: TableState) -> bytes:

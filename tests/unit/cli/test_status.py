@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import json
+import resource
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from eternal_engine.cli import run
+from eternal_engine.cli import remembered, run
+from eternal_engine.engine import memory
 from eternal_engine.storage.store import Store
+from eternal_engine.strategies import core_hodl
 from unit.cli.conftest import a_life, with_risk, write_events
 
 STATUS_KEYS = {
@@ -134,21 +136,29 @@ def test_a_health_check_fails_unless_a_daemon_runs(state_dir: Path, capsys: pyte
     assert json.loads(capsys.readouterr().out)["running"] is False
 
 
-def test_k4_the_status_takes_less_than_a_second(state_dir: Path) -> None:
+def test_k4_the_status_takes_less_than_a_second_of_a_processor(state_dir: Path) -> None:
     code = "from eternal_engine.cli import run; import sys; sys.exit(run(sys.argv[1:]))"
     arguments = [sys.executable, "-c", code, "status", "--state-dir", str(state_dir), "--json"]
     taken = []
     for _ in range(3):
-        began = time.perf_counter()
+        # Its processor time: what other tests do beside it must not decide.
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
         subprocess.run(arguments, check=True, capture_output=True)
-        taken.append(time.perf_counter() - began)
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        taken.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
     assert min(taken) < 1.0
+
+
+def test_the_phases_are_named_as_the_strategy_names_them() -> None:
+    assert remembered.PHASES == core_hodl.PHASES
+    assert (remembered.OWNER, remembered.CLOCK_OWNER) == (memory.OWNER, memory.CLOCK_OWNER)
+    assert remembered.VERSION == memory.VERSION
 
 
 def test_k4_the_status_never_loads_a_client_or_a_server(state_dir: Path) -> None:
     code = (
         "from eternal_engine.cli import run; import sys; run(sys.argv[1:]);"
-        "sys.exit(str([m for m in sys.modules if m.startswith(('pybit', 'aiohttp', 'websockets', 'sqlalchemy',"
+        "sys.exit(str([m for m in sys.modules if m.startswith(('pybit', 'aiohttp', 'numpy', 'websockets', 'sqlalchemy',"
         " 'eternal_engine.exchange', 'eternal_engine.simulator'))] or ''))"
     )
     arguments = [sys.executable, "-c", code, "status", "--state-dir", str(state_dir), "--json"]
