@@ -85,6 +85,12 @@ class BarStore:
         (newest,) = self._db.execute("SELECT max(open_h) FROM bars").fetchone()
         return None if newest is None else int(newest)
 
+    def newest_h(self, market: str, symbol: str) -> int | None:
+        """Give the opening hour of the newest bar of one symbol, None before its first."""
+        query = "SELECT max(open_h) FROM bars WHERE market = ? AND symbol = ?"
+        (newest,) = self._db.execute(query, (market, symbol)).fetchone()
+        return None if newest is None else int(newest)
+
     def close(self) -> None:
         """Close the file."""
         self._db.close()

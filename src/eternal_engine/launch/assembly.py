@@ -1,0 +1,126 @@
+"""Put the engine together at a place: recorder, order managers, market watch, bank, command desk."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import Final
+
+from eternal_engine.engine import memory as memories
+from eternal_engine.engine.bank import Bank
+from eternal_engine.engine.market_watch import BarSource, MarketWatch
+from eternal_engine.engine.memory import Memory
+from eternal_engine.engine.order_manager import OrderManager
+from eternal_engine.engine.recorder import REMEMBERED, Observer, Recorder
+from eternal_engine.engine.sender import Sender
+from eternal_engine.engine.timing import hour_of
+from eternal_engine.engine.trading_engine import Setup, TradingEngine
+from eternal_engine.launch.place import Place
+from eternal_engine.model.ids import Account, Engine
+from eternal_engine.model.trade import ClosedPart
+from eternal_engine.portfolio.flows import month_of
+from eternal_engine.portfolio.params import Params, empty_marks
+from eternal_engine.storage.bar_store import BarStore
+from eternal_engine.storage.database import reading_engine, translated
+from eternal_engine.storage.history import read_closed_parts
+from eternal_engine.storage.store import Store
+
+BARS_FILE: Final = "market.db"
+DATABASE_FILE: Final = "eternal.db"
+INBOX_FILE: Final = "inbox.db"
+
+
+@dataclass(frozen=True)
+class Crew:
+    """Hold the parts of a running daemon."""
+
+    engine: TradingEngine
+    recorder: Recorder
+    managers: Mapping[Engine, OrderManager]
+    bars: BarStore
+
+
+@dataclass(frozen=True)
+class Orders:
+    """Hold what a crew is told: parameters, symbols, hash, what halts entries, who watches."""
+
+    params: Params
+    symbols: tuple[str, ...]
+    config_hash: str
+    entries_halted: Callable[[datetime], int]
+    observers: Sequence[Observer] = ()
+
+
+def assemble(
+    place: Place, store: Store, source: BarSource, bars: BarStore, uids: Mapping[Account, str], orders: Orders
+) -> Crew:
+    """Put a crew together; nothing is sent and nothing is written yet."""
+    known = memories.load(store.projection.states, orders.params)
+    memory = known or _fresh(place, orders)
+    recorder = Recorder(
+        store,
+        orders.params,
+        memory,
+        place.clock,
+        marks=empty_marks(len(orders.symbols)),
+        parts=_closed_parts(store.path),
+        is_new=known is None,
+        observers=orders.observers,
+    )
+    managers = {
+        engine: OrderManager(
+            Sender(
+                engine,
+                place.ports[engine.account],
+                recorder,
+                place.table,
+                place.clock,
+                place.waiting,
+                pump=place.pumps.get(engine.account),
+            ),
+            recorder,
+            orders.params,
+            place.clock,
+            place.waiting,
+        )
+        for engine in Engine
+        if engine.account in place.ports
+    }
+    watch = MarketWatch(orders.params, orders.symbols, source, bars)
+    bank = Bank(place.ports.get(Account.MASTER), uids, recorder, place.clock)
+    setup = Setup(orders.params, orders.config_hash, orders.entries_halted)
+    return Crew(TradingEngine(setup, recorder, managers, watch, bank, place.clock), recorder, managers, bars)
+
+
+async def read_uids(place: Place) -> dict[Account, str]:
+    """Ask every account for its uid; one that does not tell (the demo may not) is left out."""
+    from eternal_engine.model.errors import Unsupported
+
+    found = {}
+    for account, port in place.ports.items():
+        try:
+            found[account] = str((await port.key_info()).user_id)
+        except Unsupported:
+            continue
+    return found
+
+
+def shares_by_account(shares: Mapping[Engine, Decimal]) -> dict[Account, Decimal]:
+    """Give the shares under the accounts' names."""
+    return {engine.account: share for engine, share in shares.items()}
+
+
+def _fresh(place: Place, orders: Orders) -> Memory:
+    return memories.fresh_memory(orders.params, orders.symbols, month_of(hour_of(place.clock.now())))
+
+
+def _closed_parts(database: Path) -> list[ClosedPart]:
+    reading = reading_engine(database)
+    try:
+        with translated(str(database)), reading.connect() as connection:
+            return [part for account in REMEMBERED for part in read_closed_parts(connection, account)]
+    finally:
+        reading.dispose()

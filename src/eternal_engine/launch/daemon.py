@@ -1,0 +1,260 @@
+"""One run of the daemon, from the locked database to the summary: place, books, duties, end."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack, suppress
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import partial
+from importlib.metadata import version
+from typing import Final
+
+from eternal_engine import clock as wall
+from eternal_engine.bootstrap import params_of
+from eternal_engine.config import Mode, Settings
+from eternal_engine.engine.command_desk import CommandDesk
+from eternal_engine.engine.findings import Alert
+from eternal_engine.engine.inbox_service import serve_inbox
+from eternal_engine.engine.notify import Notifier
+from eternal_engine.engine.recorder import Observer
+from eternal_engine.engine.sender import Sender
+from eternal_engine.engine.supervisor import Duty, Ending, Supervisor, Trouble
+from eternal_engine.engine.timing import hour_start
+from eternal_engine.exchange.capability import Environment
+from eternal_engine.exchange.events import ExecutionSeen, OrderUpdated
+from eternal_engine.launch.assembly import (
+    BARS_FILE,
+    DATABASE_FILE,
+    INBOX_FILE,
+    Crew,
+    Orders,
+    assemble,
+    read_uids,
+    shares_by_account,
+)
+from eternal_engine.launch.hours import HourLoop
+from eternal_engine.launch.live import shares_of
+from eternal_engine.launch.opening import open_books, owners_of
+from eternal_engine.launch.paper import divide
+from eternal_engine.launch.place import Place, Stream
+from eternal_engine.launch.summary import Summary, ledger_differences, tally
+from eternal_engine.model.errors import EternalError, ExchangeError
+from eternal_engine.model.event import DaemonStarted, DaemonStopped, ErrorOccurred, Event
+from eternal_engine.model.ids import Engine
+from eternal_engine.model.money import exact
+from eternal_engine.storage.bar_store import BarStore
+from eternal_engine.storage.inbox import Inbox
+from eternal_engine.storage.store import Store
+
+PACKAGE: Final = "eternal-engine"
+# No hour takes so long: whoever is busy longer is stuck, and systemd starts the daemon anew.
+STUCK_S: Final = 900.0
+NOTHING_HALTED: Final = 0
+
+OpenPlace = Callable[[Store], Awaitable[Place]]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Hold what one run was asked to do.
+
+    `until` is exchange time. `cap_usdt` is the armed cap of live (RISK-13), `entries_halted` gives a bit per engine
+    whose entries wait (an arming that ended). `reload` answers SIGHUP. `duties` run beside the engine: observers.
+    """
+
+    mode: Mode
+    settings: Settings
+    say: Callable[[str], None]
+    until: datetime | None = None
+    cap_usdt: float | None = None
+    entries_halted: Callable[[datetime], int] = lambda _: NOTHING_HALTED
+    observers: Sequence[Observer] = ()
+    duties: Sequence[Duty] = ()
+    notifier: Notifier = field(default_factory=Notifier)
+    watchdog_s: float | None = None
+    handles_signals: bool = True
+    reload: Callable[[Crew], Awaitable[None]] | None = None
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """Hold how a run ended, and what it came to."""
+
+    ending: Ending
+    summary: Summary
+
+
+async def run_daemon(plan: Plan, open_place: OpenPlace) -> Outcome:
+    """Run until it is stopped, its time has come, or a failure ends it.
+
+    The database is locked before anything else is touched (ORD-8). Raises LockHeld, SchemaError, JournalBroken,
+    UsageError, DataError, RefusedError or ExchangeError before anything is traded; later failures are in the outcome.
+    """
+    state_dir = plan.settings.paths.state_dir
+    async with AsyncExitStack() as stack:
+        store = await Store.open(state_dir / DATABASE_FILE)
+        stack.push_async_callback(store.close)
+        place = await open_place(store)
+        stack.push_async_callback(place.close)
+        bars = BarStore(state_dir / BARS_FILE)
+        stack.callback(bars.close)
+        crew = await take_up(plan, place, store, bars)
+        return await _Run(plan, place, crew).run()
+
+
+async def take_up(plan: Plan, place: Place, store: Store, bars: BarStore) -> Crew:
+    """Divide the money (paper, first start), put the crew together, journal the start, open books that are not open."""
+    settings = plan.settings
+    if place.environment is Environment.PAPER and store.projection.run is None:
+        await divide(place.ports, shares_of(settings))
+    params = params_of(settings, place.table)
+    if plan.cap_usdt is not None:
+        params = params._replace(risk=params.risk._replace(cap_usdt=plan.cap_usdt))
+    orders = Orders(params, tuple(settings.symbols), settings.hash(), plan.entries_halted, plan.observers)
+    crew = assemble(place, store, place.bars(bars), bars, await read_uids(place), orders)
+    started = DaemonStarted(place.clock.now(), version(PACKAGE), plan.mode, settings.hash(), place.market)
+    await crew.recorder.append(started)
+    owners = owners_of(place, settings.core_hodl.weights)
+    alerts = await open_books(place, crew.recorder, owners, orders.symbols, settings.core_hodl.interval_h)
+    await crew.recorder.append(*(_told(alert, place.clock.now()) for alert in alerts))
+    for alert in alerts:
+        plan.say(f"{alert.what} ({alert.where}); to mend: {alert.mend}")
+    return crew
+
+
+class _Run:
+    """Hold one run's supervisor and loop together."""
+
+    def __init__(self, plan: Plan, place: Place, crew: Crew) -> None:
+        self.plan = plan
+        self.place = place
+        self.crew = crew
+        ends = [at for at in (plan.until, place.ends_at) if at is not None]
+        self.loop = HourLoop(crew.engine, place.clock, until=min(ends, default=None), beat=self.beat)
+        self.supervisor = Supervisor(self.report, lambda _: self.loop.stop(), notifier=plan.notifier)
+        self.started_at = place.clock.now()
+        self.background: set[asyncio.Task[None]] = set()
+
+    async def run(self) -> Outcome:
+        self.listen_to_signals()
+        self.plan.notifier.ready(f"{self.plan.mode}: {self.place.market}")
+        ending = await self.supervisor.run(self.duties())
+        ended_at = self.place.clock.now()
+        with suppress(EternalError):  # what ended it may be the journal itself
+            await self.crew.recorder.append(DaemonStopped(ended_at, ending.reason))
+        return Outcome(ending, await self.sum_up(ending, ended_at))
+
+    def duties(self) -> list[Duty]:
+        own = [
+            Duty("engine", self.loop.run, vital=True),
+            Duty("inbox", self.serve),
+            Duty("watchdog", lambda: self.supervisor.watch(self.plan.watchdog_s, self.is_healthy)),
+        ]
+        own += [
+            Duty(f"stream {engine.value}", partial(self.hear, self.place.streams[engine.account], manager.sender))
+            for engine, manager in self.crew.managers.items()
+            if engine.account in self.place.streams
+        ]
+        return [*own, *self.place.duties, *self.plan.duties]
+
+    async def hear(self, make: Stream, sender: Sender) -> None:
+        """Book what an account's private stream says, and wake the engine when something was filled or ended."""
+        stream = make()
+        try:
+            async for event in stream.events():
+                await sender.take(event)
+                if isinstance(event, ExecutionSeen | OrderUpdated):
+                    self.loop.wake()
+        finally:
+            await stream.stop()
+
+    async def serve(self) -> None:
+        settings = self.plan.settings
+        desk = CommandDesk(
+            recorder=self.crew.recorder,
+            clock=self.place.clock,
+            shares=shares_by_account(shares_of(settings)),
+            config_hash=lambda: self.crew.engine.setup.config_hash,
+            wake=self.loop.wake,
+            reconcile=self.loop.wake,
+        )
+        folder = settings.paths.state_dir
+        await serve_inbox(
+            Inbox(folder / INBOX_FILE),
+            desk.apply_command,
+            database=folder / DATABASE_FILE,
+            wall=wall.now,
+            report=lambda problem: self.plan.say(f"the command inbox: {problem}"),
+        )
+
+    def listen_to_signals(self) -> None:
+        if not self.plan.handles_signals:
+            return
+        events = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            events.add_signal_handler(number, self.supervisor.stop, signal.Signals(number).name)
+        events.add_signal_handler(signal.SIGHUP, self.reload)
+
+    def reload(self) -> None:
+        if self.plan.reload is not None:
+            task = asyncio.ensure_future(self.plan.reload(self.crew))
+            self.background.add(task)
+            task.add_done_callback(self.background.discard)
+
+    def beat(self, now_h: int) -> None:
+        equity = self.crew.engine.equity
+        total = sum(equity[:4]) if equity is not None and equity.known else None
+        money = "equity unknown" if total is None else f"equity {total:,.2f} USDT"
+        self.plan.notifier.status(f"{self.plan.mode}, decided {hour_start(now_h):%Y-%m-%d %H:%M} UTC, {money}")
+
+    def is_healthy(self) -> bool:
+        busy_s = self.loop.busy_s
+        return busy_s is None or busy_s < STUCK_S
+
+    def report(self, trouble: Trouble) -> None:
+        """Say and journal what ended a duty; the journal itself may be what is broken."""
+        error = trouble.error
+        known = error if isinstance(error, EternalError) else None
+        what = f"{trouble.duty}: {known.message if known else repr(error)}; {trouble.line.reason}"
+        mend = (known.mend if known else "") or "see the log"
+        self.plan.say(f"{what}; to mend: {mend}")
+        event = ErrorOccurred(self.place.clock.now(), what, known.where if known else trouble.duty, mend)
+        task = asyncio.ensure_future(self.note(event))
+        self.background.add(task)
+        task.add_done_callback(self.background.discard)
+
+    async def note(self, event: Event) -> None:
+        with suppress(EternalError):
+            await self.crew.recorder.append(event)
+
+    async def sum_up(self, ending: Ending, ended_at: datetime) -> Summary:
+        recorder, equity = self.crew.recorder, self.crew.engine.equity
+        try:
+            differences: tuple[str, ...] | None = await ledger_differences(self.place, recorder.projection.books)
+        except (ExchangeError, ConnectionError, TimeoutError):
+            differences = None  # nobody answered: that is neither a match nor a difference
+        amounts = {
+            engine.value: exact(repr(float(equity[number]))) if equity is not None and equity.known else None
+            for number, engine in enumerate(Engine)
+        }
+        return Summary(
+            mode=self.plan.mode,
+            market=self.place.market,
+            engines=tuple(engine.value for engine in Engine if getattr(self.plan.settings, engine.value).enabled),
+            started_at=self.started_at,
+            ended_at=ended_at,
+            reason=ending.reason,
+            hours=self.loop.hours,
+            tally=await asyncio.to_thread(tally, recorder.store.path),
+            equity_usdt=amounts,
+            differences=differences,
+            config_hash=self.crew.engine.setup.config_hash,
+            head=recorder.store.head.hash,
+        )
+
+
+def _told(alert: Alert, at: datetime) -> ErrorOccurred:
+    return ErrorOccurred(at, alert.what, alert.where, alert.mend)

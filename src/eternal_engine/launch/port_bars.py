@@ -1,0 +1,146 @@
+"""Market data over the wire: completed bars and settled rates, all history once, then what is new (U-2, U-10)."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from typing import Final
+
+import numpy as np
+
+from eternal_engine import clock as wall
+from eternal_engine.engine.timing import HOUR, hour_of, hour_start
+from eternal_engine.exchange.market import Candle
+from eternal_engine.exchange.port import MarketSource
+from eternal_engine.launch.clocks import to_ms
+from eternal_engine.model.instrument import Market
+from eternal_engine.portfolio.features import LATE_STAMP_MS, Moods
+from eternal_engine.storage.bar_store import BarStore, HourBar, SettledRate
+from eternal_engine.strategies.base import HOURS_PER_DAY
+from eternal_engine.strategies.indicators import DailyBars, daily_bars
+
+CHUNK_H: Final = 1_000
+# The exchange's own halts last hours, a symbol's life before its listing for ever.
+EMPTY_CHUNKS: Final = 2
+# Nobody's hourly candles reach back further.
+OLDEST_H: Final = 17_167 * HOURS_PER_DAY  # 2017-01-01
+LATE_STAMP: Final = timedelta(milliseconds=LATE_STAMP_MS)
+LOOK_AGAIN_S: Final = 1.0
+AT_ONCE: Final = 4
+WORDS: Final = {Market.SPOT: "spot", Market.PERP: "perp"}
+
+
+class PortBars:
+    """Implement `engine.market_watch.BarSource` over the port.
+
+    The last completed hour may be late: it is asked for again until every symbol that had a bar in the hour before has
+    one, or `grace_s` has passed. `intervals_h` are the contracts' own funding intervals; where two settlements lie side
+    by side their distance counts, because an interval may have changed since.
+    """
+
+    def __init__(
+        self,
+        port: MarketSource,
+        symbols: Sequence[str],
+        store: BarStore,
+        intervals_h: Mapping[str, float],
+        *,
+        grace_s: float,
+        with_volume: bool = False,
+    ) -> None:
+        self._port = port
+        self._symbols = tuple(symbols)
+        self._store = store
+        self._intervals_h = intervals_h
+        self._grace_s = grace_s
+        self._with_volume = with_volume
+        self._turns = asyncio.Semaphore(AT_ONCE)
+        self._seen: frozenset[tuple[str, str]] = frozenset()
+        self._newest: dict[str, int] = {}
+
+    async def hours(self, start_h: int, end_h: int) -> list[HourBar]:
+        """Return all completed hourly bars of all symbols that open in [start_h, end_h)."""
+        give_up_s = wall.monotonic() + self._grace_s
+        while True:
+            bars = await self._all(start_h, end_h)
+            newest = frozenset((bar.market, bar.symbol) for bar in bars if bar.open_h == end_h - 1)
+            if newest >= self._seen or wall.monotonic() >= give_up_s:
+                self._seen = newest or self._seen
+                return bars
+            await asyncio.sleep(LOOK_AGAIN_S)
+
+    async def days(self, end_h: int) -> tuple[int, DailyBars]:
+        """Return the first epoch day and the daily spot bars of all days complete by hour `end_h`.
+
+        Fetches what the store lacks, which at the first start is all history: some minutes of the exchange's patience.
+        """
+        await asyncio.gather(*(self._back_fill(symbol, end_h) for symbol in self._symbols))
+        bars = [bar for bar in self._store.bars(0, end_h) if bar.market == WORDS[Market.SPOT]]
+        first_day = (min(bar.open_h for bar in bars) if bars else end_h) // HOURS_PER_DAY
+        hours = max(0, end_h - first_day * HOURS_PER_DAY)
+        table = np.full((4, len(self._symbols), hours), np.nan)
+        row = {symbol: s for s, symbol in enumerate(self._symbols)}
+        for bar in bars:
+            if bar.symbol in row:
+                column = bar.open_h - first_day * HOURS_PER_DAY
+                table[:, row[bar.symbol], column] = (bar.high, bar.low, bar.close, bar.volume)
+        return first_day, daily_bars(table[0], table[1], table[2], table[3] if self._with_volume else None)
+
+    async def rates(self, start_h: int, end_h: int) -> list[SettledRate]:
+        """Return the rates settled in (start_h, end_h] of all symbols, oldest first; a minute late is on time."""
+        found = await asyncio.gather(*(self._rates(symbol, start_h, end_h) for symbol in self._symbols))
+        return [rate for rates in found for rate in rates]
+
+    async def moods(self, end_h: int) -> Moods:
+        """Return nothing: no exchange publishes the index, so triggers on it stay idle (TACT-E2)."""
+        del end_h
+        return Moods(np.zeros(0, np.int64), np.zeros(0))
+
+    async def _all(self, start_h: int, end_h: int) -> list[HourBar]:
+        if start_h >= end_h:
+            return []
+        wanted = [(market, symbol) for market in Market for symbol in self._symbols]
+        found = await asyncio.gather(*(self._bars(market, symbol, start_h, end_h) for market, symbol in wanted))
+        return sorted((bar for bars in found for bar in bars), key=lambda bar: (bar.open_h, bar.market, bar.symbol))
+
+    async def _bars(self, market: Market, symbol: str, start_h: int, end_h: int) -> list[HourBar]:
+        async with self._turns:
+            candles = await self._port.candles(market, symbol, HOUR, hour_start(start_h), hour_start(end_h))
+        return [_bar(candle) for candle in candles if candle.closed]
+
+    async def _back_fill(self, symbol: str, end_h: int) -> None:
+        newest_h = self._store.newest_h(WORDS[Market.SPOT], symbol)
+        if newest_h is not None:
+            self._store.put(await self._bars(Market.SPOT, symbol, newest_h + 1, end_h))
+            return
+        found: list[HourBar] = []
+        upto_h, empty = end_h, 0
+        while upto_h > OLDEST_H and empty < EMPTY_CHUNKS:
+            since_h = max(OLDEST_H, upto_h - CHUNK_H)
+            chunk = await self._bars(Market.SPOT, symbol, since_h, upto_h)
+            empty = 0 if chunk else empty + 1
+            found += chunk
+            upto_h = since_h
+        self._store.put(found)
+
+    async def _rates(self, symbol: str, start_h: int, end_h: int) -> list[SettledRate]:
+        since, upto = hour_start(start_h) + LATE_STAMP, hour_start(end_h) + LATE_STAMP
+        tick = timedelta(milliseconds=1)
+        async with self._turns:
+            settled = await self._port.funding_rates(symbol, since + tick, upto + tick)
+        found = []
+        for rate in settled:
+            stamp_ms = to_ms(rate.settled_at)
+            hour = hour_of(rate.settled_at)
+            gap_h = hour - self._newest[symbol] if symbol in self._newest else 0
+            usual_h = self._intervals_h.get(symbol, 8.0)
+            interval_h = float(gap_h) if 0 < gap_h < usual_h else usual_h
+            self._newest[symbol] = hour
+            found.append(SettledRate(symbol, stamp_ms, float(rate.rate), interval_h))
+        return found
+
+
+def _bar(candle: Candle) -> HourBar:
+    prices = (float(value) for value in (candle.open, candle.high, candle.low, candle.close, candle.volume_qty))
+    return HourBar(WORDS[candle.market], candle.symbol, hour_of(candle.opened_at), *prices)
