@@ -25,7 +25,8 @@ class CommandContext:
     """Hold what a command may look at besides memory and journal.
 
     `now` is exchange time; books, marks and equity are those of the last completed hour, the books with all fills
-    since; `shares` divides a deposit (CAP-1), `config_hash` goes into the journal.
+    since; `shares` divides a deposit (CAP-1), `config_hash` goes into the journal, `managed` are the engines whose
+    orders this daemon can send.
     """
 
     now: datetime
@@ -35,6 +36,7 @@ class CommandContext:
     equity: Equities
     shares: Mapping[Account, Decimal]
     config_hash: str
+    managed: tuple[Engine, ...] = ENGINES
 
     @property
     def now_h(self) -> int:
@@ -74,6 +76,14 @@ class Asked:
                 f"no engine {', '.join(unknown)}", where=self.verb, mend=f"the engines are {', '.join(known)}"
             )
         return tuple(engine for engine in ENGINES if engine.value in words)
+
+    def require_managed(self, engines: tuple[Engine, ...]) -> None:
+        """Refuse orders of engines that this daemon does not run: nobody would send them."""
+        missing = tuple(engine for engine in engines if engine not in self.context.managed)
+        if missing:
+            raise RefusedError(
+                f"this daemon does not run {names(missing)}", where=self.verb, mend="name other engines, or start it"
+            )
 
     def symbol_index(self, symbol: str) -> int:
         """Find a symbol of the daemon. Refuses others."""

@@ -12,9 +12,9 @@ from eternal_engine.engine.hour import mark
 from eternal_engine.engine.memory import Memory
 from eternal_engine.engine.recorder import Recorder
 from eternal_engine.engine.timing import Clock, hour_of
-from eternal_engine.engine.view import book_view
+from eternal_engine.engine.view import ENGINES, book_view
 from eternal_engine.model.event import Event
-from eternal_engine.model.ids import Account
+from eternal_engine.model.ids import Account, Engine
 from eternal_engine.storage.inbox import Command
 from eternal_engine.storage.projection import Projection
 
@@ -23,8 +23,9 @@ from eternal_engine.storage.projection import Projection
 class CommandDesk:
     """Apply commands through the recorder; `apply_command` is what `serve_inbox` calls.
 
-    After the commit, `wake` is called when there are new intents or transfers to carry out, and `reconcile` when a
-    comparison with the exchange was asked for; both only set a flag.
+    `managed` are the engines whose orders this daemon can send. After the commit, `wake` is called when there are new
+    intents or transfers to carry out, and `reconcile` when a comparison with the exchange was asked for; both only
+    set a flag.
     """
 
     recorder: Recorder
@@ -33,6 +34,7 @@ class CommandDesk:
     config_hash: Callable[[], str]
     wake: Callable[[], None]
     reconcile: Callable[[], None]
+    managed: tuple[Engine, ...] = ENGINES
 
     async def apply_command(self, command: Command) -> Reply | None:
         """Journal and apply one command; None where the journal holds it already. Raises as `Recorder.commit`."""
@@ -55,4 +57,4 @@ class CommandDesk:
         now, params, marks = self.clock.now(), self.recorder.params, self.recorder.marks
         book = book_view(projection.books, memory.symbols, params.risk.kelly_window, self.recorder.trend_pnls)
         equity = mark(params, book, marks, hour_of(now))
-        return CommandContext(now, params, book, marks, equity, self.shares, self.config_hash())
+        return CommandContext(now, params, book, marks, equity, self.shares, self.config_hash(), self.managed)

@@ -46,7 +46,8 @@ def flatten(asked: Asked) -> Done:
 
     The halt belongs to it: FUNDING would otherwise open the same pair again an hour later.
     """
-    engines = asked.engines() or _SPARING
+    engines = asked.engines() or tuple(engine for engine in _SPARING if engine in asked.context.managed)
+    asked.require_managed(engines)
     if asked.says("confirmation") != FLATTEN:
         raise RefusedError("flatten needs a confirmation", where="flatten", mend=f"type {FLATTEN} when asked for it")
     if Engine.CORE_HODL in engines and asked.says("core_confirmation") != SELL_CORE:
@@ -71,6 +72,7 @@ def trigger(asked: Asked) -> Done:
 
     The purchase passes the risk manager like any other and pays the coin's plan, where one is running (CORE-3).
     """
+    asked.require_managed((Engine.CORE_HODL,))
     symbols = [word.strip().upper() for word in asked.says("symbols").split(",") if word.strip()]
     if not symbols or len(set(symbols)) != len(symbols):
         raise RefusedError(

@@ -267,3 +267,12 @@ def test_flatten_journals_one_decision_per_engine_and_one_review_per_position() 
         (Engine.FUNDING, "approved", "RISK-0", Decimal(2)),
         (Engine.TACTICAL, "approved", "RISK-0", Decimal("0.05")),
     ]
+
+
+def test_orders_of_an_engine_that_this_daemon_does_not_run_are_refused() -> None:
+    context = replace(a_context(ALL), managed=(Engine.TREND,))
+    assert [i.engine for i in apply(a_command("flatten", **CONFIRMED), a_memory(), ALL, context).intents] == [TREND]
+    for verb, arguments in (("flatten", {"engines": "funding", **CONFIRMED}), ("dca-trigger", TRIGGER)):
+        outcome = apply(a_command(verb, **arguments), a_memory(), ALL, context)
+        assert not outcome.accepted
+        assert "does not run" in outcome.answer
