@@ -86,7 +86,7 @@ class VirtualClock:
             while self._sleepers[0] != mine and self._world.venue.state.now_ms < mine[0]:
                 await self._one_is_gone.wait()
             if self._world.venue.state.now_ms < mine[0]:
-                self._world.step_to(mine[0])
+                self._world.step_to(mine[0], quiet=True)
         finally:
             self._sleepers.remove(mine)
             heapq.heapify(self._sleepers)

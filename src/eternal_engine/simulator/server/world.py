@@ -68,14 +68,14 @@ class World:
     def settle(self, *, quiet: bool = False) -> None:
         """Commit what changed, then tell the streams: nobody hears of what a kill could undo.
 
-        A `quiet` settling, ten times a second, leaves the file alone when only real time has passed.
+        A `quiet` settling leaves the file alone when only time has passed that comes again by itself: the wall's, or
+        that of a driver inside this process.
         """
         events = self.venue.take_events()
         if self.store is None:
             self.venue.state.take_dirty()
         else:
-            real_time = quiet and self.clock.speed == 1
-            self.store.commit(self.venue, quiet=real_time, venue_ms=self.venue.state.now_ms)
+            self.store.commit(self.venue, quiet=quiet and self.clock.speed in {0, 1}, venue_ms=self.venue.state.now_ms)
         if events:
             for listener in list(self.listeners):
                 listener(events)
@@ -92,8 +92,11 @@ class World:
             self._days[category, symbol] = known
         return known[1]
 
-    def step_to(self, venue_ms: int) -> None:
+    def step_to(self, venue_ms: int, *, quiet: bool = False) -> None:
         """Move the venue's clock by hand, through everything that lies between.
+
+        A `quiet` step need not survive a kill when nothing but prices and time has moved: who steps a venue of its own
+        process takes the same step again.
 
         While somebody follows the market it stops at every hour on the way, so that they hear of the fills of an
         instant, then of the candles that closed with it, then of what came later.
@@ -101,10 +104,10 @@ class World:
         now_ms = self.venue.state.now_ms
         if self.market_listeners:
             for hour_ms in range((now_ms // HOUR_MS + 1) * HOUR_MS, venue_ms, HOUR_MS):
-                self._step_to(hour_ms)
-        self._step_to(venue_ms)
+                self._step_to(hour_ms, quiet)
+        self._step_to(venue_ms, quiet)
 
-    def _step_to(self, venue_ms: int) -> None:
+    def _step_to(self, venue_ms: int, quiet: bool) -> None:
         self.feed.advance(self.venue, venue_ms)
         self.clock.jump(self.venue.state.now_ms)
-        self.settle()
+        self.settle(quiet=quiet and venue_ms % DAY_MS != 0)
