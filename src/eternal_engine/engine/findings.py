@@ -8,7 +8,7 @@ from datetime import datetime
 from decimal import Decimal
 
 from eternal_engine.exchange.terms import Market
-from eternal_engine.model.event import BookEntry, Corrected, Event, Reconciled, StateSaved
+from eternal_engine.model.event import BookEntry, Corrected, Event, FundingSettled, Reconciled, StateSaved
 from eternal_engine.model.ids import Account, ClientOrderId, Symbol
 
 
@@ -36,7 +36,8 @@ class Findings:
     """Hold what one comparison of one account found.
 
     `booked` are missing executions, funding payments, deposits and transfers; `corrections` are what those do not
-    explain. Both, then `horizon`, go into the journal in one append (`events`), in this order. `stops` are the stops
+    explain. Both, then `horizon`, go into the journal in one append (`events`), in this order. `later` is funding of an
+    hour that is not decided yet: hand it to whoever books it with that hour. `stops` are the stops
     that rest at the exchange by symbol of each held perp (None: unprotected). `deferred` are symbols, or "cash", that
     were not compared because an order is under way there.
     """
@@ -44,6 +45,7 @@ class Findings:
     account: Account
     at: datetime
     booked: tuple[BookEntry, ...] = ()
+    later: tuple[FundingSettled, ...] = ()
     corrections: tuple[Corrected, ...] = ()
     horizon: StateSaved | None = None
     look_up: tuple[Lookup, ...] = ()

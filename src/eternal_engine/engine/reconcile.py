@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from decimal import Decimal
-from typing import Final
+from typing import Final, TypeAlias
 
 from eternal_engine.engine.external_money import external_entries
 from eternal_engine.engine.findings import Alert, Findings, Lookup
@@ -30,7 +30,7 @@ from eternal_engine.exchange.terms import Market, PositionSide
 from eternal_engine.ledger.books import Books
 from eternal_engine.ledger.equity import Prices
 from eternal_engine.model.errors import BadReply, ModelError
-from eternal_engine.model.event import BookEntry, Corrected, Mismatch, StateSaved
+from eternal_engine.model.event import BookEntry, Corrected, FundingSettled, Mismatch, StateSaved
 from eternal_engine.model.ids import Account, ClientOrderId, Coin, RecordId, Symbol, read_client_order_id
 from eternal_engine.model.money import CASH_COINS, DUST_USDT, ONE, ZERO, exact_arithmetic, short_text
 from eternal_engine.model.rule import Rule
@@ -55,6 +55,12 @@ RULES: tuple[Rule, ...] = (
 CASH_TOLERANCE_USDT: Final = Decimal("0.01")
 CONFIRM_S: Final = 2.0
 CASH: Final = "cash"
+IsDue: TypeAlias = Callable[[FundingSettled], bool]
+
+
+def always_due(_: FundingSettled) -> bool:
+    """Let every funding payment be booked at once."""
+    return True
 
 
 async def reconcile(
@@ -65,18 +71,19 @@ async def reconcile(
     prices: Prices,
     now: Callable[[], datetime],
     sleep: Callable[[float], Awaitable[None]],
+    is_due: IsDue = always_due,
 ) -> Findings:
     """Compare one account whose books are open; what would be corrected is looked at a second time first.
 
     `projection` is read again after each wait. Append `events` of the result in one transaction. Raises the exchange
     branch of the error tree: then nothing was found. Raises ModelError where the books were never opened.
     """
-    found = await _look(exchange, account, projection, owners, prices, now())
+    found = await _look(exchange, account, projection, owners, prices, now(), is_due)
     if not found.corrections:
         return found
     # A wallet may run ahead of the list of executions that explains it.
     await sleep(CONFIRM_S)
-    again = await _look(exchange, account, projection, owners, prices, now())
+    again = await _look(exchange, account, projection, owners, prices, now(), is_due)
     same = {_what(row) for row in found.corrections}
     if all(_what(row) in same for row in again.corrections):
         return again
@@ -90,6 +97,7 @@ async def _look(
     owners: Owners,
     prices: Prices,
     now: datetime,
+    is_due: IsDue,
 ) -> Findings:
     horizon = horizon_of(projection(), account)
     if horizon is None:
@@ -97,18 +105,21 @@ async def _look(
             f"the books of {account.value} were never opened", where="reconcile", mend="adopt the account first"
         )
     snapshot = await take_snapshot(exchange, account, horizon.since, now)
-    return compare(snapshot, projection(), owners, prices)
+    return compare(snapshot, projection(), owners, prices, is_due)
 
 
-def compare(snapshot: Snapshot, projection: Projection, owners: Owners, prices: Prices) -> Findings:
+def compare(
+    snapshot: Snapshot, projection: Projection, owners: Owners, prices: Prices, is_due: IsDue = always_due
+) -> Findings:
     """Find every difference between the journal and a snapshot of one account; pure.
 
     The account's books must have been opened (`horizon_of`). `prices` value what has no execution; a missing one
-    leaves such a holding alone, with an alert.
+    leaves such a holding alone, with an alert. Funding that `is_due` denies is no difference and comes as `later`: it
+    belongs to an hour that is not decided yet (U-8).
     """
     horizon = horizon_of(projection, snapshot.account)
     assert horizon is not None, "open the books before comparing them"
-    work = _Work(snapshot, projection, owners, prices, projection.books)
+    work = _Work(snapshot, projection, owners, prices, projection.books, is_due)
     work.book_executions(horizon)
     work.book_outside(horizon)
     work.compare_orders()
@@ -125,6 +136,8 @@ class _Work:
     owners: Owners
     prices: Prices
     books: Books
+    is_due: IsDue
+    later: list[FundingSettled] = field(default_factory=list)
     booked: list[BookEntry] = field(default_factory=list)
     corrections: list[Corrected] = field(default_factory=list)
     look_up: list[Lookup] = field(default_factory=list)
@@ -158,10 +171,20 @@ class _Work:
             except BadReply as error:
                 self.tell(f"kind:{execution.execution_id}", error.message, execution.symbol, error.mend)
                 continue
+            if self.waits(owned.entries):
+                continue
             self.book(owned.entries)
             self.differences += bool(owned.entries)
             if owned.entries and owned.is_foreign:
                 self.tell_foreign(execution.execution_id, execution.symbol, execution.market, execution.side.value)
+
+    def waits(self, entries: tuple[BookEntry, ...]) -> bool:
+        """Set funding of an undecided hour aside: the wallet has it, the journal gets it with its hour."""
+        early = [row for row in entries if isinstance(row, FundingSettled) and not self.is_due(row)]
+        for row in early:
+            self.books = self.books.apply(row).books
+        self.later += early
+        return bool(early)
 
     def tell_foreign(self, execution_id: str, symbol: str, market: Market, side: str) -> None:
         self.tell(
@@ -363,6 +386,7 @@ class _Work:
             account=self.account,
             at=self.at,
             booked=tuple(self.booked),
+            later=tuple(self.later),
             corrections=tuple(self.corrections),
             horizon=self.moved_horizon(horizon),
             look_up=tuple(self.look_up),
@@ -377,7 +401,9 @@ class _Work:
         is_stale = self.at - horizon.checked_to >= STALE_AFTER
         if not (self.booked or self.corrections or is_stale) or self.at <= horizon.checked_to:
             return None
-        return saved_horizon(self.account, replace(horizon, checked_to=self.at), self.at)
+        # What is set aside must be found again after a crash.
+        reach = min((self.at, *(row.settled_at for row in self.later)))
+        return saved_horizon(self.account, replace(horizon, checked_to=reach), self.at)
 
 
 _POSITION_STOPS: Final = frozenset({"StopLoss", "TakeProfit", "TrailingStop", "PartialStopLoss", "PartialTakeProfit"})

@@ -361,6 +361,24 @@ async def test_the_horizon_moves_only_when_something_was_booked_or_a_day_has_pas
     assert after.checked_to - before.checked_to == timedelta(hours=24)
 
 
+async def test_u_8_funding_of_an_undecided_hour_is_no_difference_and_is_found_until_it_is_booked(bench: Bench) -> None:
+    await trade(bench.client(TREND), our_id(Engine.TREND, bench.now, leg=Leg.ENTRY), PERP, BUY, "0.1")
+    bench.pass_time(hours=20)
+    snapshot, rules = await bench.snapshot(TREND), await bench.rules()
+    prices = await take_prices(bench.client(TREND), SYMBOLS)
+    first = bench.now - timedelta(hours=12)
+    found = compare(snapshot, bench.projection, rules, prices, lambda row: row.settled_at < first)
+    assert len(found.later) == 2
+    assert found.corrections == ()
+    bench.write(found.events)
+    assert bench.differences(TREND) != {}
+    again = await bench.reconcile(TREND)
+    assert [row.execution_id for row in again.booked if isinstance(row, FundingSettled)] == [
+        row.execution_id for row in found.later
+    ]
+    assert bench.differences(TREND) == {}
+
+
 async def planned(
     bench: Bench, account: Account, engine: Engine, *, amount: str, at: object = None, leg: Leg = Leg.BUY
 ) -> str:
