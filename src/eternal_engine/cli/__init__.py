@@ -32,6 +32,7 @@ GROUPS = {
     "backtest": Group("eternal_engine.cli.backtest", "Run the four engines over history, and report on it."),
     "backup": Group("eternal_engine.cli.backup", "Copy the daemon's database, while it runs or not.", single=True),
     "bench": Group("eternal_engine.cli.bench", "Measure the speed goals and print them as JSON lines.", single=True),
+    "check": Group("eternal_engine.cli.check", "Examine this installation: each finding with its mend.", single=True),
     "config": Group("eternal_engine.cli.config", "Show, explain and export the configuration."),
     "data": Group("eternal_engine.cli.data", "Import, download, verify, list and synthesize market data."),
     "dca": Group("eternal_engine.cli.dca", "Show CORE_HODL's purchase plan, and act on it."),

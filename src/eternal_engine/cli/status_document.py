@@ -14,13 +14,16 @@ from eternal_engine.model.errors import EternalError
 from eternal_engine.model.money import ZERO, exact_arithmetic, text
 from eternal_engine.storage.holder import lock_holder
 from eternal_engine.storage.times import read_time, time_text
-from eternal_engine.storage.views import Record, View
+from eternal_engine.storage.views import Record, View, last_closes
 
 if TYPE_CHECKING:
     from eternal_engine.config import Settings
 
 Document = dict[str, Any]
 
+Closes = Mapping[tuple[str, str], tuple[int, float]]
+
+BARS = "market.db"
 LAST = 5
 # A mark is written moments after midnight; the day's result is counted from it.
 _MARK_GRACE = timedelta(minutes=30)
@@ -34,11 +37,13 @@ def status_document(view: View, database: Path, now: datetime) -> Document:
     run = view.last_run() or {}
     memory = remembered(view)
     settings, problem = settings_of(run.get("mode"))
+    closes = closes_beside(database, view, memory)
     engines = {name: _engine(view, memory, name) for name in ENGINES}
     return {
         "state_dir": str(database.parent),
         **_run_status(run, settings, problem),
-        **_life(view, database, run, memory, now),
+        "last_cycle_at": None if memory is None else hour_text(memory.cycle_h),
+        **_life(view, database, run, closes, now),
         "equity_usdt": _sum(engine["equity_usdt"] for engine in engines.values()),
         "pnl_usdt": _sum(engine["pnl_usdt"] for engine in engines.values()),
         "pnl_today_usdt": _sum(engine["pnl_today_usdt"] for engine in engines.values()),
@@ -47,7 +52,7 @@ def status_document(view: View, database: Path, now: datetime) -> Document:
         "breaker": None if memory is None else breaker_status(memory, settings, view.breaker(), _marks(engines)),
         "loss_limits": None if memory is None else limits_status(memory, settings, _marks(engines)),
         "halts": halts(view, memory),
-        "positions": positions(view, memory),
+        "positions": positions(view, memory, closes),
         "open_orders": [{**row, "reduce_only": bool(row["reduce_only"])} for row in view.orders(open_only=True)],
         "pending_intents": 0 if memory is None else len(memory.pending),
         "pending_transfers": view.pending_transfers(),
@@ -81,13 +86,21 @@ def core_status(memory: Remembered, settings: Settings | None) -> Document:
     }
 
 
-def positions(view: View, memory: Remembered | None) -> list[Document]:
-    """Give every holding and position: side, size, average price, costs, the stop that rests for it."""
+def positions(view: View, memory: Remembered | None, closes: Closes) -> list[Document]:
+    """Give every holding and position: side, size, average price, last price, result, the stop that rests for it."""
     stops = {} if memory is None else memory.stops
-    return [_position(row, stops) for row in view.positions()]
+    return [_position(row, stops, closes.get((row["market"], row["symbol"]))) for row in view.positions()]
 
 
-def _position(row: Record, stops: Mapping[str, str]) -> Document:
+def closes_beside(database: Path, view: View, memory: Remembered | None) -> Closes:
+    """Read the newest closes of what is held and of what is traded."""
+    held = [(row["market"], row["symbol"]) for row in view.positions()]
+    traded = [] if memory is None else [(market, s) for s in memory.symbols for market in ("spot", "perp")]
+    return last_closes(database.with_name(BARS), (*held, *traded))
+
+
+def _position(row: Record, stops: Mapping[str, str], close: tuple[int, float] | None) -> Document:
+    price = None if close is None else Decimal(repr(close[1]))
     qty, cost = Decimal(row["qty"]), Decimal(row["cost_usdt"])
     return {
         "account": row["account"],
@@ -97,6 +110,9 @@ def _position(row: Record, stops: Mapping[str, str]) -> Document:
         "qty": text(abs(qty)),
         "average_price": text((cost / qty).quantize(Decimal("1E-8"))) if qty else None,
         "cost_usdt": text(abs(cost)),
+        "price_usdt": None if price is None else text(price),
+        "value_usdt": None if price is None else text(abs(qty) * price),
+        "unrealised_usdt": None if price is None else text(qty * price - cost),
         "fees_usdt": row["fees_usdt"],
         "funding_usdt": row["funding_usdt"],
         "opened_at": row["opened_at"],
@@ -131,11 +147,11 @@ def _run_status(run: Record, settings: Settings | None, problem: str | None) -> 
     }
 
 
-def _life(view: View, database: Path, run: Record, memory: Remembered | None, now: datetime) -> Document:
+def _life(view: View, database: Path, run: Record, closes: Closes, now: datetime) -> Document:
     """Say whether a daemon runs, and how old what it knows is."""
     holder = lock_holder(database)
     entry = view.last_entry()
-    cycle = None if memory is None else hour_text(memory.cycle_h)
+    closed_at = hour_text(max((open_h for open_h, _ in closes.values()), default=-1) + 1)
     last_at = None if entry is None else entry["at"]
     return {
         "running": holder is not None,
@@ -147,8 +163,8 @@ def _life(view: View, database: Path, run: Record, memory: Remembered | None, no
         "last_entry_at": last_at,
         "last_entry_seq": None if entry is None else entry["seq"],
         "last_write_age_s": _age_s(database, now),
-        "last_bar_at": cycle,
-        "data_age_s": _seconds_between(cycle, last_at),
+        "last_bar_at": closed_at,
+        "data_age_s": _seconds_between(closed_at, last_at),
     }
 
 

@@ -58,6 +58,7 @@ def _head(document: Document) -> RenderableType:
                 ("mode", f"{document['mode'] or 'never started'}, market {document['market'] or NOTHING}"),
                 ("daemon", _running(document)),
                 ("time", f"{moment(document['last_entry_at'])} UTC (of the newest entry)"),
+                ("last cycle", f"{moment(document['last_cycle_at'])} UTC"),
                 ("data", f"bars up to {moment(document['last_bar_at'])} UTC, {span(document['data_age_s'])} old then"),
                 ("configuration", _configuration(document)),
                 ("state", document["state_dir"]),
@@ -156,13 +157,14 @@ def position_table(positions: list[Document]) -> RenderableType | None:
             row["side"],
             number(row["qty"]),
             number(row["average_price"]),
-            usdt(row["cost_usdt"]),
+            number(row["price_usdt"]),
+            NOTHING if row["unrealised_usdt"] is None else gain(row["unrealised_usdt"]),
             number(row["stop_price"]),
         )
         for row in positions
     ]
-    columns = ("engine", "symbol", "side", "quantity", "average", "cost USDT", "stop")
-    return table(columns, rows, right=(3, 4, 5, 6)) if rows else None
+    columns = ("engine", "symbol", "side", "quantity", "average", "last", "result", "stop")
+    return table(columns, rows, right=(3, 4, 5, 6, 7)) if rows else None
 
 
 def order_table(orders: list[Document]) -> RenderableType | None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -154,6 +154,30 @@ class View:
     def checkpoints(self) -> list[Record]:
         """Give the archived segments: their rows, file names and times."""
         return self.rows("SELECT first_seq, seq, at, segment FROM checkpoints ORDER BY seq")
+
+
+def last_closes(path: Path, wanted: Iterable[tuple[str, str]]) -> dict[tuple[str, str], tuple[int, float]]:
+    """Read the newest bar of each (market, symbol) from the daemon's file of bars: opening hour and close, USDT.
+
+    What has no bar is left out; without a file nothing is known. Raises StorageError.
+    """
+    if not path.is_file():
+        return {}
+    sql = "SELECT open_h, close FROM bars WHERE market = ? AND symbol = ? ORDER BY open_h DESC LIMIT 1"
+    found = {}
+    try:
+        with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, timeout=5)) as connection:
+            for key in wanted:
+                row = connection.execute(sql, key).fetchone()
+                if row is not None:
+                    found[key] = (int(row[0]), float(row[1]))
+    except sqlite3.DatabaseError as problem:
+        raise StorageError(
+            f"the file of bars cannot be read: {problem}",
+            where=str(path),
+            mend="stop the daemon and delete it: bars are read again from the exchange",
+        ) from problem
+    return found
 
 
 @contextmanager

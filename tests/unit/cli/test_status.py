@@ -7,6 +7,7 @@ import json
 import resource
 import subprocess
 import sys
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +15,15 @@ import pytest
 
 from eternal_engine.cli import remembered, run
 from eternal_engine.engine import memory
+from eternal_engine.storage.bar_store import BarStore, HourBar
 from eternal_engine.storage.store import Store
 from eternal_engine.strategies import core_hodl
-from unit.cli.conftest import a_life, with_risk, write_events
+from unit.cli.conftest import START_H, a_life, with_risk, write_events
 
 STATUS_KEYS = {
     "state_dir", "mode", "market", "synthetic", "version", "config_hash", "config_is_the_running_one", "config_problem",
-    "running", "process", "started_at", "first_started_at", "stopped_at", "stop_reason", "last_entry_at",
+    "last_cycle_at", "running",
+    "process", "started_at", "first_started_at", "stopped_at", "stop_reason", "last_entry_at",
     "last_entry_seq", "last_write_age_s", "last_bar_at", "data_age_s", "equity_usdt", "pnl_usdt", "pnl_today_usdt",
     "engines", "core_hodl", "breaker", "loss_limits", "halts", "positions", "open_orders", "pending_intents",
     "pending_transfers", "last_errors", "last_notes", "last_reconcile",
@@ -44,7 +47,8 @@ def test_k4_the_status_has_its_golden_keys_and_says_the_plan(
     assert (core["gap_usdt"], core["spent_usdt"]) == ("1000.5", "500.25")
     assert found["last_errors"][0]["what"] == "what"
     assert found["last_reconcile"]["trend"]["differences"] == 1
-    assert found["last_bar_at"] == "2024-01-01T02:00:00.000000Z"
+    assert found["last_cycle_at"] == "2024-01-01T02:00:00.000000Z"
+    assert found["last_bar_at"] is None  # no file of bars yet
 
 
 def test_k4_the_status_says_equity_and_result_without_the_money_that_was_moved(
@@ -197,6 +201,25 @@ def test_positions_orders_and_fills_are_arrays_of_exact_texts(
     for verb in ("positions", "orders", "fills"):
         assert run([verb, *at]) == 0
         assert "BTCUSDT" in capsys.readouterr().out
+
+
+def test_e4_positions_are_marked_with_the_newest_close_and_its_age_is_said(
+    state_dir: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with BarStore(state_dir / "market.db") as bars:
+        bars.put(
+            HourBar("perp", "BTCUSDT", START_H + hour, close, close, close, close, 1.0)
+            for hour, close in ((0, 71_000.0), (-1, 1.0))
+        )
+    found = shown(capsys, "status", "--state-dir", str(state_dir))
+    assert (found["last_bar_at"], found["data_age_s"]) == ("2024-01-01T01:00:00.000000Z", 3600)
+    row = next(row for row in found["positions"] if row["account"] == "trend" and row["market"] == "perp")
+    assert Decimal(row["price_usdt"]) == 71_000
+    assert Decimal(row["value_usdt"]) == Decimal("0.7") * 71_000
+    assert Decimal(row["unrealised_usdt"]) == Decimal("657.958")
+    (state_dir / "market.db").write_bytes(b"x" * 5000)
+    assert run(["positions", "--state-dir", str(state_dir)]) == 1
+    assert "delete it" in capsys.readouterr().err
 
 
 def test_before_the_first_decision_the_status_says_so(

@@ -1,0 +1,98 @@
+"""`eternal check`: ends with 1 on any error, works without keys in paper mode, and every finding has its mend (K1)."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from contextlib import closing
+from datetime import timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from eternal_engine import clock
+from eternal_engine.cli import run
+from eternal_engine.launch.arming import Facts, arm, save
+
+SECRET = "a-planted-key"  # pragma: allowlist secret
+
+
+def examined(capsys: pytest.CaptureFixture[str], *arguments: str, code: int) -> dict[str, Any]:
+    assert run(["check", *arguments, "--json"]) == code
+    out = capsys.readouterr().out
+    assert SECRET not in out
+    found: dict[str, Any] = json.loads(out)
+    assert found["ok"] is (code == 0)
+    assert all(one["where"] and one["mend"] for one in found["findings"] if one["severity"] != "ok")
+    return found
+
+
+def of(found: dict[str, Any], check: str, severity: str) -> list[str]:
+    return [one["what"] for one in found["findings"] if (one["check"], one["severity"]) == (check, severity)]
+
+
+def test_k1_paper_passes_without_keys_and_without_any_database(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    found = examined(capsys, code=0)
+    assert of(found, "database", "ok") == ["no daemon has run here yet"]
+    assert not (tmp_path / "state").exists()  # a look changes nothing
+    assert run(["check"]) == 0
+    assert "0 errors" in capsys.readouterr().out
+
+
+def test_k1_a_broken_journal_is_an_error_with_its_mend(state_dir: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    at = ["--state-dir", str(state_dir)]
+    assert of(examined(capsys, *at, code=0), "database", "ok")
+    with closing(sqlite3.connect(state_dir / "eternal.db")) as connection, connection:
+        connection.execute("UPDATE journal SET body = body || ' ' WHERE seq = 3")
+    assert of(examined(capsys, *at, code=1), "database", "error") == [
+        "journal row 3 (TransferPlanned of 2024-01-01T00:00:00.000000Z) was edited, or the row before it was"
+    ]
+
+
+def test_k1_a_misspelt_setting_is_an_error(
+    state_dir: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("ETERNAL_TREND__SMA_DAY", "200")
+    assert of(examined(capsys, "--state-dir", str(state_dir), code=1), "configuration", "error")
+
+
+def test_k5_a_key_in_the_committed_file_is_an_error_and_is_never_shown(
+    state_dir: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path(".env").write_text(f"ETERNAL_KEYS__LIVE__TREND__API_KEY={SECRET}\n")
+    Path(".env.local").write_text(f"ETERNAL_KEYS__LIVE__TREND__API_SECRET={SECRET}\n")
+    Path(".env.local").chmod(0o644)
+    found = examined(capsys, "--state-dir", str(state_dir), code=1)
+    assert of(found, "secrets", "error") == [
+        "ETERNAL_KEYS__LIVE__TREND__API_KEY holds a key in a file that is committed"
+    ]
+    assert of(found, "secrets", "warning") == ["others can read your keys"]
+
+
+def test_k5_demo_and_live_need_keys(state_dir: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for mode in ("demo", "live"):
+        found = examined(capsys, "--mode", mode, "--state-dir", str(state_dir), "--offline", code=1)
+        assert of(found, "keys", "error")[0].startswith(f"no {mode} key for core_hodl")
+
+
+@pytest.mark.parametrize(("days", "severity"), [(30, "ok"), (2, "warning"), (-1, "error")])
+def test_risk13_the_arming_is_looked_at(
+    state_dir: Path, capsys: pytest.CaptureFixture[str], days: int, severity: str
+) -> None:
+    record = arm(Facts({"trend": "1"}, "c", "m", "d"), Decimal(1000), clock.now() - timedelta(days=60), 60 + days)
+    save(state_dir / "arming.json", record)
+    found = examined(capsys, "--mode", "live", "--state-dir", str(state_dir), "--offline", code=1)
+    assert len(of(found, "arming", severity)) == 1
+
+
+def test_what_others_can_write_is_a_warning(state_dir: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    state_dir.chmod(0o777)
+    (state_dir / "eternal.db").chmod(0o644)
+    found = examined(capsys, "--state-dir", str(state_dir), code=0)
+    assert of(found, "state directory", "warning") == ["others can write to the state directory"]
+    assert of(found, "database", "warning") == ["others can read it"]
