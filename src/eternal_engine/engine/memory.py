@@ -20,7 +20,7 @@ from eternal_engine.model.errors import StorageError
 from eternal_engine.model.event import StateSaved
 from eternal_engine.model.rule import Rule
 from eternal_engine.portfolio.flows import FlowState
-from eternal_engine.portfolio.params import Intent, Params, States
+from eternal_engine.portfolio.params import NO_INTENT, Intent, Params, States
 from eternal_engine.risk import breaker
 from eternal_engine.storage.projection import SavedState
 from eternal_engine.strategies import core_hodl, funding, tactical, trend
@@ -230,6 +230,5 @@ def _floats(value: Any) -> Any:
 
 
 def _read_intent(row: dict[str, Any]) -> Intent:
-    kinds = Intent.__annotations__
-    values: dict[str, Any] = {name: float(row[name]) if kinds[name] == "float" else row[name] for name in kinds}
+    values = {name: _read_value(like, row[name]) for name, like in NO_INTENT._asdict().items()}
     return Intent(**values)
