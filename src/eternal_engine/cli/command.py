@@ -17,6 +17,7 @@ from eternal_engine.model.errors import EternalError, RefusedError, UsageError
 
 INBOX: Final = "inbox.db"
 POLL_S: Final = 0.1
+EXPIRED: Final = "expired"  # what the inbox answers by itself
 ENGINES: Final = ("core_hodl", "trend", "funding", "tactical")
 
 WaitOption = Annotated[
@@ -69,6 +70,12 @@ def send(
                 mend="look at `eternal status` and `eternal journal tail` before you say it again",
             )
         time.sleep(POLL_S)
+    if answer.text == EXPIRED:
+        raise EternalError(
+            "the daemon did not take the command in time, so nothing was done",
+            where=f"command {identifier}",
+            mend="look at `eternal status`, then say it again",
+        )
     if as_json:
         print_json({"id": identifier, "verb": verb, "accepted": answer.accepted, "answer": answer.text})
         if not answer.accepted:

@@ -54,7 +54,3 @@ def fix_missed(
         typed(_BUY, "A missed cycle falls due, and one cycle is bought with the next completed hour.")
     said = {"date": date, "execute": "yes" if execute else ""}
     send("dca-fix-missed", said, state_dir=state_dir, mode=mode, wait_s=wait_s, as_json=as_json)
-
-
-app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Buy by hand, or make a missed cycle good.")
-add_writing_verbs(app)

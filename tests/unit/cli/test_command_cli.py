@@ -7,6 +7,7 @@ import contextlib
 import io
 import json
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
 
@@ -104,6 +105,19 @@ async def test_a_daemon_that_does_not_answer_is_said_with_the_time_until_which_i
     said = capsys.readouterr().err
     assert "no answer within 1 s: the daemon is busy; the command may still be applied until" in said
     assert len(Inbox(tmp_path / "inbox.db").pending(clock.now())) == 1
+
+
+async def test_a_command_that_expired_unseen_was_not_done(tmp_path, capsys, monkeypatch) -> None:
+    monkeypatch.setattr("eternal_engine.storage.inbox.EXPIRY", timedelta(0))
+    store = await Store.open(tmp_path / "eternal.db")
+    waiting = asyncio.create_task(_run(tmp_path, "halt", "--wait", "20"))
+    inbox = Inbox(tmp_path / "inbox.db")
+    while not waiting.done():
+        await asyncio.sleep(0.05)
+        inbox.pending(clock.now())
+    await store.close()
+    assert await waiting == 1
+    assert "did not take the command in time" in capsys.readouterr().err
 
 
 async def test_a_misspelt_engine_ends_with_2_before_anything_is_sent(tmp_path, capsys) -> None:
