@@ -32,6 +32,9 @@ MODULES = (
     "ledger.book",
     "ledger.equity",
     "ledger.pnl",
+    "engine.commands",
+    "engine.manual_orders",
+    "engine.reviews",
     "storage.lock",
     "storage.store",
 )
