@@ -24,6 +24,7 @@ START_S: Final = 60.0
 STOP_S: Final = 3.0
 LOOK_S: Final = 5.0
 TAIL_CHARS: Final = 2_000
+HTTP_OK: Final = 200
 _ERRORS: Final[Mapping[int, type[EternalError]]] = {2: UsageError, 3: DataError, 4: RefusedError}
 
 
@@ -74,9 +75,9 @@ class ChildExchange:
         command += ["--deposit", format(self._deposit_usdt, "f"), "--slippage-bps", format(self._slippage_bps, "f")]
         if market.kind is MarketKind.LIVE:
             return command
-        # Limits count requests per second of ours; an hour a second leaves no room for a day's requests in a day.
-        command += ["--seed", str(market.seed), "--speed", f"{market.speed:g}"]
-        command += ["--no-limits"] if market.speed != 1 else []
+        command += ["--seed", str(market.seed)]
+        # Other speeds than real time are the daemon's doing, step by step, and know no requests per second.
+        command += ["--speed", "1"] if market.speed == 1 else ["--speed", "0", "--no-limits"]
         if market.start_ms is not None:
             command += ["--start", datetime.fromtimestamp(market.start_ms / 1000, UTC).isoformat()]
         return command
@@ -121,6 +122,13 @@ class ChildExchange:
         """Ask for venue time in milliseconds. Raises ConnectionError or TimeoutError while it does not answer."""
         return int((await self._ask("clock"))["now_ms"])
 
+    async def advance(self, to_ms: int) -> int:
+        """Move its stepped clock to an instant and give where it stands. Raises as `look` does."""
+        found = await self.look()
+        if found >= to_ms:  # the answer to an earlier try was lost
+            return found
+        return int((await self._ask("advance", to_ms=to_ms))["now_ms"])
+
     async def ends_ms(self) -> int:
         """Ask where its prices end."""
         return int((await self._ask("clock"))["market_end_ms"])
@@ -148,16 +156,18 @@ class ChildExchange:
                 process.kill()
             await process.wait()
 
-    async def _ask(self, verb: str) -> dict[str, Any]:
+    async def _ask(self, verb: str, **fields: int) -> dict[str, Any]:
         if self._http is None:
             self._http = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=LOOK_S))
+        url = f"{self.greeting.rest_url}/maintenance/{verb}"
+        call = self._http.post(url, json=fields) if fields else self._http.get(url)
         try:
-            async with self._http.get(f"{self.greeting.rest_url}/maintenance/{verb}") as reply:
+            async with call as reply:
                 found = await reply.json()
         except (aiohttp.ClientError, ValueError) as error:
             raise ConnectionError(f"the embedded exchange does not answer: {error}") from error
-        if not isinstance(found, dict) or reply.status != 200:
-            raise ConnectionError(f"the embedded exchange answered {reply.status}")
+        if not isinstance(found, dict) or reply.status != HTTP_OK:
+            raise ConnectionError(f"the embedded exchange answered {reply.status}: {found}")
         return found
 
     def _last_words(self) -> str:

@@ -1,4 +1,4 @@
-"""Exchange time for each mode: the wall clock, a venue moved by hand, and a venue whose time runs fast."""
+"""Exchange time for each mode: the wall clock, a venue moved by hand here or in another process, a venue followed."""
 
 from __future__ import annotations
 
@@ -94,8 +94,56 @@ class VirtualClock:
             self._one_is_gone = asyncio.Event()
 
 
+class SteppingClock:
+    """Move an exchange in another process to the instant somebody waits for, at most `speed` times as fast as ours.
+
+    Between two steps its time stands still, so a slow machine makes the run slower and never another one: orders meet
+    the very prices they would meet in this process. `advance` moves it to an instant (ms) and gives where it stands;
+    while it raises ConnectionError or TimeoutError the sleeper waits.
+    """
+
+    def __init__(
+        self,
+        advance: Callable[[int], Awaitable[int]],
+        first_ms: int,
+        speed: float,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self._advance = advance
+        self._speed = speed
+        self._sleep = sleep
+        self._now_ms = first_ms
+        self._stepped_at_s = clock.monotonic()
+        self._turn = asyncio.Lock()
+
+    def now(self) -> datetime:
+        """Return venue time."""
+        return from_ms(self._now_ms)
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait so many seconds of venue time."""
+        await self.sleep_until(self.now() + timedelta(seconds=seconds))
+
+    async def sleep_until(self, at: datetime) -> None:
+        """Wait as long as the speed asks for, then move the exchange to `at`."""
+        until_ms = to_ms(at)
+        async with self._turn:
+            while self._now_ms < until_ms:
+                passed_s = clock.monotonic() - self._stepped_at_s
+                left_s = (until_ms - self._now_ms) / 1000 / self._speed - passed_s
+                if left_s > 0:
+                    await self._sleep(min(left_s, LONGEST_WAIT_S))
+                    continue
+                try:
+                    self._now_ms = await self._advance(until_ms)
+                except (ConnectionError, TimeoutError):
+                    await self._sleep(LOOK_AGAIN_S)
+                    continue
+                self._stepped_at_s = clock.monotonic()
+
+
 class FollowingClock:
-    """Follow the time of an embedded exchange in another process, which runs `speed` times as fast as ours.
+    """Follow the time of an embedded exchange in another process, which runs by itself, `speed` times as fast as ours.
 
     Between two looks time is computed; a sleep ends only when the exchange itself says that the instant is there.
     `look` asks it for its time in milliseconds and raises ConnectionError or TimeoutError while it does not answer:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import timedelta
 from typing import Final
 
@@ -31,6 +31,9 @@ AT_ONCE: Final = 4
 WORDS: Final = {Market.SPOT: "spot", Market.PERP: "perp"}
 
 
+Past = Callable[[int], Awaitable[tuple[int, DailyBars]]]
+
+
 class PortBars:
     """Implement `engine.market_watch.BarSource` over the port.
 
@@ -48,6 +51,7 @@ class PortBars:
         *,
         grace_s: float,
         with_volume: bool = False,
+        past: Past | None = None,
     ) -> None:
         self._port = port
         self._symbols = tuple(symbols)
@@ -55,6 +59,7 @@ class PortBars:
         self._intervals_h = intervals_h
         self._grace_s = grace_s
         self._with_volume = with_volume
+        self._past = past
         self._turns = asyncio.Semaphore(AT_ONCE)
         self._seen: frozenset[tuple[str, str]] = frozenset()
         self._newest: dict[str, int] = {}
@@ -73,8 +78,10 @@ class PortBars:
     async def days(self, end_h: int) -> tuple[int, DailyBars]:
         """Return the first epoch day and the daily spot bars of all days complete by hour `end_h`.
 
-        Fetches what the store lacks, which at the first start is all history: some minutes of the exchange's patience.
+        Without `past` it fetches what the store lacks, at the first start all history: hundreds of requests.
         """
+        if self._past is not None:
+            return await self._past(end_h)
         await asyncio.gather(*(self._back_fill(symbol, end_h) for symbol in self._symbols))
         bars = [bar for bar in self._store.bars(0, end_h) if bar.market == WORDS[Market.SPOT]]
         first_day = (min(bar.open_h for bar in bars) if bars else end_h) // HOURS_PER_DAY
