@@ -199,6 +199,38 @@ async def test_a_sale_by_hand_takes_what_is_a_hands_first_then_the_engines(bench
 
 
 @pytest.mark.parametrize(
+    ("sold", "own_left", "by_hand_left"), [("0.05", "0.0499", "0.04995"), ("0.12", "0", "0.02985")]
+)
+async def test_a_sale_of_the_engine_takes_its_own_coins_first(
+    bench: Bench, sold: str, own_left: str, by_hand_left: str
+) -> None:
+    client = bench.client(TACTICAL)
+    await trade(client, our_id(Engine.TACTICAL, bench.now), SPOT, BUY, "0.1", price="50100")
+    await trade(client, hand_id(), SPOT, BUY, "0.05", price="50100")
+    await bench.reconcile(TACTICAL)
+    await trade(client, our_id(Engine.TACTICAL, bench.now, leg=Leg.EXIT), SPOT, SELL, sold)
+    await bench.reconcile(TACTICAL)
+    sides = (bench.book(TACTICAL).spot, bench.book(TACTICAL, unassigned=True).spot)
+    held = [side[BTC].qty if BTC in side else ZERO for side in sides]
+    assert held == [Decimal(own_left), Decimal(by_hand_left)]
+    assert bench.differences(TACTICAL) == {}
+
+
+async def test_ord_7_what_a_list_shows_too_late_is_still_found(bench: Bench) -> None:
+    identifier = await planned(bench, TACTICAL, Engine.TACTICAL, amount="1000")
+    await trade(bench.client(TACTICAL), identifier, SPOT, BUY, "1000")
+    bench.deposit(TACTICAL, "USDT", "5")
+    bench.pass_time(minutes=5)
+    snapshot = await bench.snapshot(TACTICAL)
+    prices = await take_prices(bench.client(TACTICAL), SYMBOLS)
+    early = compare(replace(snapshot, executions=()), bench.projection, await bench.rules(), prices)
+    assert early.horizon is not None
+    bench.write(early.events)
+    assert len((await bench.reconcile(TACTICAL)).booked) == 1
+    assert bench.differences(TACTICAL) == {}
+
+
+@pytest.mark.parametrize(
     ("by_hand", "own", "left"), [("0.1", "0.2", "0.1"), ("-0.1", "0.1", "0"), ("-0.5", "0", "-0.3")]
 )
 async def test_a_perp_by_hand_never_makes_the_engine_own_more_or_turns_it(
