@@ -15,11 +15,13 @@ CORE_FILES := $(foreach part,$(CORE),src/eternal_engine/$(part)/*)
 empty :=
 comma := ,
 space := $(empty) $(empty)
+MODE := paper
+LOG_FILE := eternal_engine.log
 BACKTEST_ARGS := $(if $(DATA),--data "$(DATA)") $(foreach engine,$(ENGINES),--engine $(engine)) $(ARGS)
 
 .PHONY: help setup test test-fast check format format-check lint types imports security secrets secrets-baseline deps \
 	spelling docstrings dead-code bench backtest backtest-3y backtest-5y backtest-8y backtest-multi backtest-report \
-	data-import docs rules lock hooks clean
+	data-import status logs docs rules lock hooks clean
 
 help: ## Show this list
 	@printf 'The Eternal Engine. Variables: DATA=DIR (market data), ENGINES="core_hodl trend", ARGS="more options".\n\n'
@@ -104,6 +106,12 @@ backtest-report: $(STAMP) ## Backtest and write the HTML and Markdown report
 data-import: $(STAMP) ## Import a folder of market data: make data-import DATA=DIR
 	@test -n "$(DATA)" || { echo 'error: no folder named' >&2; echo 'mend:  make data-import DATA=DIR' >&2; exit 2; }
 	@$(BIN)/eternal data import "$(DATA)" $(ARGS)
+
+status: $(STAMP) ## Show what the daemon does and why: make status MODE=paper|demo|live ARGS=--watch
+	@$(BIN)/eternal status --mode $(MODE) $(ARGS)
+
+logs: $(STAMP) ## Follow the daemon's log until Ctrl-C: make logs MODE=paper|demo|live
+	@tail -n 50 -F "$$($(BIN)/python -c 'from eternal_engine.config import load; print(load("$(MODE)").paths.log_dir)')/$(LOG_FILE)"
 
 docs: rules $(STAMP) ## Generate the documents and the schema that are made from the code
 	$(BIN)/eternal config schema > config/schema.json
