@@ -20,13 +20,18 @@ _TOLD_RULES: Final = ("BRK-", "ORD-3", "ORD-7", "FUND-3", "RISK-13")
 
 @dataclass(frozen=True, slots=True)
 class Alert:
-    """Hold one message. `kind` names it in log and digest; an `urgent` one passes the hourly limit."""
+    """Hold one message. `kind` names it in log and digest, `subject` what it is about (an order id, `account symbol`).
+
+    An `urgent` one has an hourly limit of its own. A `lasting` one reports a state that is found again and again.
+    """
 
     kind: str
     title: str
     text: str
     mend: str = ""
     urgent: bool = False
+    subject: str = ""
+    lasting: bool = False
 
     @property
     def body(self) -> str:
@@ -43,6 +48,10 @@ def alert_of(event: ev.Event) -> Alert | None:
             return _order(event)
         case ev.Corrected():
             return _mismatch(event)
+        case ev.Reconciled(detail=detail, differences=differences) if differences and detail:
+            mend = "eternal positions, then eternal review where entries wait"
+            head = f"{title(event.account)} differs from the exchange"
+            return Alert("mismatch", head, say(event), mend, urgent=True, subject=event.account.value, lasting=True)
         case ev.ConnectionLost():
             mend = "nothing, if the network comes back; else docs/runbook.md, `no connection`"
             return Alert(
@@ -54,7 +63,7 @@ def alert_of(event: ev.Event) -> Alert | None:
             mend = "nothing: exits go on, entries return by themselves (`eternal status`)"
             return Alert("loss_limit_hit", f"loss limit: {percent(event.loss_frac)}", say(event), mend)
         case ev.ErrorOccurred():
-            return Alert("error_occurred", event.what, f"where: {event.where}", event.mend, urgent=True)
+            return Alert("error_occurred", event.what, f"where: {event.where}", event.mend, lasting=True)
         case ev.Noted(rule=rule) if rule.startswith(_TOLD_RULES):
             return Alert("noted", f"{rule}: {event.detail}", say(event))
         case _:
@@ -102,8 +111,9 @@ def _order(event: ev.OrderMoved | ev.Filled) -> Alert | None:
                 "foreign_fill", f"not our order: {fill.symbol} in {title(fill.account)}", say(event), mend, True
             )
         case ev.OrderMoved(trigger=trigger) if trigger in FAILED_MOVES:
-            mend = f"eternal why {event.client_order_id}"
-            return Alert("order_failed", f"order {event.client_order_id} failed", say(event), mend)
+            order = str(event.client_order_id)
+            mend = f"eternal why {order}"
+            return Alert("order_failed", f"order {order} failed", say(event), mend, subject=order)
         case _:
             return None
 
@@ -112,4 +122,5 @@ def _mismatch(event: ev.Corrected) -> Alert:
     what = event.symbol or event.coin
     kind = "orphan" if event.reason is ev.Mismatch.ORPHAN_POSITION else "mismatch"
     mend = f"eternal positions, then eternal review: entries in {what} wait until then"
-    return Alert(kind, f"{kind}: {what} in {title(event.account)}", say(event), mend, urgent=True)
+    head = f"{kind}: {what} in {title(event.account)}"
+    return Alert(kind, head, say(event), mend, urgent=True, subject=f"{event.account.value} {what}")

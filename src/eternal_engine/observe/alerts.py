@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 from typing import Final
 
@@ -13,13 +13,15 @@ import structlog
 
 from eternal_engine import clock
 from eternal_engine.model.errors import UsageError
-from eternal_engine.model.event import ConnectionLost, ConnectionRestored, Event
+from eternal_engine.model.event import Event
 from eternal_engine.observe.alert_policy import Alert, alert_of, daily_summary
 from eternal_engine.observe.picture import Picture, grown
 
 HOUR_S: Final = 3600.0
 RETRY_S: Final = (2.0, 10.0)
 SENDING_S: Final = 30.0
+LASTING_REST_S: Final = 6 * HOUR_S
+TOLD_KEPT: Final = 1000
 # In paper trading a market day may last seconds; people's days do not.
 SUMMARY_REST_S: Final = 12 * HOUR_S
 _LOG = structlog.get_logger("eternal.alerts")
@@ -72,6 +74,7 @@ class Alerts:
         self._picture = picture or Picture()
         self._buckets = {urgent: Bucket(most_per_hour) for urgent in (False, True)}
         self._held: Counter[str] = Counter()
+        self._told: dict[str, float] = {}
         self._summaries = summaries
         self._summary_s: float | None = None
         self._summarised: date | None = None
@@ -86,6 +89,8 @@ class Alerts:
     async def tell(self, alert: Alert) -> None:
         """Send one alert now, or count it for the digest when the hour is full."""
         now_s = self._monotonic()
+        if alert.lasting and self._was_told(alert, now_s):
+            return
         if not self._buckets[alert.urgent].take(now_s):
             self._held[alert.kind] += 1
             _LOG.warning("alert_held_back", kind=alert.kind, title=alert.title, text=alert.text, mend=alert.mend)
@@ -99,13 +104,20 @@ class Alerts:
             if self._summary_is_due():
                 found.append(daily_summary(self._picture))
             alert = alert_of(event)
-            # One cut cable takes all accounts offline at once: that is one message.
-            joins = isinstance(event, ConnectionLost | ConnectionRestored) and found and found[-1].kind == _kind(alert)
-            if alert is not None and joins:
-                found[-1] = _joined(found[-1], alert)
-            elif alert is not None:
-                found.append(alert)
+            if alert is not None:
+                _add(found, alert)
         return found
+
+    def _was_told(self, alert: Alert, now_s: float) -> bool:
+        """Tell whether a lasting state was told of in these words a while ago: that it is still so is only logged."""
+        key = f"{alert.kind}|{alert.title}|{alert.text}"
+        self._told = {known: at_s for known, at_s in self._told.items() if now_s - at_s < LASTING_REST_S}
+        if key in self._told:
+            _LOG.info("alert_repeated", kind=alert.kind, title=alert.title)
+            return True
+        if len(self._told) < TOLD_KEPT:
+            self._told[key] = now_s
+        return False
 
     def _summary_is_due(self) -> bool:
         day = self._picture.day
@@ -123,7 +135,7 @@ class Alerts:
         more = ", ".join(f"{count} x {kind}" for kind, count in self._held.most_common())
         text = f"{alert.body}\n{self._held.total()} more held back by the hourly limit, all in the log: {more}"
         self._held.clear()
-        return Alert(alert.kind, alert.title, text, urgent=alert.urgent)
+        return replace(alert, text=text, mend="")
 
     async def _deliver(self, alert: Alert) -> None:
         _LOG.warning("alert_raised", kind=alert.kind, title=alert.title, text=alert.text, mend=alert.mend)
@@ -179,9 +191,22 @@ def addresses_in(text: str) -> tuple[str, ...]:
     return tuple(text.split())
 
 
-def _kind(alert: Alert | None) -> str:
-    return alert.kind if alert is not None else ""
+def _add(found: list[Alert], alert: Alert) -> None:
+    """Put an alert beside those of its batch, or into the one that tells of the same thing.
+
+    One cut cable takes all accounts offline at once; an order that is given up is an order's event and an error; what
+    a comparison corrected is summed up by it.
+    """
+    for place, earlier in enumerate(found):
+        same_cable = alert.kind == earlier.kind and alert.kind.startswith("connection_")
+        same_thing = alert.lasting and earlier.subject and _is_about(alert, earlier.subject)
+        if same_cable or same_thing:
+            text = f"{earlier.text}\n{alert.title}: {alert.text}" if same_thing else f"{earlier.text}\n{alert.text}"
+            found[place] = replace(earlier, text=text, mend=alert.mend or earlier.mend)
+            return
+    found.append(alert)
 
 
-def _joined(first: Alert, second: Alert) -> Alert:
-    return Alert(first.kind, first.title, f"{first.text}\n{second.text}", first.mend, first.urgent)
+def _is_about(alert: Alert, subject: str) -> bool:
+    """Tell whether an alert is about an order id, or about an account and symbol: named in it, or its whole account."""
+    return subject in alert.text or bool(alert.subject and subject.startswith(f"{alert.subject} "))

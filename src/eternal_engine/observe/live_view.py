@@ -15,11 +15,10 @@ from rich.table import Table
 from rich.text import Text
 
 from eternal_engine import clock
-from eternal_engine.ledger.books import Books
 from eternal_engine.ledger.equity import Prices
 from eternal_engine.model.event import Event
 from eternal_engine.model.ids import Account, Engine, Symbol
-from eternal_engine.model.money import ZERO, exact_arithmetic
+from eternal_engine.model.money import ZERO
 from eternal_engine.observe.fields import ERROR, WARNING
 from eternal_engine.observe.picture import ENGINES, Line, Picture, Plan, Worth, grown, plan_of
 from eternal_engine.observe.words import level, number, percent, title
@@ -50,9 +49,7 @@ class Scene:
 
     banner: Banner
     picture: Picture
-    books: Books = field(default_factory=Books)
     prices: Prices = field(default_factory=Prices)
-    open_orders: int = 0
     missed_events: int = 0
     running_s: float = 0.0
 
@@ -87,8 +84,8 @@ def render(scene: Scene, width: int = 80, height: int = 40) -> RenderableType:
 class LiveView:
     """Keep a picture of what happens and draw it on a terminal, once a second when something changed.
 
-    `books` and `open_orders` read the newest committed state, `prices` the last marks; all are asked when drawing.
-    Give it to the bus as an observer, and run `show` as a task for as long as the view shall stand.
+    `prices` gives the last prices and is asked when drawing. Give it to the bus as an observer, and run `show` as a
+    task for as long as the view shall stand.
     """
 
     name = "live view"
@@ -98,18 +95,14 @@ class LiveView:
         banner: Banner,
         *,
         picture: Picture | None = None,
-        books: Callable[[], Books] = Books,
         prices: Callable[[], Prices] = Prices,
-        open_orders: Callable[[], int] = int,
         missed_events: Callable[[], int] = int,
         console: Console | None = None,
         every_s: float = 1.0,
     ) -> None:
         self.picture = picture or Picture()
         self._banner = banner
-        self._books = books
         self._prices = prices
-        self._open_orders = open_orders
         self._missed_events = missed_events
         self._console = console or Console()
         self._every_s = every_s
@@ -137,9 +130,7 @@ class LiveView:
         scene = Scene(
             banner=self._banner,
             picture=self.picture,
-            books=self._books(),
             prices=self._prices(),
-            open_orders=self._open_orders(),
             missed_events=self._missed_events(),
             running_s=clock.monotonic() - self._since,
         )
@@ -188,9 +179,7 @@ def _engines(picture: Picture, plan: Plan, *, wide: bool) -> Table:
 
 def _worth_row(name: str, worth: Worth, *, wide: bool) -> list[RenderableType]:
     pnl, today = worth.pnl_usdt, worth.today_usdt
-    with exact_arithmetic():
-        known = pnl is not None and worth.paid_in_usdt > ZERO
-    share = f" {float(pnl / worth.paid_in_usdt):+.1%}" if known and pnl is not None else ""
+    share = f" {pnl / worth.paid_in_usdt:+.1%}" if pnl is not None and worth.paid_in_usdt > ZERO else ""
     equity = NOTHING if worth.equity_usdt is None else f"{worth.equity_usdt:,.2f}"
     row: list[RenderableType] = [Text(name), Text(equity), _signed(pnl, share), _signed(today)]
     return [*row, Text(f"{worth.paid_in_usdt:,.2f}")] if wide else row
@@ -248,7 +237,7 @@ class _Position:
 
 def _positions(scene: Scene, plan: Plan) -> list[_Position]:
     found = []
-    for book in sorted(scene.books.all(), key=lambda book: list(Account).index(book.account)):
+    for book in sorted(scene.picture.books.all(), key=lambda book: list(Account).index(book.account)):
         name = title(book.account) + (" (unassigned)" if book.unassigned else "")
         for symbol, held in sorted(book.spot.items()):
             price = scene.prices.spot.get(symbol)
@@ -315,7 +304,8 @@ def _rows(lines: Sequence[Line], width: int) -> int:
 
 
 def _foot(scene: Scene) -> list[RenderableType]:
-    parts = [f"open orders {scene.open_orders}"]
+    counts = scene.picture.counts
+    parts = [f"today: orders {counts.orders}, fills {counts.fills}"]
     if scene.missed_events:
         parts.append(f"{scene.missed_events} events not shown")
     parts.append("Ctrl-C stops orderly; positions and stops stay")

@@ -9,12 +9,13 @@ from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any, Final
 
+from eternal_engine.ledger.book import Book
+from eternal_engine.ledger.books import Books
 from eternal_engine.model import event as ev
 from eternal_engine.model.ids import Account, Engine
 from eternal_engine.model.money import ZERO, exact_arithmetic
 from eternal_engine.observe.fields import DEBUG, ERROR, INFO, WARNING, severity
 from eternal_engine.observe.words import say, title
-from eternal_engine.storage.projection import Projection
 from eternal_engine.strategies.core_hodl import DEPLOYING, PHASES, REBALANCING
 
 MEMORY_OWNER: Final = "portfolio"
@@ -37,15 +38,16 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Worth:
-    """Hold what one account is worth: `paid_in_usdt` came from outside it, `day_pnl_usdt` was its result at 00:00.
+    """Hold what one account was worth at its last mark; `paid_in_usdt` came from outside it until then.
 
-    `equity_usdt` is None while unknown, and before the first mark; `yesterday_usdt` before a whole day was seen.
+    `equity_usdt` is None while unknown, and before the first mark. `day_pnl_usdt` was the result at 00:00 UTC, or at
+    the first mark that was seen if that was later; `yesterday_usdt` is None before a whole day was seen.
     """
 
     equity_usdt: Decimal | None = None
     paid_in_usdt: Decimal = ZERO
     day: date | None = None
-    day_pnl_usdt: Decimal = ZERO
+    day_pnl_usdt: Decimal | None = None
     yesterday_usdt: Decimal | None = None
     why_unknown: str = "not marked yet"
 
@@ -57,10 +59,10 @@ class Worth:
 
     @property
     def today_usdt(self) -> Decimal | None:
-        """Give the result since 00:00 UTC, or since the start if that was later."""
-        pnl = self.pnl_usdt
+        """Give the result of the day."""
+        pnl, base = self.pnl_usdt, self.day_pnl_usdt
         with exact_arithmetic():
-            return None if pnl is None else pnl - self.day_pnl_usdt
+            return None if pnl is None or base is None else pnl - base
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +81,7 @@ class Picture:
     started: ev.DaemonStarted | None = None
     at: datetime | None = None
     worths: Mapping[Account, Worth] = field(default_factory=dict)
+    books: Books = field(default_factory=Books)
     breaker: ev.BreakerChanged | None = None
     memory: str = ""
     disconnected: frozenset[Account] = frozenset()
@@ -102,39 +105,26 @@ class Picture:
     def total(self) -> Worth:
         """Add the accounts up; one unknown equity makes the sum unknown."""
         marked = [worth for account, worth in self.worths.items() if account is not Account.MASTER]
-        unknown = [worth.why_unknown for worth in marked if worth.equity_usdt is None]
-        with exact_arithmetic():
-            return Worth(
-                equity_usdt=None
-                if unknown or not marked
-                else sum((worth.equity_usdt for worth in marked if worth.equity_usdt is not None), ZERO),
-                paid_in_usdt=sum((worth.paid_in_usdt for worth in marked), ZERO),
-                day=self.day,
-                day_pnl_usdt=sum((worth.day_pnl_usdt for worth in marked), ZERO),
-                yesterday_usdt=sum((worth.yesterday_usdt or ZERO for worth in marked), ZERO),
-                why_unknown="; ".join(unknown),
-            )
+        unknown = dict.fromkeys(worth.why_unknown for worth in marked if worth.equity_usdt is None)
+        return Worth(
+            equity_usdt=None if unknown else _sum(worth.equity_usdt for worth in marked),
+            paid_in_usdt=_sum(worth.paid_in_usdt for worth in marked) or ZERO,
+            day=self.day,
+            day_pnl_usdt=_sum(worth.day_pnl_usdt for worth in marked),
+            yesterday_usdt=_sum(worth.yesterday_usdt for worth in marked),
+            why_unknown="; ".join(unknown) or "not marked yet",
+        )
 
     def worth(self, account: Account) -> Worth:
         """Give what an account is worth, as far as it is known."""
         return self.worths.get(account, Worth())
 
 
-def first_picture(projection: Projection) -> Picture:
-    """Begin with what is stored, so that a restart does not forget what was paid in."""
+def paid_in_usdt(book: Book) -> Decimal:
+    """Give what came into a book without being earned there: deposits, transfers and recorded corrections."""
+    totals = book.totals
     with exact_arithmetic():
-        paid_in = {
-            book.account: book.totals.deposits_usdt + book.totals.transfers_usdt + book.totals.corrections_usdt
-            for book in projection.books.all()
-            if not book.unassigned
-        }
-    saved = projection.states.get(MEMORY_OWNER)
-    return Picture(
-        started=projection.run,
-        worths={account: Worth(paid_in_usdt=amount) for account, amount in paid_in.items()},
-        breaker=projection.breaker,
-        memory="" if saved is None else saved.document,
-    )
+        return totals.deposits_usdt + totals.transfers_usdt + totals.corrections_usdt
 
 
 def grown(picture: Picture, events: Iterable[ev.Event]) -> Picture:
@@ -159,8 +149,11 @@ def _with_event(picture: Picture, event: ev.Event) -> Picture:
             picture = replace(picture, memory=event.document)
         case ev.BreakerChanged():
             picture = replace(picture, breaker=event)
-        case ev.EquityMarked() | ev.Deposited() | ev.Transferred() | ev.Corrected():
-            picture = replace(picture, worths=_worths(picture.worths, event))
+        case ev.EquityMarked(account=account):
+            marked = _marked(picture.worth(account), event, paid_in_usdt(picture.books.of(account)))
+            picture = replace(picture, worths={**picture.worths, account: marked})
+        case ev.Filled() | ev.FundingSettled() | ev.Transferred() | ev.Deposited() | ev.Corrected():
+            picture = replace(picture, books=picture.books.apply(event).books)
         case ev.ConnectionLost(account=account):
             picture = replace(picture, disconnected=picture.disconnected | {account})
         case ev.ConnectionRestored(account=account):
@@ -170,40 +163,19 @@ def _with_event(picture: Picture, event: ev.Event) -> Picture:
     return _with_line(picture, event)
 
 
-def _worths(
-    worths: Mapping[Account, Worth], event: ev.EquityMarked | ev.Deposited | ev.Transferred | ev.Corrected
-) -> Mapping[Account, Worth]:
-    match event:
-        case ev.EquityMarked(account=account):
-            return {**worths, account: _marked(worths.get(account, Worth()), event)}
-        case ev.Deposited(account=account, value_usdt=value):
-            return _paid(worths, account, value)
-        case ev.Transferred(source=source, target=target, amount=amount):
-            return _paid(_paid(worths, source, -amount), target, amount)
-        case ev.Corrected(account=account, qty=qty, price_usdt=price, unassigned=False):
-            with exact_arithmetic():
-                return _paid(worths, account, qty * price)
-        case _:
-            return worths
-
-
-def _marked(worth: Worth, event: ev.EquityMarked) -> Worth:
+def _marked(worth: Worth, event: ev.EquityMarked, paid_in: Decimal) -> Worth:
+    """Mark an account. The first mark of a day closes the last hour of the day before: it is where the day begins."""
+    marked = replace(worth, equity_usdt=event.equity_usdt, paid_in_usdt=paid_in, why_unknown=event.reason)
     day = event.at.date()
-    # The first mark of a day is the last of the day before: it closes the hour that ended at 00:00.
-    base = worth.day_pnl_usdt if day == worth.day else None
-    marked = replace(worth, equity_usdt=event.equity_usdt, day=day, why_unknown=event.reason)
-    if base is None and marked.pnl_usdt is None:
-        return replace(marked, day=worth.day)
-    if base is not None:
+    if day == worth.day or marked.pnl_usdt is None:
         return marked
-    yesterday = None if worth.day is None else marked.today_usdt
-    return replace(marked, day_pnl_usdt=marked.pnl_usdt or ZERO, yesterday_usdt=yesterday)
+    return replace(marked, day=day, day_pnl_usdt=marked.pnl_usdt, yesterday_usdt=marked.today_usdt)
 
 
-def _paid(worths: Mapping[Account, Worth], account: Account, amount: Decimal) -> Mapping[Account, Worth]:
-    worth = worths.get(account, Worth())
+def _sum(amounts: Iterable[Decimal | None]) -> Decimal | None:
+    known = [amount for amount in amounts if amount is not None]
     with exact_arithmetic():
-        return {**worths, account: replace(worth, paid_in_usdt=worth.paid_in_usdt + amount)}
+        return sum(known, ZERO) if known else None
 
 
 def _with_line(picture: Picture, event: ev.Event) -> Picture:

@@ -71,6 +71,7 @@ SILENT: list[ev.Event] = [
     moved(Trigger.CANCEL),
     ev.Filled(AT, a_fill(at=AT)),
     ev.Reconciled(AT, Account.TREND, 0),
+    ev.Reconciled(AT, Account.TREND, 2),
     ev.Noted(AT, RuleId("CORE-4"), "extended"),
     ev.EquityMarked(AT, Account.TREND, Decimal(1)),
 ]
@@ -145,6 +146,38 @@ async def test_one_cut_cable_is_one_message() -> None:
     await alerts(sink).see([ev.ConnectionLost(AT, account, AT) for account in Account])
     assert len(sink.told) == 1
     assert all(account.value.upper() in sink.told[0][1] for account in Account)
+
+
+async def test_an_order_that_is_given_up_is_one_message_though_it_is_two_events() -> None:
+    sink = Sink()
+    gone = ev.ErrorOccurred(AT, "given up after 5 retries", f"order {ORDER}", "look at the exchange's status page")
+    await alerts(sink).see([moved(Trigger.REJECT), gone, ev.ErrorOccurred(AT, "keys refused", "trend", "new keys")])
+    assert [title for title, _ in sink.told] == [
+        f"Eternal Engine: order {ORDER} failed",
+        "Eternal Engine: keys refused",
+    ]
+    assert "given up after 5 retries" in sink.told[0][1]
+    assert "To do: look at the exchange's status page" in sink.told[0][1]
+
+
+async def test_a_comparison_and_its_correction_are_one_message() -> None:
+    sink = Sink()
+    found = ev.Reconciled(AT, Account.TREND, 1, "0.5 ETHUSDT that nobody bought")
+    elsewhere = ev.Reconciled(AT, Account.FUNDING, 1, "12 USDT too few")
+    await alerts(sink).see([correction(ev.Mismatch.ORPHAN_POSITION), found, elsewhere])
+    assert len(sink.told) == 2
+    assert "that nobody bought" in sink.told[0][1]
+
+
+async def test_a_lasting_state_is_told_once_in_six_hours() -> None:
+    sink, time = Sink(), Time()
+    observer, found = alerts(sink, time), ev.Reconciled(AT, Account.TREND, 1, "0.5 ETHUSDT that nobody bought")
+    for _ in range(72):
+        await observer.see([found])
+        time.now_s += 300.0
+    assert len(sink.told) == 1
+    await observer.see([found, ev.Reconciled(AT, Account.TREND, 1, "something else")])
+    assert len(sink.told) == 3
 
 
 async def test_a_storm_is_limited_and_counted_and_hides_nothing_urgent() -> None:
@@ -234,7 +267,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_response(500 if self.path == "/broken" else 200)
         self.end_headers()
 
-    def log_message(self, *args: object) -> None:
+    def log_message(self, *_: object) -> None:
         pass
 
 

@@ -18,7 +18,6 @@ from eternal_engine.model.ids import Symbol
 from eternal_engine.observe.bus import Bus
 from eternal_engine.observe.live_view import Banner, LiveView, Scene, render
 from eternal_engine.observe.picture import Picture, grown
-from eternal_engine.storage.projection import Projection, step
 from observe_builders import a_memory
 
 AT = datetime(2024, 3, 4, 13, tzinfo=UTC)
@@ -27,15 +26,11 @@ SIZES = [(80, 24), (80, 40), (120, 30), (120, 60)]
 
 
 def a_scene() -> Scene:
-    projection, picture = Projection(), Picture()
-    for number, event in enumerate(a_history(AT), start=1):
-        projection = step(projection, event, number).projection
-        if not isinstance(event, ev.StateSaved):
-            picture = grown(picture, (event,))
+    picture = grown(Picture(), (event for event in a_history(AT) if not isinstance(event, ev.StateSaved)))
     bitcoin, ether = Symbol("BTCUSDT"), Symbol("ETHUSDT")
     prices = Prices({bitcoin: Decimal(71_000), ether: Decimal(2_100)}, {bitcoin: Decimal(71_000)})
     picture = replace(picture, memory=a_memory(stops=[[0, "63000"]], paused=["ETHUSDT"], halted=8))
-    return Scene(BANNER, picture, projection.books, prices, open_orders=1, missed_events=3, running_s=90_072.0)
+    return Scene(BANNER, picture, prices, missed_events=3, running_s=90_072.0)
 
 
 def drawn(scene: Scene, width: int = 80, height: int = 40) -> str:
@@ -52,7 +47,7 @@ def test_everything_that_matters_is_there_at_every_size(width: int, height: int)
     for needed in (
         "PAPER", "SYNTHETIC DATA", "2024-03-04 13:00", "3,600 times real time", "CORE_HODL", "TREND", "20,001.50",
         "no price of spot BTCUSDT", "HALTED", "DEPLOYING, 3 of 12 weeks bought", "next purchase due", "BTCUSDT long",
-        "63,000", "+657.96", "entries wait in ETHUSDT", "what (at where); to mend: mend", "open orders 1",
+        "63,000", "+657.96", "entries wait in ETHUSDT", "what (at where); to mend: mend", "today: orders 2, fills 5",
         "3 events not shown", "1 d 01:01:12",
     ):  # fmt: skip
         assert needed in text, needed

@@ -9,11 +9,10 @@ from decimal import Decimal
 
 import pytest
 
-from builders import a_fill, a_history
+from builders import a_fill
 from eternal_engine.model import event as ev
 from eternal_engine.model.ids import Account, Coin, Engine, RecordId, RuleId, Symbol, TransferId
-from eternal_engine.observe.picture import LINES_KEPT, PROBLEMS_KEPT, Picture, first_picture, grown, plan_of
-from eternal_engine.storage.projection import Projection, step
+from eternal_engine.observe.picture import LINES_KEPT, PROBLEMS_KEPT, Picture, grown, plan_of
 from observe_builders import a_memory
 
 NIGHT = datetime(2024, 3, 4, 23, tzinfo=UTC)
@@ -61,28 +60,18 @@ def test_u6_one_unknown_equity_makes_the_sum_unknown_and_says_why() -> None:
     assert found.worth(Account.FUNDING).pnl_usdt is None
 
 
-def test_a_restart_does_not_forget_what_was_paid_in() -> None:
-    projection = Projection()
-    for number, event in enumerate(a_history(NIGHT), start=1):
-        projection = step(projection, event, number).projection
-    found = grown(first_picture(projection), [mark("20001.5", NIGHT)])
-    assert found.worth(Account.TREND).pnl_usdt == Decimal("20001.5") - 20_000 + Decimal("0.25")
-    assert found.breaker is not None
-    assert found.started is not None
-
-
 def test_lists_are_bounded_and_what_is_said_again_moves_to_the_end() -> None:
-    fills = [ev.Filled(NIGHT, a_fill(f"e{n}", qty=str(n))) for n in range(1, 100)]
+    fills = [ev.Filled(NIGHT, a_fill(f"e{n}", qty=str(n))) for n in range(1, 101)]
     errors = [ev.ErrorOccurred(NIGHT, f"error {n}", "here", "so") for n in range(100)]
     denied = ev.Reviewed(
         NIGHT, Engine.TREND, Symbol("BTCUSDT"), NIGHT, "denied", RuleId("RISK-8"), "", Decimal(1), Decimal(0)
     )
-    found = played([*fills, *errors, denied, fills[-1], denied])
+    found = played([*fills, *errors, denied, fills[0], denied])
     assert len(found.recent) == LINES_KEPT
     assert len(found.problems) == PROBLEMS_KEPT
     assert sum("denied" in line.text for line in found.recent) == 1
     assert found.problems[-1].text.startswith("error 99")
-    assert (found.counts.fills, found.counts.problems) == (100, 100)
+    assert (found.counts.fills, found.counts.problems) == (101, 100)
 
 
 def test_the_plan_says_phase_week_and_due_time() -> None:
