@@ -84,7 +84,7 @@ def apply(command: Command, memory: Memory, projection: Projection, context: Com
     try:
         done = _verb(asked).apply(asked)
     except RefusedError as refusal:
-        accepted, done = False, Done(memory, str(refusal))
+        accepted, done = False, Done(memory, f"{refusal.message}; {refusal.mend}")
     applied = CommandApplied(
         context.now, command.id, command.verb, canonical(dict(command.arguments)), done.answer, accepted
     )

@@ -83,12 +83,13 @@ def trigger(asked: Asked) -> Done:
     desk = _Desk(asked)
     for place in places:
         desk.buy(place, amount)
-    passed = sum((desk.spent_usdt(intent) for intent in desk.new), Decimal(0))
-    desk.lines.add(f"in all {short_text(passed)} USDT in {len(desk.new)} orders, before fees")
+    if desk.new:
+        total = sum((desk.spent_usdt(intent) for intent in desk.new), Decimal(0))
+        desk.lines.add(f"in all {short_text(total)} USDT in {len(desk.new)} orders, before fees")
     if not asked.wants("execute"):
         return Done(asked.memory, f"dry run, nothing was ordered:\n{desk.lines.text()}")
     if not desk.new:
-        raise RefusedError(desk.lines.text(), where=asked.verb, mend="nothing was ordered; see the rules named")
+        raise RefusedError(desk.lines.text(), where=asked.verb, mend="nothing was ordered")
     return Done(replace(asked.memory, pending=tuple(desk.pending)), desk.lines.text(), desk.events(), tuple(desk.new))
 
 
