@@ -17,9 +17,23 @@ from eternal_engine.model.errors import SchemaError, StorageError
 
 Record: TypeAlias = dict[str, Any]
 
-CLOSED_STATES = ("filled", "cancelled", "rejected", "abandoned")
 _LATEST_MARK = "SELECT account, at, equity_usdt, reason FROM equity_marks WHERE account = ? AND at <= ? "
 _END_OF_TIME = "9999"
+_ORDERS = "SELECT * FROM orders ORDER BY planned_at DESC, client_order_id DESC LIMIT ?"
+_OPEN_ORDERS = """
+SELECT * FROM orders WHERE state NOT IN ('filled', 'cancelled', 'rejected', 'abandoned')
+ORDER BY planned_at DESC, client_order_id DESC LIMIT ?
+"""
+# ?1 kinds, ?2 texts that the body holds, ?3 how many.
+_EVENTS = """
+SELECT seq, at, kind, body, hash FROM journal
+WHERE NOT EXISTS (SELECT 1 FROM json_each(?2) WHERE instr(body, value) = 0) ORDER BY seq DESC LIMIT ?3
+"""
+_EVENTS_OF_KINDS = """
+SELECT seq, at, kind, body, hash FROM journal
+WHERE kind IN (SELECT value FROM json_each(?1))
+AND NOT EXISTS (SELECT 1 FROM json_each(?2) WHERE instr(body, value) = 0) ORDER BY seq DESC LIMIT ?3
+"""
 
 
 class View:
@@ -116,11 +130,7 @@ class View:
 
     def orders(self, *, open_only: bool = False, limit: int = -1) -> list[Record]:
         """Give the orders, newest first; -1 is no limit."""
-        marks = ", ".join("?" * len(CLOSED_STATES))
-        where, values = (f"WHERE state NOT IN ({marks}) ", CLOSED_STATES) if open_only else ("", ())
-        # Only the marks of the placeholders are put together here, never a value.
-        sql = f"SELECT * FROM orders {where}ORDER BY planned_at DESC, client_order_id DESC LIMIT ?"  # nosec B608  # noqa: S608
-        return self.rows(sql, *values, limit)
+        return self.rows(_OPEN_ORDERS if open_only else _ORDERS, limit)
 
     def order(self, identifier: str) -> Record | None:
         """Find one order by its client order id, or by the exchange's."""
@@ -139,12 +149,8 @@ class View:
 
         `holding`: texts that must all stand in the canonical body; a quick first sieve. Archived rows are not seen.
         """
-        marks = ", ".join("?" * len(kinds))
-        parts = [f"kind IN ({marks})"] if kinds else []
-        parts += ["instr(body, ?) > 0"] * len(holding)
-        where = f"WHERE {' AND '.join(parts)} " if parts else ""
-        sql = f"SELECT seq, at, kind, body, hash FROM journal {where}ORDER BY seq DESC LIMIT ?"  # nosec B608  # noqa: S608
-        return [_entry(row) for row in self.rows(sql, *kinds, *holding, limit)]
+        values = (json.dumps(kinds), json.dumps(holding), limit)
+        return [_entry(row) for row in self.rows(_EVENTS_OF_KINDS if kinds else _EVENTS, *values)]
 
     def events_after(self, seq: int) -> list[Record]:
         """Give the journal rows after `seq`, oldest first."""
