@@ -6,7 +6,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import date
+from datetime import date, datetime
 from typing import Final
 
 import structlog
@@ -14,12 +14,13 @@ import structlog
 from eternal_engine import clock
 from eternal_engine.model.errors import UsageError
 from eternal_engine.model.event import Event
-from eternal_engine.observe.alert_policy import Alert, alert_of, daily_summary
+from eternal_engine.observe.alert_policy import Alert, alert_of, arming_alert, daily_summary
 from eternal_engine.observe.picture import Picture, grown
 
 HOUR_S: Final = 3600.0
 RETRY_S: Final = (2.0, 10.0)
 SENDING_S: Final = 30.0
+REMINDER_S: Final = 24 * HOUR_S
 LASTING_REST_S: Final = 6 * HOUR_S
 TOLD_KEPT: Final = 1000
 # In paper trading a market day may last seconds; people's days do not.
@@ -96,6 +97,15 @@ class Alerts:
             _LOG.warning("alert_held_back", kind=alert.kind, title=alert.title, text=alert.text, mend=alert.mend)
             return
         await self._deliver(self._with_held(alert))
+
+    async def remind(self, arming_ends: Callable[[], datetime | None]) -> None:
+        """Tell once a day, until cancelled, that live trading must be armed again; None: not to be armed."""
+        while True:
+            ends = arming_ends()
+            alert = None if ends is None else arming_alert(ends, clock.now())
+            if alert is not None:
+                await self.tell(alert)
+            await self._sleep(REMINDER_S if alert is not None else HOUR_S)
 
     def _alerts(self, events: Sequence[Event]) -> list[Alert]:
         found: list[Alert] = []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Final
 
@@ -15,12 +15,23 @@ from rich.table import Table
 from rich.text import Text
 
 from eternal_engine import clock
-from eternal_engine.ledger.equity import Prices
+from eternal_engine.ledger.books import Books
+from eternal_engine.ledger.equity import Prices, mark_book
 from eternal_engine.model.event import Event
 from eternal_engine.model.ids import Account, Engine, Symbol
 from eternal_engine.model.money import ZERO
 from eternal_engine.observe.fields import ERROR, WARNING
-from eternal_engine.observe.picture import ENGINES, Line, Picture, Plan, Worth, grown, plan_of
+from eternal_engine.observe.picture import (
+    ENGINES,
+    NOT_MARKED,
+    Line,
+    Picture,
+    Plan,
+    Worth,
+    grown,
+    paid_in_usdt,
+    plan_of,
+)
 from eternal_engine.observe.words import level, number, percent, title
 
 WIDE: Final = 100
@@ -50,12 +61,14 @@ class Scene:
     banner: Banner
     picture: Picture
     prices: Prices = field(default_factory=Prices)
+    open_orders: int = 0
     missed_events: int = 0
     running_s: float = 0.0
 
 
 def render(scene: Scene, width: int = 80, height: int = 40) -> RenderableType:
     """Draw a scene for a terminal of `width` columns and `height` rows; pure."""
+    scene = replace(scene, picture=_marked(scene.picture, scene.prices))
     plan = plan_of(scene.picture)
     positions, holds = _positions(scene, plan), _holds(plan)
     free = max(height - _FIXED_ROWS - len(holds), 4)
@@ -84,8 +97,8 @@ def render(scene: Scene, width: int = 80, height: int = 40) -> RenderableType:
 class LiveView:
     """Keep a picture of what happens and draw it on a terminal, once a second when something changed.
 
-    `prices` gives the last prices and is asked when drawing. Give it to the bus as an observer, and run `show` as a
-    task for as long as the view shall stand.
+    `books`, `prices` and `open_orders` give the newest ones and are asked when drawing. Give it to the bus as an
+    observer, and run `show` as a task for as long as the view shall stand.
     """
 
     name = "live view"
@@ -95,14 +108,18 @@ class LiveView:
         banner: Banner,
         *,
         picture: Picture | None = None,
+        books: Callable[[], Books] | None = None,
         prices: Callable[[], Prices] = Prices,
+        open_orders: Callable[[], int] = int,
         missed_events: Callable[[], int] = int,
         console: Console | None = None,
         every_s: float = 1.0,
     ) -> None:
         self.picture = picture or Picture()
         self._banner = banner
+        self._books = books
         self._prices = prices
+        self._open_orders = open_orders
         self._missed_events = missed_events
         self._console = console or Console()
         self._every_s = every_s
@@ -127,14 +144,27 @@ class LiveView:
 
     def _drawing(self) -> RenderableType:
         width, height = self._console.size
+        picture = self.picture if self._books is None else replace(self.picture, books=self._books())
         scene = Scene(
             banner=self._banner,
-            picture=self.picture,
+            picture=picture,
             prices=self._prices(),
+            open_orders=self._open_orders(),
             missed_events=self._missed_events(),
             running_s=clock.monotonic() - self._since,
         )
         return render(scene, width, height)
+
+
+def _marked(picture: Picture, prices: Prices) -> Picture:
+    """Mark at the newest prices what no hour has marked yet: after a restart the next mark may be an hour away."""
+    fresh = {}
+    for engine in ENGINES:
+        book, worth = picture.books.of(engine.account), picture.worth(engine.account)
+        equity = mark_book(book, prices)
+        if worth.equity_usdt is None and worth.why_unknown == NOT_MARKED and equity.usable_usdt is not None:
+            fresh[engine.account] = replace(worth, equity_usdt=equity.usable_usdt, paid_in_usdt=paid_in_usdt(book))
+    return replace(picture, worths={**picture.worths, **fresh}) if fresh else picture
 
 
 def _head(scene: Scene) -> list[RenderableType]:
@@ -305,7 +335,7 @@ def _rows(lines: Sequence[Line], width: int) -> int:
 
 def _foot(scene: Scene) -> list[RenderableType]:
     counts = scene.picture.counts
-    parts = [f"today: orders {counts.orders}, fills {counts.fills}"]
+    parts = [f"open orders {scene.open_orders}", f"today: orders {counts.orders}, fills {counts.fills}"]
     if scene.missed_events:
         parts.append(f"{scene.missed_events} events not shown")
     parts.append("Ctrl-C stops orderly; positions and stops stay")

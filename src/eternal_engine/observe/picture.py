@@ -16,9 +16,11 @@ from eternal_engine.model.ids import Account, Engine
 from eternal_engine.model.money import ZERO, exact_arithmetic
 from eternal_engine.observe.fields import DEBUG, ERROR, INFO, WARNING, severity
 from eternal_engine.observe.words import say, title
+from eternal_engine.storage.projection import Projection
 from eternal_engine.strategies.core_hodl import DEPLOYING, PHASES, REBALANCING
 
 MEMORY_OWNER: Final = "portfolio"
+NOT_MARKED: Final = "not marked yet"
 LINES_KEPT: Final = 30
 PROBLEMS_KEPT: Final = 10
 ENGINES: Final = tuple(Engine)
@@ -49,7 +51,7 @@ class Worth:
     day: date | None = None
     day_pnl_usdt: Decimal | None = None
     yesterday_usdt: Decimal | None = None
-    why_unknown: str = "not marked yet"
+    why_unknown: str = NOT_MARKED
 
     @property
     def pnl_usdt(self) -> Decimal | None:
@@ -112,7 +114,7 @@ class Picture:
             day=self.day,
             day_pnl_usdt=_sum(worth.day_pnl_usdt for worth in marked),
             yesterday_usdt=_sum(worth.yesterday_usdt for worth in marked),
-            why_unknown="; ".join(unknown) or "not marked yet",
+            why_unknown="; ".join(unknown) or NOT_MARKED,
         )
 
     def worth(self, account: Account) -> Worth:
@@ -125,6 +127,20 @@ def paid_in_usdt(book: Book) -> Decimal:
     totals = book.totals
     with exact_arithmetic():
         return totals.deposits_usdt + totals.transfers_usdt + totals.corrections_usdt
+
+
+def first_picture(projection: Projection) -> Picture:
+    """Begin with what is stored, so that a restart does not forget what was paid in and what is held.
+
+    Ask for it before the daemon journals anything: what is in here must not be offered as an event again.
+    """
+    saved = projection.states.get(MEMORY_OWNER)
+    return Picture(
+        started=projection.run,
+        books=projection.books,
+        breaker=projection.breaker,
+        memory="" if saved is None else saved.document,
+    )
 
 
 def grown(picture: Picture, events: Iterable[ev.Event]) -> Picture:

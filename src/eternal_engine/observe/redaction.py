@@ -27,10 +27,14 @@ _SECRET_IN_TEXT = re.compile(
 
 
 class Redactor:
-    """Mask known secrets, in each form in which a library may write them, and what looks like one."""
+    """Mask known secrets, in each form in which a library may write them, and what looks like one.
+
+    A secret that holds addresses (alert services) is masked part by part, too: a library names the token alone.
+    """
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
-        forms = {form for secret in secrets if len(secret) >= SHORTEST for form in _forms(secret)}
+        parts = {part for secret in secrets for part in (secret, *_in_addresses(secret))}
+        forms = {form for part in parts if len(part) >= SHORTEST for form in _forms(part)}
         # Longest first: one secret may be the beginning of another.
         ordered = sorted(forms, key=lambda form: (-len(form), form))
         self._known = re.compile("|".join(map(re.escape, ordered))) if ordered else None
@@ -58,12 +62,21 @@ class Redactor:
                 return self.text(str(value))
 
 
+def _in_addresses(secret: str) -> Iterable[str]:
+    return (part for word in secret.split() if "://" in word for part in secrets_in_address(word))
+
+
 def secrets_in_address(address: str) -> tuple[str, ...]:
-    """Give the parts of an alert address that may be secrets: user, password, and tokens in path and query."""
+    """Give the parts of an alert address that may be secrets: user, password, and long pieces of host, path and query.
+
+    Short pieces are words like `alerts`, which a log must not lose.
+    """
     parts = urlsplit(address)
-    host = [parts.netloc.rpartition("@")[2]] if parts.scheme not in ("http", "https", "json", "jsons") else []
-    pieces = re.split(r"[/?&=@:]", "/".join((parts.netloc.rpartition("@")[0], parts.path, parts.query, *host)))
-    return (address, *(piece for piece in pieces if len(piece) >= SHORTEST))
+    login, _, host = parts.netloc.rpartition("@")
+    # Of a service's own scheme (tgram://TOKEN/CHAT) the first part is a token; elsewhere it is a host.
+    hosts = [] if parts.scheme in ("http", "https", "json", "jsons", "xml", "xmls") else [host]
+    pieces = [piece for piece in re.split(r"[/?&=]", "/".join((*hosts, parts.path, parts.query))) if len(piece) >= 12]
+    return (address, *(word for word in login.split(":") if len(word) >= SHORTEST), *pieces)
 
 
 def _hides(name: object, value: object) -> bool:

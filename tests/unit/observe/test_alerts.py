@@ -14,6 +14,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from builders import a_fill, an_intent
+from eternal_engine import clock
 from eternal_engine.model import event as ev
 from eternal_engine.model.errors import UsageError
 from eternal_engine.model.fill import FillKind
@@ -256,6 +257,22 @@ def test_risk_13_an_arming_is_told_about_before_and_after_its_end() -> None:
     assert soon is not None
     assert late is not None
     assert (soon.kind, late.kind, late.urgent) == ("arming_expires", "arming_expired", True)
+
+
+async def test_risk_13_an_arming_near_its_end_is_told_once_a_day() -> None:
+    sink = Sink()
+
+    class Over(Exception):
+        pass
+
+    async def sleep(seconds: float) -> None:
+        assert seconds == 86_400
+        if len(sink.told) == 3:
+            raise Over
+
+    with pytest.raises(Over):
+        await Alerts(sink, sleep=sleep).remind(lambda: clock.now() + timedelta(days=2))
+    assert {title for title, _ in sink.told} == {"Eternal Engine: the arming expires soon"}
 
 
 class _Handler(BaseHTTPRequestHandler):

@@ -14,7 +14,7 @@ from rich.console import Console
 from builders import a_history
 from eternal_engine.ledger.equity import Prices
 from eternal_engine.model import event as ev
-from eternal_engine.model.ids import Symbol
+from eternal_engine.model.ids import Account, Symbol
 from eternal_engine.observe.bus import Bus
 from eternal_engine.observe.live_view import Banner, LiveView, Scene, render
 from eternal_engine.observe.picture import Picture, grown
@@ -30,7 +30,7 @@ def a_scene() -> Scene:
     bitcoin, ether = Symbol("BTCUSDT"), Symbol("ETHUSDT")
     prices = Prices({bitcoin: Decimal(71_000), ether: Decimal(2_100)}, {bitcoin: Decimal(71_000)})
     picture = replace(picture, memory=a_memory(stops=[[0, "63000"]], paused=["ETHUSDT"], halted=8))
-    return Scene(BANNER, picture, prices, missed_events=3, running_s=90_072.0)
+    return Scene(BANNER, picture, prices, open_orders=4, missed_events=3, running_s=90_072.0)
 
 
 def drawn(scene: Scene, width: int = 80, height: int = 40) -> str:
@@ -47,7 +47,7 @@ def test_everything_that_matters_is_there_at_every_size(width: int, height: int)
     for needed in (
         "PAPER", "SYNTHETIC DATA", "2024-03-04 13:00", "3,600 times real time", "CORE_HODL", "TREND", "20,001.50",
         "no price of spot BTCUSDT", "HALTED", "DEPLOYING, 3 of 12 weeks bought", "next purchase due", "BTCUSDT long",
-        "63,000", "+657.96", "entries wait in ETHUSDT", "what (at where); to mend: mend", "today: orders 2, fills 5",
+        "63,000", "+657.96", "entries wait in ETHUSDT", "what (at where); to mend: mend", "open orders 4",
         "3 events not shown", "1 d 01:01:12",
     ):  # fmt: skip
         assert needed in text, needed
@@ -66,6 +66,17 @@ def test_a_daemon_that_has_just_started_says_so_plainly() -> None:
     assert "nothing decided yet" in text
     assert "SYNTHETIC" not in text
     assert text.count("none") == 2
+
+
+def test_after_a_restart_money_is_marked_at_the_newest_prices_until_the_hour_does_it() -> None:
+    scene = a_scene()
+    picture = replace(scene.picture, worths={})
+    text = drawn(replace(scene, picture=picture), 120)
+    assert "CORE_HODL" in text
+    assert "not marked yet" in text, "an account without money has no equity"
+    book = picture.books.of(Account.TREND)
+    expected = book.cash_usdt + Decimal("0.7") * 71_000 - book.perp[Symbol("BTCUSDT")].cost_usdt
+    assert f"{expected:,.2f}" in text
 
 
 def test_a_breaker_says_how_far_down_and_what_to_do() -> None:

@@ -84,3 +84,9 @@ def test_the_secret_parts_of_an_alert_address_are_found() -> None:
     assert "AAExampleTokenExample" in secrets_in_address("tgram://AAExampleTokenExample/12345678/")
     assert "hunter2hunter2" in secrets_in_address("mailto://joe:hunter2hunter2@example.org")
     assert "127.0.0.1" not in " ".join(secrets_in_address("json://127.0.0.1:8080/alerts")[1:])
+
+
+def test_k7_the_token_of_an_alert_address_is_masked_alone_too() -> None:
+    redactor = Redactor(["json://127.0.0.1/hooks/alerts/T0kenT0kenT0ken mailto://joe:hunter2hunter2@example.org"])
+    assert redactor.text("POST /hooks/T0kenT0kenT0ken failed for hunter2hunter2") == "POST /hooks/*** failed for ***"
+    assert "127.0.0.1" in redactor.text("POST http://127.0.0.1:80/")
