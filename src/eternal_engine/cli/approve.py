@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import typer
 
-from eternal_engine.cli.command import WAIT_S, WaitOption, send, typed
-from eternal_engine.cli.state_dir import JsonOption, ModeOption, StateDirOption, database_of
+from eternal_engine.cli.command import WAIT_S, WaitOption, running_database, send, typed
+from eternal_engine.cli.state_dir import JsonOption, ModeOption, StateDirOption
 from eternal_engine.model.errors import RefusedError
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
@@ -27,7 +27,7 @@ def approve(
     from eternal_engine.risk.breaker import LEVELS
     from eternal_engine.storage.views import open_view
 
-    with open_view(database_of(state_dir, mode)) as view:
+    with open_view(running_database(state_dir, mode)) as view:
         memory = remembered(view)
     level = 0 if memory is None else int(memory.risk["level"])
     if memory is None or level < _FIRST_TO_WAIT:

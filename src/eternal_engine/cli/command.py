@@ -49,13 +49,7 @@ def send(
     from eternal_engine.storage.holder import lock_holder
     from eternal_engine.storage.inbox import EXPIRY, Inbox
 
-    database = database_of(state_dir, mode)
-    if lock_holder(database) is None:
-        raise EternalError(
-            "no daemon runs here, so nothing was done",
-            where=str(database.parent),
-            mend="start it (`eternal run`), then say it again",
-        )
+    database = running_database(state_dir, mode)
     inbox = Inbox(database.with_name(INBOX))
     left_at = clock.now()
     identifier = inbox.leave(verb, {name: value for name, value in arguments.items() if value}, left_at)
@@ -84,6 +78,20 @@ def send(
         typer.echo(answer.text)
     else:
         raise RefusedError(answer.text, where=verb)
+
+
+def running_database(state_dir: Path | None, mode: DaemonMode) -> Path:
+    """Give the database of a running daemon. Raises DataError where none ever ran, EternalError where none runs now."""
+    from eternal_engine.storage.holder import lock_holder
+
+    database = database_of(state_dir, mode)
+    if lock_holder(database) is None:
+        raise EternalError(
+            "no daemon runs here, so nothing was done",
+            where=str(database.parent),
+            mend="start it (`eternal run`), then say it again",
+        )
+    return database
 
 
 def joined_engines(engines: list[str] | None) -> str:

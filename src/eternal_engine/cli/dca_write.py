@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from eternal_engine.cli.command import WAIT_S, ExecuteOption, WaitOption, YesOption, send, typed
+from eternal_engine.cli.command import WAIT_S, ExecuteOption, WaitOption, YesOption, running_database, send, typed
 from eternal_engine.cli.state_dir import JsonOption, ModeOption, StateDirOption
 
 _BUY = "BUY"
@@ -33,6 +33,7 @@ def trigger(
     The purchase passes the risk manager, counts for the coin's plan, and moves no due time.
     """
     if execute and not yes:
+        running_database(state_dir, mode)
         typed(_BUY, f"Buys {amount_usdt} USDT of each of {symbols} at market.")
     said = {"symbols": symbols, "amount_usdt": amount_usdt, "execute": "yes" if execute else ""}
     send("dca-trigger", said, state_dir=state_dir, mode=mode, wait_s=wait_s, as_json=as_json)
@@ -51,6 +52,7 @@ def fix_missed(
 ) -> None:
     """Set CORE_HODL's due time back to its original date, if nothing was bought for it; a dry run unless --execute."""
     if execute and not yes:
+        running_database(state_dir, mode)
         typed(_BUY, "A missed cycle falls due, and one cycle is bought with the next completed hour.")
     said = {"date": date, "execute": "yes" if execute else ""}
     send("dca-fix-missed", said, state_dir=state_dir, mode=mode, wait_s=wait_s, as_json=as_json)

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from eternal_engine.cli.command import ENGINES, WAIT_S, WaitOption, joined_engines, send, typed
+from eternal_engine.cli.command import ENGINES, WAIT_S, WaitOption, joined_engines, running_database, send, typed
 from eternal_engine.cli.state_dir import JsonOption, ModeOption, StateDirOption
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
@@ -28,6 +28,7 @@ def flatten(
     CORE_HODL is sold only when it is named, with a confirmation of its own.
     """
     named = joined_engines(engines)
+    running_database(state_dir, mode)
     which = named.replace(",", ", ") or "trend, funding and tactical"
     said = {"engines": named, "confirmation": typed("FLATTEN", f"All positions of {which} are closed at market.")}
     if "core_hodl" in named.split(","):

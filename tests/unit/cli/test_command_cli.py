@@ -98,6 +98,17 @@ async def test_without_a_daemon_nothing_is_left_behind_and_the_mend_is_said(tmp_
     assert not (tmp_path / "inbox.db").exists()
 
 
+@pytest.mark.parametrize(
+    "words", [("flatten",), ("approve",), ("resume", "--emergency"), ("dca", "fix-missed", "--execute")]
+)
+async def test_without_a_daemon_no_confirmation_is_asked_for(tmp_path, capsys, monkeypatch, words) -> None:
+    store = await Store.open(tmp_path / "eternal.db")
+    await store.close()
+    _type(monkeypatch)
+    assert await _run(tmp_path, *words) == 1
+    assert "no daemon runs here" in capsys.readouterr().err
+
+
 async def test_a_daemon_that_does_not_answer_is_said_with_the_time_until_which_it_still_may(tmp_path, capsys) -> None:
     store = await Store.open(tmp_path / "eternal.db")
     assert await _run(tmp_path, "halt", "--wait", "1") == 1
