@@ -32,6 +32,7 @@ app = typer.Typer(no_args_is_help=True, help="Serve the embedded exchange on loo
 STATE_FOLDER = Path("state")
 MOST_FILES = 20
 PARENT_LOOK_S = 0.5
+DEPOSIT_MOST = Decimal(1_000_000_000)
 
 
 for _proof in (soak, load, endure):
@@ -89,7 +90,7 @@ def serve(
         faults=FaultPlan() if faults is None else read_faults(faults),
         demo=profile == "demo",
         limits=limits,
-        deposit_usdt=_amount("--deposit", deposit),
+        deposit_usdt=_amount("--deposit", deposit, most=DEPOSIT_MOST),
         shape=MarketShape(
             slippage_bps=_amount("--slippage-bps", slippage_bps),
             depth_usdt=_amount("--depth-usdt", depth_usdt) if depth_usdt else None,
@@ -215,11 +216,13 @@ def _start_ms(text: str) -> int | None:
     return int(at.timestamp() * 1000)
 
 
-def _amount(flag: str, text: str) -> Decimal:
+def _amount(flag: str, text: str, most: Decimal | None = None) -> Decimal:
     try:
         amount = Decimal(text)
     except ArithmeticError as error:
         raise UsageError(f"{text!r} is not a number", where=flag, mend="write digits, such as 100000") from error
     if not amount.is_finite() or amount < 0:
         raise UsageError(f"{text!r} is out of range", where=flag, mend="write zero or more")
+    if most is not None and amount > most:
+        raise UsageError(f"{text!r} is out of range", where=flag, mend=f"write {most:,} at most")
     return amount

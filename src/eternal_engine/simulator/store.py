@@ -11,7 +11,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import IO, Any
 
-from eternal_engine.model.errors import DataError, RefusedError
+from eternal_engine.model.errors import DataError, RefusedError, StorageError
 from eternal_engine.simulator.venue import (
     Account,
     ClosedPnl,
@@ -34,6 +34,7 @@ CREATE TABLE IF NOT EXISTS entity (
     UNIQUE (kind, key)
 )
 """
+WRITE = "INSERT INTO entity (kind, key, doc) VALUES (?, ?, ?) ON CONFLICT (kind, key) DO UPDATE SET doc = excluded.doc"
 # What nobody can ask for any more; the audit's sums, wallets, positions and transfers stay for ever.
 HISTORY_MS = 730 * 86_400_000
 FORGET = """
@@ -67,19 +68,30 @@ class VenueStore:
         self._db.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
 
     def commit(self, venue: Venue, *, quiet: bool = False, **meta: Any) -> None:
-        """Write what changed in one transaction; a `quiet` one writes nothing when no record changed."""
+        """Write what changed in one transaction; a `quiet` one writes nothing when no record changed.
+
+        Raises StorageError when it cannot; the changes are then still waiting.
+        """
         changes = venue.state.take_dirty()
         if not changes and (quiet or not meta):
             return
         rows = [(kind, key, _encode(value)) for kind, key, value in changes]
         rows += [("meta", key, _encode(value)) for key, value in meta.items()]
-        self._db.execute("BEGIN IMMEDIATE")
-        self._db.executemany(
-            "INSERT INTO entity (kind, key, doc) VALUES (?, ?, ?) "
-            "ON CONFLICT (kind, key) DO UPDATE SET doc = excluded.doc",
-            rows,
-        )
-        self._db.execute("COMMIT")
+        try:
+            self._db.execute("BEGIN IMMEDIATE")
+            self._db.executemany(WRITE, rows)
+            self._db.execute("COMMIT")
+        except sqlite3.Error as error:
+            if self._db.in_transaction:
+                self._db.rollback()
+            # What was not written is still to be written: the next commit that succeeds has all of it.
+            for kind, key, value in changes:
+                venue.state.dirty.setdefault((kind, key), value)
+            raise StorageError(
+                f"the exchange cannot write its state: {error}",
+                where=str(self.path),
+                mend="make room on the disk; nothing is answered until it can be written",
+            ) from error
 
     def meta(self) -> dict[str, Any]:
         """Read the loose values: the venue's time and what it was started with."""

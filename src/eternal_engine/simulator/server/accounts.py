@@ -130,7 +130,7 @@ def position_list(call: Call) -> Json:
     if settle and not symbol and settle != "USDT":
         rows = []
     rows = sorted(rows, key=lambda row: (row.updated_ms, row.symbol, row.idx), reverse=True)
-    start = params.integer("cursor") or 0
+    start = max(0, params.integer("cursor") or 0)
     limit = params.limit(20, 200)
     shown = rows[start : start + limit]
     cursor = str(start + limit) if start + limit < len(rows) else ""
@@ -278,6 +278,9 @@ def universal_transfer(call: Call) -> Json:
     is_sub = call.account.parent_uid != 0
     if is_sub and (source != call.uid or target != call.account.parent_uid):
         raise VenueReject(131206, "cannot transfer on behalf of this account")
+    for uid in (source, target):
+        if (call.venue.state.account(uid).parent_uid or uid) != (call.account.parent_uid or call.uid):
+            raise VenueReject(131206, "cannot transfer to or from an account of another family")
     row = call.venue.transfer(transfer_id, source, target, params.need("coin"), params.need_decimal("amount"))
     return {"transferId": row.transfer_id, "status": "SUCCESS"}
 

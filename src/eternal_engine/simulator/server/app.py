@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sys
 from contextlib import suppress
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -11,6 +12,7 @@ from itertools import count
 
 from aiohttp import WSCloseCode, web
 
+from eternal_engine.model.errors import StorageError
 from eternal_engine.simulator.faults import FaultKind
 from eternal_engine.simulator.server import maintenance
 from eternal_engine.simulator.server.params import Params
@@ -39,6 +41,7 @@ class Server:
         self._numbers = count(1)
         self._runner: web.AppRunner | None = None
         self._ticker: asyncio.Task[None] | None = None
+        self._complained = ""
 
     async def start(self) -> None:
         """Start the prices, bind and accept connections; `port` then holds the real one."""
@@ -74,11 +77,26 @@ class Server:
         while True:
             await asyncio.sleep(TICK_S)
             if self.world.clock.speed:
-                self.world.catch_up()
-                self.world.settle(quiet=True)
+                self._live_on()
             for connection in list(self.connections):
                 if connection.channel != "private":
                     push_market(connection)
+
+    def _live_on(self) -> None:
+        """Let time pass; a file that cannot be written now may be writable at the next tick."""
+        self.world.catch_up()
+        try:
+            self.world.settle(quiet=True)
+        except StorageError as error:
+            self._complain(error)
+        else:
+            self._complained = ""
+
+    def _complain(self, error: StorageError) -> None:
+        """Say once what keeps the exchange from answering."""
+        if self._complained != error.message:
+            print(error, file=sys.stderr, flush=True)
+        self._complained = error.message
 
     def _tell(self, events: list[VenueEvent]) -> None:
         for connection in list(self.connections):
@@ -91,6 +109,9 @@ class Server:
                 return await answer(self.world, request)
         except TimeoutError:
             return web.Response(status=408)
+        except StorageError as error:
+            self._complain(error)
+            return web.Response(status=500, text="the answer could not be made durable")
 
     async def _public(self, request: web.Request) -> web.StreamResponse:
         category = request.match_info["category"]
@@ -134,3 +155,5 @@ class Server:
             return web.json_response({"error": error.text, "code": error.code}, status=400)
         except ValueError as error:
             return web.json_response({"error": str(error)}, status=400)
+        except StorageError as error:
+            return web.json_response({"error": str(error)}, status=500)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from decimal import Decimal
 from typing import Any
 
-from eternal_engine.market_data.history import HOUR_MS
+from eternal_engine.market_data.history import DAY_MS, HOUR_MS
 from eternal_engine.model.errors import UsageError
 from eternal_engine.simulator.server.call import Json
 from eternal_engine.simulator.server.params import Params
@@ -17,6 +18,10 @@ from eternal_engine.simulator.venue import Account, Quote, VenueReject
 from eternal_engine.simulator.venue.audit import totals
 from eternal_engine.simulator.venue.instruments import Category
 
+# A year takes about two seconds, in which nobody else is answered.
+LONGEST_STEP_MS = 3653 * DAY_MS
+COIN = re.compile(r"[A-Z0-9]{1,20}", re.ASCII)
+STATUSES = ("PreLaunch", "Trading", "ReduceOnly", "Delivering", "Closed", "Delisted")
 Verb = Callable[[World, Params], Json]
 
 
@@ -73,6 +78,8 @@ def advance(world: World, params: Params) -> Json:
     to_ms = params.integer("to_ms") or now_ms + int(step)
     if to_ms < now_ms:
         raise VenueReject(400, f"the clock stands at {now_ms} and cannot go back to {to_ms}")
+    if to_ms > now_ms + LONGEST_STEP_MS:
+        raise VenueReject(400, f"one step is at most {LONGEST_STEP_MS // DAY_MS} days: advance in several")
     world.step_to(to_ms)
     return show_clock(world, params)
 
@@ -80,7 +87,10 @@ def advance(world: World, params: Params) -> Json:
 def deposit(world: World, params: Params) -> Json:
     """Bring coins into an account (negative takes them out)."""
     account = find_account(world, params.need("account"))
-    held = world.venue.deposit(account.uid, params.text("coin", "USDT"), params.need_decimal("amount"))
+    coin = params.text("coin", "USDT")
+    if not COIN.fullmatch(coin):
+        raise VenueReject(400, f"{coin!r} is not the name of a coin")
+    held = world.venue.deposit(account.uid, coin, params.need_decimal("amount"))
     world.settle()
     return {"balance": text(held)}
 
@@ -102,10 +112,15 @@ def add_faults(world: World, params: Params) -> Json:
 def set_quote(world: World, params: Params) -> Json:
     """Set the price of a symbol by hand, as a tick that touches what rests: for tests on a stepped clock."""
     category: Category = params.category()
+    key = (category, params.need("symbol"))
+    if key not in world.venue.state.instruments:
+        raise VenueReject(400, f"there is no {key[0]} {key[1]}")
     last = params.need_decimal("last")
     mark, index = params.decimal("mark") or last, params.decimal("index") or last
     bid, ask = params.decimal("bid") or last, params.decimal("ask") or last
-    world.venue.tick({(category, params.need("symbol")): Quote(last, bid, ask, mark, index)})
+    if min(last, mark, index, bid, ask) <= 0:
+        raise VenueReject(400, "a price is above zero")
+    world.venue.tick({key: Quote(last, bid, ask, mark, index)})
     world.settle()
     return {}
 
@@ -121,8 +136,10 @@ def set_instrument(world: World, params: Params) -> Json:
         for name in ("tick", "qty_step", "quote_step", "min_qty", "min_value", "max_market_qty", "max_limit_qty")
         if (value := params.decimal(name)) is not None
     }
+    if any(changes[name] <= 0 for name in ("tick", "qty_step", "quote_step") if name in changes):
+        raise VenueReject(400, "a step is above zero")
     if params.text("status"):
-        changes["status"] = params.text("status")
+        changes["status"] = params.choice("status", STATUSES)
     world.venue.change_instrument(replace(item, **changes))
     world.settle()
     return {}

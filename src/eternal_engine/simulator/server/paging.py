@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import TypeVar
 from urllib.parse import unquote
 
+from eternal_engine.simulator.server.signing import is_digits
 from eternal_engine.simulator.venue import VenueReject
 
 Row = TypeVar("Row")
@@ -29,6 +30,6 @@ def _read(cursor: str) -> Mark:
     while "%" in text and unquote(text) != text:
         text = unquote(text)
     first, _, number = text.partition(",")[0].partition(":")
-    if not (first.isdigit() and number.isdigit()):
+    if not (is_digits(first) and is_digits(number)):
         raise VenueReject(10001, "params error: cursor invalid")
     return int(first), int(number)

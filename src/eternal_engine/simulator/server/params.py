@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Any, Literal, cast
 
 from eternal_engine.simulator.venue import VenueReject
 from eternal_engine.simulator.venue.instruments import Category
 
 LONGEST_TEXT = 512
-LARGEST_NUMBER = Decimal(10) ** 15
+LONGEST_NUMBER = 40
+LARGEST_POWER = 14
+DECIMAL = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,6})?", re.ASCII)
+WHOLE = re.compile(r"-?[0-9]{1,15}", re.ASCII)
 
 
 class Params:
@@ -43,11 +47,12 @@ class Params:
         if isinstance(raw, (dict, list, bool)):
             raise wrong(name)
         text = str(raw)
-        try:
-            number = Decimal(text)
-        except InvalidOperation:
-            raise wrong(name) from None
-        if not number.is_finite() or abs(number) > LARGEST_NUMBER or "_" in text or len(text) > 40:
+        if len(text) > LONGEST_NUMBER or not DECIMAL.fullmatch(text):
+            raise wrong(name)
+        number = Decimal(text)
+        exponent = number.as_tuple().exponent
+        # Before any arithmetic: a short text can name a number that takes megabytes to write down.
+        if not isinstance(exponent, int) or exponent < -LONGEST_NUMBER or number.adjusted() > LARGEST_POWER:
             raise wrong(name)
         return number
 
@@ -63,13 +68,9 @@ class Params:
         raw = self.text(name)
         if not raw:
             return None
-        try:
-            number = int(raw)
-        except ValueError:
-            raise wrong(name) from None
-        if abs(number) > LARGEST_NUMBER:
+        if not WHOLE.fullmatch(raw):
             raise wrong(name)
-        return number
+        return int(raw)
 
     def flag(self, name: str) -> bool:
         """Read a boolean, false when it is absent."""

@@ -38,7 +38,7 @@ def authenticate(venue: Venue, headers: Mapping[str, str], payload: bytes, wall_
 
 def check_time(stamp: str, window: str, wall_ms: int) -> None:
     """Refuse a request from outside [now - recv_window, now + 1 s)."""
-    if not (stamp.isdigit() and window.isdigit()):
+    if not (is_digits(stamp) and is_digits(window)):
         raise VenueReject(10001, "params error: timestamp or recv_window invalid")
     if not wall_ms - int(window) <= int(stamp) < wall_ms + AHEAD_MS:
         raise VenueReject(
@@ -51,4 +51,9 @@ def check_time(stamp: str, window: str, wall_ms: int) -> None:
 def matches(secret: str, text: bytes, sign: str) -> bool:
     """Compare a signature in constant time."""
     mine = hmac.new(secret.encode(), text, hashlib.sha256).hexdigest()
-    return hmac.compare_digest(mine, sign)
+    return hmac.compare_digest(mine.encode(), sign.encode("utf-8", "replace"))
+
+
+def is_digits(text: str) -> bool:
+    """Tell whether a text is a plain number of up to 20 digits, not digits of another script."""
+    return text.isascii() and text.isdigit() and len(text) <= 20

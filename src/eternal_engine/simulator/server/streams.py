@@ -23,7 +23,7 @@ from eternal_engine.simulator.server.market import (
 )
 from eternal_engine.simulator.server.params import Params
 from eternal_engine.simulator.server.render import execution_row, order_row, position_row, text, wallet_row
-from eternal_engine.simulator.server.signing import matches
+from eternal_engine.simulator.server.signing import is_digits, matches
 from eternal_engine.simulator.server.world import World
 from eternal_engine.simulator.venue import Execution, Order, Position, VenueEvent, VenueReject
 from eternal_engine.simulator.venue.instruments import Category
@@ -97,7 +97,7 @@ class Connection:
             if any(fault.kind is FaultKind.WS_DUPLICATE for fault in struck):
                 self._put(part)
 
-    def _put(self, body: str) -> None:
+    def _put(self, body: str | None) -> None:
         try:
             self.queue.put_nowait(body)
         except asyncio.QueueFull:
@@ -106,7 +106,7 @@ class Connection:
     def _suffer(self, fault: Fault, message: Json) -> bool:
         """Apply a fault; True when the message is not to be sent."""
         if fault.kind is FaultKind.WS_CLOSE:
-            self.queue.put_nowait(None)
+            self._put(None)
             return True
         if fault.kind is FaultKind.WS_RESET:
             self.abort()
@@ -171,7 +171,7 @@ class Connection:
             account = self.world.venue.account_of_key(key)
         except VenueReject:
             return "API key is invalid."
-        if not expires.isdigit() or int(expires) <= clock.now_ms():
+        if not is_digits(expires) or int(expires) <= clock.now_ms():
             return "Request expired"
         if not matches(account.api_secret, f"GET/realtime{expires}".encode(), sign):
             return "error sign"

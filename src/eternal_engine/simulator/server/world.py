@@ -69,13 +69,14 @@ class World:
         """Commit what changed, then tell the streams: nobody hears of what a kill could undo.
 
         A `quiet` settling leaves the file alone when only time has passed that comes again by itself: the wall's, or
-        that of a driver inside this process.
+        that of a driver inside this process. Raises StorageError when the file cannot be written; the next settling
+        tries again with all of it.
         """
-        events = self.venue.take_events()
         if self.store is None:
             self.venue.state.take_dirty()
         else:
             self.store.commit(self.venue, quiet=quiet and self.clock.speed in {0, 1}, venue_ms=self.venue.state.now_ms)
+        events = self.venue.take_events()
         if events:
             for listener in list(self.listeners):
                 listener(events)

@@ -113,7 +113,7 @@ def check_spot(state: VenueState, uid: int, request: OrderRequest, instrument: I
 
 def check_linear(state: VenueState, uid: int, request: OrderRequest, instrument: Instrument, quote: Quote) -> None:
     """Check steps, minimums, maximums, position mode, reduce-only and margin of a linear order."""
-    check_position_idx(state, uid, request)
+    check_position_idx(state, uid, request.symbol, request.position_idx)
     market = request.order_type == "Market"
     price = quote.last if market else request.price
     if price is None or price <= ZERO:
@@ -142,10 +142,10 @@ def check_linear(state: VenueState, uid: int, request: OrderRequest, instrument:
         _check_linear_funds(state, uid, request, price)
 
 
-def check_position_idx(state: VenueState, uid: int, request: OrderRequest) -> None:
-    """Check the position index against the account's mode for the symbol."""
-    hedge = request.symbol in state.accounts[uid].hedge_symbols
-    if (hedge and request.position_idx not in {1, 2}) or (not hedge and request.position_idx != 0):
+def check_position_idx(state: VenueState, uid: int, symbol: str, idx: int) -> None:
+    """Check a position index against the account's mode for the symbol."""
+    hedge = symbol in state.accounts[uid].hedge_symbols
+    if (hedge and idx not in {1, 2}) or (not hedge and idx != 0):
         raise VenueReject(10001, "position idx not match position mode")
 
 

@@ -17,6 +17,7 @@ from eternal_engine.simulator.venue.entities import (
     Side,
 )
 from eternal_engine.simulator.venue.instruments import SPOT, Instrument
+from eternal_engine.simulator.venue.lifecycle import drop_children
 from eternal_engine.simulator.venue.margin import leverage_of
 from eternal_engine.simulator.venue.matching import Take
 from eternal_engine.simulator.venue.state import VenueState
@@ -135,7 +136,7 @@ def _release(order: Order, take: Take) -> None:
 
 def _settle_linear(state: VenueState, order: Order, take: Take, fee: Fee) -> Closing:
     position = state.position(order.uid, order.symbol, order.position_idx)
-    size_before = abs(position.size)
+    size_before, was_long = abs(position.size), position.size > ZERO
     closing = move_position(position, order.side, take.qty, take.price, state.now_ms)
     opened = take.qty - closing.qty
     leverage = leverage_of(state, order.uid, order.symbol)
@@ -160,6 +161,8 @@ def _settle_linear(state: VenueState, order: Order, take: Take, fee: Fee) -> Clo
     if fee.coin != "USDT":
         _log_trade(state, order, take, fee, fee.coin, ZERO, position.size)
     position.seq = state.counter
+    if size_before and position.size and (position.size > ZERO) != was_long:
+        drop_children(state, position, but=order)
     state.note_position(position)
     return closing
 

@@ -13,7 +13,7 @@ from eternal_engine.simulator.venue.state import VenueState
 
 
 def lock(state: VenueState, order: Order, quote: Quote) -> None:
-    """Set aside what an order may come to spend: coins on spot, margin and fee for a linear limit order."""
+    """Set aside what an order may come to spend: coins on spot, margin and fee for a linear one that rests or waits."""
     if order.category == SPOT:
         if order.status == "Untriggered" and order.order_filter == "StopOrder":
             return
@@ -23,8 +23,9 @@ def lock(state: VenueState, order: Order, quote: Quote) -> None:
         else:
             order.locked = order.qty if order.in_quote else order.qty * price
         order.locked = order.locked.quantize(ATOM)
-    elif order.order_type == "Limit" and not order.reduce_only and order.trigger_price is None:
-        order.locked = linear_need(state, order.uid, as_request(order), order.price).quantize(ATOM)
+    elif (order.order_type == "Limit" or order.live_ms) and not order.reduce_only and order.trigger_price is None:
+        # A market order that waits for a price must not leave its margin to the next one.
+        order.locked = linear_need(state, order.uid, as_request(order), order.price or quote.last).quantize(ATOM)
 
 
 def relock(state: VenueState, order: Order, instrument: Instrument, qty: Decimal, price: Decimal) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from eternal_engine.simulator.venue.entities import ZERO, Order, VenueReject
+from eternal_engine.simulator.venue.entities import ZERO, Order, Position, VenueReject
 from eternal_engine.simulator.venue.instruments import LINEAR, SPOT
 from eternal_engine.simulator.venue.state import VenueState
 
@@ -46,19 +46,36 @@ def too_late(category: str, order: Order | None = None) -> VenueReject:
     return VenueReject(110001, "order not exists or too late to cancel")
 
 
-def clear_if_flat(state: VenueState, order: Order) -> None:
-    """Cancel the stop and reduce-only orders of a position that a fill has closed."""
+def follow_position(state: VenueState, order: Order) -> None:
+    """Let what belongs to a position follow a fill of it: gone when it is flat, of its size when it is not."""
     if order.category != LINEAR:
         return
     position = state.positions.get((order.uid, order.symbol, order.position_idx))
-    if position is None or position.size or position.seq < 0:
+    if position is None or position.seq < 0:
         return
+    if not position.size:
+        drop_children(state, position, but=order)
+        return
+    for child in state.opens(order.uid):
+        if _is_stop_of(child, position) and child.order_id != order.order_id and child.qty != abs(position.size):
+            # A stop of the whole position closes what is held when it is touched, not what was held when it was set.
+            child.qty = child.leaves_qty = abs(position.size)
+            state.note_order(child)
+
+
+def drop_children(state: VenueState, position: Position, *, but: Order) -> None:
+    """Cancel the stop and reduce-only orders of a position that is flat or has turned, except the order that did it."""
     if position.take_profit or position.stop_loss or position.trailing_stop:
         position.take_profit = position.stop_loss = position.trailing_stop = ZERO
         position.trailing_active = position.trailing_best = ZERO
         state.note_position(position)
-    for other in state.opens(order.uid):
-        same = other.category == LINEAR and other.symbol == order.symbol and other.position_idx == order.position_idx
-        if same and other.reduce_only and other.order_id != order.order_id:
+    for other in state.opens(position.uid):
+        same = other.category == LINEAR and (other.symbol, other.position_idx) == (position.symbol, position.idx)
+        if same and other.reduce_only and other.order_id != but.order_id:
             child = other.create_type != "CreateByUser"
             finish_unfilled(state, other, cancel="CancelByTpSlTsClear" if child else "CancelByReduceOnly")
+
+
+def _is_stop_of(order: Order, position: Position) -> bool:
+    same = order.category == LINEAR and (order.symbol, order.position_idx) == (position.symbol, position.idx)
+    return same and order.status == "Untriggered" and order.create_type in {"CreateByStopLoss", "CreateByTakeProfit"}

@@ -59,6 +59,7 @@ def realtime(
     link_id: str = "",
     closed_too: bool = False,
     order_filter: str = "",
+    unseen_too: bool = False,
 ) -> list[Order]:
     """List open orders, newest first; with an id also a recently closed one, as long as it is remembered."""
     if order_id or link_id:
@@ -77,7 +78,7 @@ def realtime(
         and (not symbol or order.symbol == symbol)
         and (not base or state.instruments[order.category, order.symbol].base == base)
         and (not order_filter or _filter_of(order) == order_filter)
-        and order.visible_ms <= state.now_ms
+        and (unseen_too or order.visible_ms <= state.now_ms)
     ]
     return sorted(kept, key=lambda order: (order.created_ms, order.number), reverse=True)
 

@@ -8,7 +8,7 @@ from eternal_engine.simulator.venue.books import FUNDING, INSURANCE
 from eternal_engine.simulator.venue.entities import ATOM, ZERO, Execution, LogRow, Order, Position, Range
 from eternal_engine.simulator.venue.filling import apply_fill
 from eternal_engine.simulator.venue.instruments import LINEAR, Category
-from eternal_engine.simulator.venue.lifecycle import clear_if_flat, finish_unfilled
+from eternal_engine.simulator.venue.lifecycle import finish_unfilled, follow_position
 from eternal_engine.simulator.venue.margin import liquidation_price, maintenance, unrealised
 from eternal_engine.simulator.venue.matching import Take, tick_against
 from eternal_engine.simulator.venue.state import Key, VenueState
@@ -222,7 +222,7 @@ def _close_forced(
     )
     apply_fill(state, order, Take(price, order.qty), is_maker=False, exec_type=exec_type, free=free)
     state.note_order(order)
-    clear_if_flat(state, order)
+    follow_position(state, order)
 
 
 def _cover_debt(state: VenueState, uid: int) -> None:

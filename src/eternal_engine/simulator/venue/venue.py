@@ -8,7 +8,9 @@ from decimal import Decimal
 
 from eternal_engine.simulator.venue import intake, lifecycle, queries, stops, sweeping, working
 from eternal_engine.simulator.venue.audit import audit
+from eternal_engine.simulator.venue.checks import check_position_idx
 from eternal_engine.simulator.venue.entities import (
+    ATOM,
     ZERO,
     Account,
     LogRow,
@@ -69,7 +71,9 @@ class Venue:
             raise VenueReject(131214, "transferId already exists")
         self.state.account(from_uid)
         self.state.account(to_uid)
-        if amount <= ZERO:
+        if from_uid == to_uid:
+            raise VenueReject(10001, "params error: fromMemberId and toMemberId are the same account")
+        if amount.quantize(ATOM) <= ZERO:
             raise VenueReject(131203, "amount must be greater than zero")
         if amount > free_of(self.state, from_uid, coin):
             raise VenueReject(131212, "user insufficient balance")
@@ -146,7 +150,9 @@ class Venue:
     ) -> list[Order]:
         """Cancel many open orders; bare on spot leaves conditional and TP/SL orders alone."""
         wanted = order_filter or ("Order" if category == SPOT else "")
-        rows = queries.realtime(self.state, uid, category, symbol=symbol, base=base, order_filter=wanted)
+        rows = queries.realtime(
+            self.state, uid, category, symbol=symbol, base=base, order_filter=wanted, unseen_too=True
+        )
         for order in rows:
             if order.is_open:
                 lifecycle.cancel(self.state, uid, order)
@@ -194,6 +200,7 @@ class Venue:
     ) -> None:
         """Set (or with zero remove) a position's protective orders; 34040 when nothing changes."""
         instrument = self.linear(symbol)
+        check_position_idx(self.state, uid, symbol, idx)
         position = self.state.position(uid, symbol, idx)
         if not position.size:
             raise VenueReject(10001, "can not set tp/sl/ts for zero position")

@@ -10,7 +10,7 @@ from eternal_engine.simulator.venue.entities import ZERO, Order, Quote
 from eternal_engine.simulator.venue.filling import apply_fill
 from eternal_engine.simulator.venue.holding import as_request, lock, spent_coin
 from eternal_engine.simulator.venue.instruments import LINEAR, SPOT, Instrument
-from eternal_engine.simulator.venue.lifecycle import clear_if_flat, finish, finish_unfilled
+from eternal_engine.simulator.venue.lifecycle import finish, finish_unfilled, follow_position
 from eternal_engine.simulator.venue.margin import free_of
 from eternal_engine.simulator.venue.matching import Take, band, crosses, floor_to, plan_taker
 from eternal_engine.simulator.venue.state import VenueState
@@ -32,7 +32,7 @@ def work(state: VenueState, order: Order) -> None:
         _work_market(state, order, instrument, quote)
     else:
         _work_limit(state, order, instrument, quote)
-    clear_if_flat(state, order)
+    follow_position(state, order)
 
 
 def rest_fill(state: VenueState, order: Order, instrument: Instrument) -> None:
@@ -48,7 +48,7 @@ def rest_fill(state: VenueState, order: Order, instrument: Instrument) -> None:
     else:
         finish(state, order, "Filled")
         attach_stops(state, order)
-    clear_if_flat(state, order)
+    follow_position(state, order)
 
 
 def trigger(state: VenueState, order: Order, base: Decimal) -> None:
