@@ -251,25 +251,19 @@ class Sender:
         if stored is None or stored.account is not self.account:
             return
         order = stored.order
-        if order.state is OrderState.PLANNED or (order.state is OrderState.SENT and not asked):
-            if order.state is OrderState.SENT:
-                await self._move(order, Trigger.ACCEPT, venue_order_id=VenueOrderId(report.venue_order_id))
-            else:
-                await self._move(order, Trigger.LOSE_REPLY, detail="seen at the exchange before it was sent again")
-        elif order.state is OrderState.SENT:
-            await self._move(order, Trigger.LOSE_REPLY, detail="looked up")
-        order = self.order(order.client_order_id)
-        if order.filled_qty < report.filled_qty and not asked:
+        if order.state.is_closed:
+            return
+        if order.state in (OrderState.PLANNED, OrderState.SENT):
+            # A stream may be faster than the reply; what was looked up was left so by a crash.
+            streamed = order.state is OrderState.SENT and not asked
+            trigger = Trigger.ACCEPT if streamed else Trigger.LOSE_REPLY
+            await self._move(order, trigger, detail="" if streamed else "found at the exchange")
+            order = self.order(order.client_order_id)
+        if order.filled_qty < report.filled_qty:
             # Its executions are on their way; until they are booked the order is not over.
             return
-        if order.filled_qty < report.filled_qty:
-            return
         fate = fate_of(report, self.rules(order.intent.market, order.intent.key.symbol))
-        if order.state.is_closed and order.state is not OrderState.CANCELLED:
-            return
-        if order.state is OrderState.CANCELLED and fate is not Trigger.FOUND_CANCELLED:
-            return
-        if order.state is OrderState.OPEN and fate is Trigger.FOUND_OPEN and not asked:
+        if fate is Trigger.FOUND_OPEN and order.state is OrderState.OPEN:
             return
         await self._move(order, fate, venue_order_id=VenueOrderId(report.venue_order_id), detail=report.reject_reason)
 
