@@ -152,6 +152,15 @@ async def test_0090_one_trade_by_hand_in_the_chain_leaves_the_position_to_a_pers
     assert not bench.book(TREND).perp
 
 
+async def test_0090_a_history_that_does_not_add_up_leaves_the_position_to_a_person() -> None:
+    bench = Bench.make()
+    for qty in ("0.2", "0.1"):
+        await trade(bench.client(TREND), our_id(Engine.TREND, bench.now, leg=Leg.ENTRY), PERP, BUY, qty)
+        bench.pass_time(days=8)
+    await lose_database(bench)
+    assert bench.book(TREND, unassigned=True).perp[BTC].qty == Decimal("0.3")
+
+
 async def test_0090_another_engines_id_is_no_id_of_this_engine() -> None:
     bench = Bench.make()
     await trade(bench.client(TREND), our_id(Engine.FUNDING, bench.now, leg=Leg.PERP_OPEN), PERP, SELL, "0.2")

@@ -96,6 +96,29 @@ async def test_ord_6_engines_stay_paused_until_reconciling_succeeded() -> None:
     assert [type(event) for event in watched.told] == [ConnectionLost, ConnectionRestored]
 
 
+async def test_ord_6_a_second_loss_before_reconciling_is_one_downtime() -> None:
+    outcomes = [Retry("not yet"), None]
+
+    def recover() -> None:
+        error = outcomes.pop(0)
+        if error is not None:
+            raise error
+
+    watched = Watched(recover)
+    watched.lose()
+    await watched.ping_at(31.0)
+    watched.find()
+    await watched.ping_at(40.0)
+    watched.lose()
+    await watched.ping_at(71.0)
+    watched.find()
+    await watched.ping_at(80.0)
+    lost, restored = watched.told
+    assert isinstance(lost, ConnectionLost)
+    assert isinstance(restored, ConnectionRestored)
+    assert restored.downtime_s == 80
+
+
 async def test_e2_the_operators_halt_outlives_the_recovery() -> None:
     watched, halted = Watched(), 0b0010
     seen = []

@@ -9,7 +9,7 @@ from decimal import Decimal
 import pytest
 
 from contract_arena import SYMBOLS
-from eternal_engine.engine.reconcile import compare
+from eternal_engine.engine.reconcile import compare, reconcile
 from eternal_engine.engine.snapshot import horizon_of, take_prices
 from eternal_engine.exchange.terms import Market, Side
 from eternal_engine.ledger.transfers import plan_transfer
@@ -132,6 +132,41 @@ async def test_d12_a_perp_that_is_smaller_than_the_journal_says_is_cut(bench: Be
     assert bench.differences(TREND) == {}
 
 
+async def test_ord_7_a_perp_that_is_larger_than_the_journal_says_leaves_the_engine_what_it_knows(bench: Bench) -> None:
+    await trade(bench.client(TREND), our_id(Engine.TREND, bench.now, leg=Leg.ENTRY), PERP, BUY, "0.3")
+    await bench.reconcile(TREND)
+    bench.write([correction(bench, TREND, "-0.2", PERP)])
+    found = await bench.reconcile(TREND)
+    assert [(row.qty, row.unassigned) for row in found.corrections] == [(Decimal("0.2"), True)]
+    assert bench.book(TREND).perp[BTC].qty == Decimal("0.1")
+    assert found.pause == {BTC}
+
+
+async def test_ord_7_a_correction_that_two_looks_do_not_agree_on_waits(bench: Bench) -> None:
+    """The wallet is ahead of the list of executions, which catches up between the looks, but not wholly."""
+    for symbol in ("BTCUSDT", "ETHUSDT"):
+        await trade(bench.client(TACTICAL), our_id(Engine.TACTICAL, bench.now, symbol), SPOT, BUY, "1000", symbol)
+    client, shown = bench.client(TACTICAL), [0]
+    everything = client.executions
+
+    async def late(market: Market, *span: object) -> tuple:
+        return (await everything(market, *span))[: shown[0]]  # type: ignore[arg-type]
+
+    async def sleep(seconds: float) -> None:
+        bench.pass_time(seconds=seconds)
+        shown[0] += 1
+
+    client.executions = late  # type: ignore[method-assign]
+    prices, rules = await take_prices(client, SYMBOLS), await bench.rules()
+    looks = []
+    for _ in range(2):
+        found = await reconcile(client, TACTICAL, lambda: bench.projection, rules, prices, lambda: bench.now, sleep)
+        bench.write(found.events)
+        looks.append((len(found.booked), len(found.corrections), "cash" in found.deferred))
+    assert looks == [(1, 0, True), (1, 0, False)]
+    assert bench.differences(TACTICAL) == {}
+
+
 async def test_d13_an_orphan_is_adopted_unassigned_at_its_cost_from_history(bench: Bench) -> None:
     await trade(bench.client(TREND), hand_id(), SPOT, BUY, "1250", "ETHUSDT")
     bench.price("ETHUSDT", "3000")
@@ -153,6 +188,7 @@ async def test_d13_an_orphan_without_history_is_adopted_at_the_market(bench: Ben
     assert horizon is not None
     found = await bench.reconcile(TREND)
     assert bench.book(TREND, unassigned=True).spot[ETH].average_price == 2500
+    assert not found.pause, "coins beside the engine's do not stand in its way"
     assert all(event.unassigned for event in found.events if isinstance(event, Corrected))
     assert bench.differences(TREND) == {}
 
