@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from decimal import Decimal
 
+from eternal_engine.engine.memory import Memory
 from eternal_engine.exchange.terms import Market
 from eternal_engine.model.event import BookEntry, Corrected, Event, FundingSettled, Reconciled, StateSaved
 from eternal_engine.model.ids import Account, ClientOrderId, Symbol
@@ -71,3 +72,18 @@ class Findings:
     def is_clean(self) -> bool:
         """Tell whether journal and exchange agree, nothing deferred."""
         return not (self.differences or self.look_up or self.deferred)
+
+
+def after_findings(memory: Memory, found: Findings) -> Memory:
+    """Give the memory after a comparison: symbols under review are paused, and stops are those that really rest.
+
+    A stop that somebody took away is forgotten here, so that the next round sets it again (TREND-X3).
+    """
+    memory = replace(memory, paused=memory.paused | found.pause)
+    if found.account is not Account.TREND:
+        return memory
+    for s, price in memory.stops:
+        resting = found.stops.get(Symbol(memory.symbols[s]))
+        if resting != price:
+            memory = memory.with_stop(s, resting)
+    return memory

@@ -7,20 +7,22 @@ hour, symbol and leg. docs/decisions/0090.
 
 from __future__ import annotations
 
+import json
 import math
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 from typing import Final
 
 import numpy as np
 
+from eternal_engine.engine.memory import Memory
 from eternal_engine.engine.timing import hour_of
 from eternal_engine.ledger.books import Books
-from eternal_engine.model.event import BookEntry, Filled
+from eternal_engine.model.event import Event, Noted, StateSaved
 from eternal_engine.model.fill import Fill
-from eternal_engine.model.ids import Account, Engine, Leg, Symbol, read_client_order_id
+from eternal_engine.model.ids import Account, Engine, Leg, RuleId, Symbol, read_client_order_id
 from eternal_engine.model.instrument import Side
 from eternal_engine.model.money import ZERO, exact_arithmetic, ratio
 from eternal_engine.portfolio.params import Features, Params, States
@@ -28,6 +30,8 @@ from eternal_engine.storage.projection import Projection
 from eternal_engine.strategies import core_hodl, funding, tactical, trend
 from eternal_engine.strategies.base import HOURS_PER_DAY
 
+OWNER: Final = "rebuild"
+VERSION: Final = 1
 _LEVELS: Final = {Leg.LEVEL_1: 0, Leg.LEVEL_2: 1}
 _OPTIONS: Final = {Leg.FEAR_GREED: tactical.FEAR, Leg.CAPITULATION: tactical.CAPITULATION}
 _PAIR_OPENS: Final = frozenset({Leg.SPOT_OPEN, Leg.PERP_OPEN})
@@ -47,19 +51,50 @@ class Bought:
     usdt: Decimal
 
 
-def lost_fills(booked: Iterable[BookEntry], projection: Projection) -> tuple[Fill, ...]:
-    """Pick, of what a comparison books, the fills under our ids that no order on record explains.
+def catch_up(
+    memory: Memory,
+    projection: Projection,
+    params: Params,
+    features: Features,
+    stops: Mapping[Symbol, Decimal | None],
+    at: datetime,
+) -> tuple[Memory, tuple[Event, ...]]:
+    """Give the memory that knows of all fills nothing on record explains, and the event that says so.
 
-    `projection` is the one before they are booked.
+    A maker for `Recorder.commit`, for every start once features are there: each fill counts once, whatever crashes.
     """
-    fills = (entry.fill for entry in booked if isinstance(entry, Filled) and not entry.unassigned)
-    return tuple(
+    fills = owed_fills(projection)
+    if not fills:
+        return memory, ()
+    states = caught_up(params, memory.states, fills, projection.books, memory.symbols, features, stops)
+    done = sorted({*_done(projection), *(fill.execution_id for fill in fills)})
+    saved = StateSaved(at, OWNER, VERSION, json.dumps(done, separators=(",", ":")))
+    words = f"{len(fills)} executions whose journal was lost count for the rules again"
+    return replace(memory, states=states), (Noted(at, RuleId("CORE-12"), words), saved)
+
+
+def owed_fills(projection: Projection) -> tuple[Fill, ...]:
+    """Give the booked fills under our ids that no order on record explains and no state has counted, oldest first."""
+    done = _done(projection)
+    fills = [
         fill
-        for fill in fills
-        if fill.client_order_id is not None
-        and fill.client_order_id not in projection.orders
-        and read_client_order_id(fill.client_order_id) is not None
-    )
+        for identifier, group in projection.unplanned_fills.items()
+        if read_client_order_id(identifier) is not None
+        for fill in group
+        if fill.execution_id not in done and _is_own(fill)
+    ]
+    return tuple(sorted(fills, key=lambda fill: (fill.executed_at, fill.execution_id)))
+
+
+def _done(projection: Projection) -> frozenset[str]:
+    saved = projection.states.get(OWNER)
+    return frozenset() if saved is None else frozenset(json.loads(saved.document))
+
+
+def _is_own(fill: Fill) -> bool:
+    """Tell whether a fill happened in the account of the engine its id names."""
+    read = read_client_order_id(fill.client_order_id or "")
+    return read is not None and read.engine.account is fill.account
 
 
 def caught_up(
@@ -73,7 +108,7 @@ def caught_up(
 ) -> States:
     """Give the states as they follow from lost fills; `books` hold these already, `stops` rest at the exchange.
 
-    Call it once for each set of lost fills, in the transaction that books them. What is closed again leaves no state.
+    What is closed again leaves no state.
     """
     for bought in _together(fills, symbols):
         match bought.engine:
@@ -168,7 +203,7 @@ def _funding(
     params: Params, state: funding.FundingState, bought: Bought, books: Books, symbols: Sequence[str]
 ) -> funding.FundingState:
     held = Symbol(symbols[bought.symbol]) in books.of(Account.FUNDING).perp
-    if bought.leg not in _PAIR_OPENS or not held:
+    if bought.leg not in _PAIR_OPENS or not held or state.opened_h[bought.symbol] != 0:
         return state
     return funding.opened(params.funding, state, bought.symbol, bought.decided_h)
 
@@ -186,7 +221,7 @@ def _trend(
     s, symbol = bought.symbol, Symbol(symbols[bought.symbol])
     position = books.of(Account.TREND).perp.get(symbol)
     side = bought.side.sign
-    if bought.leg is not Leg.ENTRY or position is None or (position.qty > ZERO) != (side > 0):
+    if bought.leg is not Leg.ENTRY or position is None or (position.qty > ZERO) != (side > 0) or state.side[s] != 0:
         return state
     entry, tick = float(ratio(bought.usdt, bought.qty)), float(params.instruments.perp_tick[s])
     resting = float(stops.get(symbol) or 0)

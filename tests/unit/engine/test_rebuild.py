@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import numpy as np
 import pytest
 
-from builders import a_fill
+from builders import a_fill, an_intent
 from core_builders import THREE, some_params
-from eternal_engine.engine.memory import fresh_states
-from eternal_engine.engine.rebuild import caught_up, lost_fills
+from eternal_engine.engine.findings import Findings, after_findings
+from eternal_engine.engine.memory import fresh_memory, fresh_states
+from eternal_engine.engine.rebuild import catch_up, caught_up, owed_fills
 from eternal_engine.engine.timing import hour_of
 from eternal_engine.ledger.books import Books
-from eternal_engine.model.event import Filled
+from eternal_engine.model.event import Filled, OrderPlanned
 from eternal_engine.model.fill import Fill
-from eternal_engine.model.ids import Account, Engine, Leg, OrderKey, Symbol
+from eternal_engine.model.ids import Account, Coin, Engine, ExecutionId, Leg, OrderKey, Symbol
 from eternal_engine.model.instrument import Market, Side
 from eternal_engine.portfolio.params import Features, States
-from eternal_engine.storage.projection import Projection
+from eternal_engine.storage.projection import Projection, step
 from eternal_engine.strategies import core_hodl
 from eternal_engine.strategies.funding import FundingFeatures
 from eternal_engine.strategies.tactical import TacticalFeatures
@@ -29,6 +31,7 @@ AT = datetime(2024, 3, 1, tzinfo=UTC)
 H = hour_of(AT)
 WEEK_H = 168
 BTC = Symbol("BTCUSDT")
+TREND = Account.TREND
 PARAMS = some_params(THREE)
 DAYS = 10
 
@@ -175,8 +178,43 @@ def test_fund_e1_a_lost_pair_keeps_the_hour_it_was_opened_in() -> None:
     assert funding.review_h[0] == H + 14 * 24
 
 
-def test_lost_fills_are_those_under_our_ids_without_an_order_on_record() -> None:
-    ours, hand = bought(Engine.TREND, Leg.ENTRY, "0.2"), a_fill("x", order="by-hand-1")
-    events = [Filled(AT, ours), Filled(AT, hand), Filled(AT, a_fill("y")), Filled(AT, ours, unassigned=True)]
-    assert lost_fills(events, Projection()) == (ours,)
-    assert ours.account is Account.TREND
+def test_every_lost_fill_counts_once_whatever_crashes() -> None:
+    """The maker is asked at each start; what its transaction has counted is not counted by the next one."""
+    first = bought(Engine.CORE_HODL, Leg.BUY, "0.02")
+    late = replace(first, execution_id=ExecutionId("late"))
+    by_hand, stranger = a_fill("x", order="by-hand-1"), replace(first, execution_id=ExecutionId("s"), account=TREND)
+    projection, seq = Projection(), 0
+    memory = replace(fresh_memory(PARAMS, THREE, 0), states=deploying())
+    for fills in ((first, by_hand, stranger), (), (late,)):
+        for fill in fills:
+            seq += 1
+            projection = step(projection, Filled(AT, fill), seq).projection
+        memory, events = catch_up(memory, projection, PARAMS, features(), {}, AT)
+        assert bool(events) is bool(fills)
+        for event in events:
+            seq += 1
+            projection = step(projection, event, seq).projection
+        assert owed_fills(projection) == ()
+    assert memory.states.core.spent_usdt[0] == 2_000
+    assert memory.states.core.due_h == H + WEEK_H
+
+
+def test_an_order_on_record_explains_its_fills() -> None:
+    intent = an_intent(at=AT)
+    planned = OrderPlanned(AT, TREND, intent, Coin("BTC"), Coin("USDT"))
+    projection = step(Projection(), planned, 1).projection
+    fill = bought(Engine.TREND, Leg.ENTRY, "1", market=Market.PERP)
+    projection = step(projection, Filled(AT, fill), 2).projection
+    assert owed_fills(projection) == ()
+
+
+@pytest.mark.parametrize(("resting", "known"), [("48000", "48000"), (None, None), ("47000", "47000")])
+def test_trend_x3_a_stop_that_was_taken_away_is_forgotten_so_that_it_is_set_again(
+    resting: str | None, known: str | None
+) -> None:
+    memory = replace(fresh_memory(PARAMS, THREE, 0).with_stop(0, Decimal(48_000)), paused=frozenset({"ETHUSDT"}))
+    stops = {BTC: None if resting is None else Decimal(resting)}
+    after = after_findings(memory, Findings(TREND, AT, stops=stops, pause=frozenset({BTC})))
+    assert after.stop_of(0) == (None if known is None else Decimal(known))
+    assert after.paused == {"BTCUSDT", "ETHUSDT"}
+    assert after_findings(memory, Findings(Account.FUNDING, AT)).stop_of(0) == 48_000
