@@ -1,0 +1,138 @@
+"""One engine's intents at work: stops that rest, leverage first, both legs or none, profits handed on."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from engine_bench import AT, Bench, a_bench
+from eternal_engine.engine.memory import Memory
+from eternal_engine.engine.timing import hour_of
+from eternal_engine.exchange.terms import Side
+from eternal_engine.model import reason
+from eternal_engine.model.errors import RejectedForGood, Retry, UnknownOutcome
+from eternal_engine.model.ids import Account, Engine, Symbol
+from eternal_engine.portfolio.params import NO_INTENT
+from eternal_engine.strategies.base import BUY, FUNDING, PAIR, PERP, SELL, SPOT, TACTICAL, TREND
+
+BTC = Symbol("BTCUSDT")
+ENTRY = NO_INTENT._replace(
+    engine=TREND, market=PERP, side=BUY, qty_steps=100, price=40_000.0, atr=1_000.0, stop_distance=2_000.0,
+    reason=reason.TREND_ENTRY, decided_h=hour_of(AT),
+)  # fmt: skip
+EXIT = ENTRY._replace(side=SELL, reduces=True, reason=reason.TREND_EXIT)
+PAIR_IN = NO_INTENT._replace(
+    engine=FUNDING, market=PAIR, side=BUY, qty_steps=50, price=40_000.0, reason=reason.FUND_ENTRY,
+    decided_h=hour_of(AT),
+)  # fmt: skip
+CRASH_BUY = NO_INTENT._replace(
+    engine=TACTICAL, market=SPOT, side=BUY, quote_steps=10**9, price=40_000.0, reason=reason.TACT_LEVEL,
+    decided_h=hour_of(AT),
+)  # fmt: skip
+
+
+async def carried(bench: Bench, *intents: object) -> None:
+    await bench.give(*intents)  # type: ignore[arg-type]
+    await bench.manager.run()
+
+
+async def test_g8_the_stop_rests_at_the_exchange(tmp_path: Path) -> None:
+    async with a_bench(tmp_path, Engine.TREND) as bench:
+        await carried(bench, ENTRY)
+        wanted = Decimal(40_000) - Decimal(str(bench.params.trend.stop_atr)) * 1_000
+        assert bench.exchange.stops == {"BTCUSDT": wanted}
+        assert bench.recorder.memory.stop_of(0) == wanted
+        assert bench.exchange.levered == ["BTCUSDT 2.0"]
+        await carried(bench, EXIT)
+        assert bench.recorder.memory.stop_of(0) is None
+        assert bench.recorder.memory.states.trend.side[0] == 0
+
+
+async def test_trend_x3_a_stop_is_set_again_until_it_is_confirmed(tmp_path: Path) -> None:
+    async with a_bench(tmp_path, Engine.TREND) as bench:
+        bench.exchange.stop_script = [UnknownOutcome("time-out"), Retry("later")]
+        await carried(bench, ENTRY)
+        assert bench.exchange.stops["BTCUSDT"] == bench.recorder.memory.stop_of(0)
+
+
+async def test_trend_s2_a_risen_trail_moves_the_stop(tmp_path: Path) -> None:
+    async with a_bench(tmp_path, Engine.TREND) as bench:
+        await carried(bench, ENTRY)
+
+        def risen(memory: Memory, _: object) -> tuple[Memory, tuple[()]]:
+            stops = memory.states.trend.stop.copy()
+            stops[0] = 39_500.0
+            return replace(memory, states=memory.states._replace(trend=memory.states.trend._replace(stop=stops))), ()
+
+        await bench.recorder.commit(risen)
+        await bench.manager.run()
+        assert bench.exchange.stops == {"BTCUSDT": Decimal("39500.0")}
+
+
+async def test_trend_x2_a_stop_beyond_the_market_is_an_exit_at_once(tmp_path: Path) -> None:
+    async with a_bench(tmp_path, Engine.TREND) as bench:
+        bench.exchange.stop_script = [RejectedForGood("the stop must be below the mark price", code=10001)]
+        await carried(bench, ENTRY)
+        assert [request.side for request in bench.exchange.placed] == [Side.BUY, Side.SELL]
+        assert bench.exchange.placed[1].reduce_only
+        assert BTC not in bench.recorder.projection.books.of(Account.TREND).perp
+        assert bench.recorder.memory.pending == ()
+
+
+async def test_fund_3_both_legs_are_placed_spot_first(tmp_path: Path) -> None:
+    async with a_bench(tmp_path, Engine.FUNDING) as bench:
+        await carried(bench, PAIR_IN)
+        assert [(request.market.value, request.side) for request in bench.exchange.placed] == [
+            ("spot", Side.BUY), ("perp", Side.SELL),
+        ]  # fmt: skip
+        assert bench.recorder.memory.states.funding.opened_h[0] == hour_of(AT)
+
+
+async def test_h6_a_refused_second_leg_unwinds_the_first(tmp_path: Path) -> None:
+    async with a_bench(tmp_path, Engine.FUNDING) as bench:
+        bench.exchange.script = [None, RejectedForGood("no margin", code=110007)]
+        await carried(bench, PAIR_IN)
+        book = bench.recorder.projection.books.of(Account.FUNDING)
+        assert BTC not in book.perp
+        assert BTC not in book.spot or book.spot[BTC].qty * 40_000 < 5
+        assert bench.recorder.memory.states.funding.opened_h[0] == 0
+        assert bench.recorder.memory.pending == ()
+
+
+async def test_i9_tacticals_profit_is_planned_as_a_transfer_once(tmp_path: Path) -> None:
+    async with a_bench(tmp_path, Engine.TACTICAL) as bench:
+        await carried(bench, CRASH_BUY._replace(price=40_000.0, level=0))
+        held = bench.recorder.projection.books.of(Account.TACTICAL).spot[BTC]
+        import engine_bench
+
+        engine_bench.PRICE, before = Decimal(80_000), engine_bench.PRICE
+        try:
+            steps = int(held.qty / Decimal("0.000001"))
+            sale = CRASH_BUY._replace(
+                side=SELL, reduces=True, quote_steps=0, qty_steps=steps, reason=reason.TACT_PROFIT, price=80_000.0
+            )
+            await carried(bench, sale)
+        finally:
+            engine_bench.PRICE = before
+        (planned,) = bench.recorder.projection.pending_transfers.values()
+        assert (planned.source, planned.target) == (Account.TACTICAL, Account.CORE_HODL)
+        assert planned.amount == pytest.approx(held.qty * 40_000)
+        await bench.manager.run()
+        assert len(bench.recorder.projection.pending_transfers) == 1
+
+
+async def test_an_entry_that_was_never_sent_is_given_up_when_its_hour_is_over(tmp_path: Path) -> None:
+    async with a_bench(tmp_path, Engine.TREND) as bench:
+        await bench.give(ENTRY)
+        await bench.recorder.append(
+            *bench.manager.first_orders([ENTRY], bench.recorder.memory, bench.recorder.projection)
+        )
+        bench.clock.at = AT + timedelta(hours=2)
+        await bench.manager.run()
+        assert bench.exchange.placed == []
+        assert [state.split()[1] for state in bench.states] == ["abandoned"]
+        assert bench.recorder.memory.pending == ()
