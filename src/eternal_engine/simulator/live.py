@@ -45,7 +45,7 @@ class LiveFeed:
     """Price a venue by a public V5 REST host; everything trades here, nothing is ever sent there but public reads.
 
     The venue's time is the wall clock. Funding is settled when a contract's own time has passed, at the rate the
-    host publishes for it.
+    host publishes for it and the mark of the moment the rate is known.
     """
 
     def __init__(self, symbols: tuple[str, ...], url: str = PUBLIC_URL) -> None:
@@ -58,6 +58,7 @@ class LiveFeed:
         self._candles: dict[tuple[Category, str, int, int], Candle] = {}
         self._funding: dict[str, dict[int, FundingPoint]] = {}
         self._due: dict[str, int] = {}
+        self._settled_ms: dict[str, int] = {}
         self._watched: dict[tuple[Category, str, str], float] = {}
         self._http: aiohttp.ClientSession | None = None
         self._poller: asyncio.Task[None] | None = None
@@ -103,7 +104,9 @@ class LiveFeed:
                 await self._fetch_funding(symbol, known)
 
     def open_market(self, venue: Venue) -> None:
-        """Take the host's trading rules and prices."""
+        """Take the host's trading rules and prices; what was settled before the venue's present instant is past."""
+        for symbol in self.symbols:
+            self._settled_ms.setdefault(symbol, venue.state.now_ms)
         for key, row in self.instruments.items():
             if key in venue.state.instruments:
                 venue.change_instrument(_with_rules(venue.state.instruments[key], row))
@@ -112,11 +115,8 @@ class LiveFeed:
     def advance(self, venue: Venue, to_ms: int) -> None:
         """Move the venue to now: settle due funding, take new prices, fall silent where there are none."""
         venue.advance(to_ms)
-        for symbol, due_ms in list(self._due.items()):
-            point = self._funding.get(symbol, {}).get(due_ms)
-            if due_ms <= to_ms and point is not None:
-                venue.settle_funding(symbol, point.rate, venue.state.quotes[LINEAR, symbol].mark, due_ms)
-                del self._due[symbol]
+        for symbol in self.symbols:
+            self._settle(venue, symbol, to_ms)
         fresh = {}
         for key, live in self._live.items():
             if to_ms - live.seen_ms > STALE_MS:
@@ -147,6 +147,17 @@ class LiveFeed:
     def watch(self, category: Category, symbol: str, interval: str) -> None:
         """Keep these candles fresh from now on."""
         self._watched.setdefault((category, symbol, interval), 0.0)
+
+    def _settle(self, venue: Venue, symbol: str, to_ms: int) -> None:
+        """Settle all that was published since the last settlement, also what came while this exchange did not run."""
+        quote = venue.state.quote(LINEAR, symbol)
+        if quote is None:
+            return
+        for point in self.funding(symbol, self._settled_ms.get(symbol, to_ms) + 1, to_ms):
+            venue.settle_funding(symbol, point.rate, quote.mark, point.stamp_ms)
+            self._settled_ms[symbol] = point.stamp_ms
+            if self._due.get(symbol, to_ms + 1) <= point.stamp_ms:
+                del self._due[symbol]
 
     async def _keep_polling(self) -> None:
         while True:
@@ -180,8 +191,8 @@ class LiveFeed:
         self._live[category, symbol] = live
         if before is not None and before.next_funding_ms and before.next_funding_ms != live.next_funding_ms:
             self._due[symbol] = before.next_funding_ms
-        if symbol in self._due and category == LINEAR:
-            await self._fetch_funding(symbol, {"category": "linear", "symbol": symbol, "limit": "3"})
+        if category == LINEAR and (symbol in self._due or before is None):
+            await self._fetch_funding(symbol, {"category": "linear", "symbol": symbol, "limit": "200"})
 
     async def _fetch_candles(self, path: str, symbol: str, fields: Mapping[str, Any]) -> None:
         sent = {name: str(value) for name, value in fields.items()}

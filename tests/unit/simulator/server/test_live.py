@@ -45,6 +45,7 @@ async def test_prices_rules_candles_and_settlements_come_from_the_host(
 
 async def test_funding_is_settled_when_the_hosts_time_has_come(wire: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(live, "POLL_S", 0.05)
+    monkeypatch.setattr(clock, "now_ms", lambda: wire.server.world.venue.state.now_ms)
     feed = LiveFeed(("BTCUSDT",), wire.url)
     await feed.start()
     venue = Venue(now_ms=clock.now_ms())
@@ -78,3 +79,35 @@ async def test_no_network_is_said_at_the_start() -> None:
     feed = LiveFeed(("BTCUSDT",), "http://127.0.0.1:9")
     with pytest.raises(DataError, match="live prices cannot be read"):
         await feed.start()
+
+
+async def test_funding_of_the_time_the_exchange_did_not_run_is_settled_once_at_the_next_start(
+    wire: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    host_ms = wire.server.world.venue.state.now_ms
+    monkeypatch.setattr(clock, "now_ms", lambda: wire.server.world.venue.state.now_ms)
+    venue = Venue(now_ms=host_ms)
+    uid = venue.open_account("MASTER").uid
+    venue.deposit(uid, "USDT", Decimal(10_000))
+    first = LiveFeed(("BTCUSDT",), wire.url)
+    await first.start()
+    first.open_market(venue)
+    venue.create_order(uid, OrderRequest("linear", "BTCUSDT", "Buy", "Market", Decimal("0.1")))
+    first.advance(venue, host_ms)
+    await first.stop()
+    await wire.maintain("advance", hours=25)
+    later_ms = wire.server.world.venue.state.now_ms
+    for _ in range(2):
+        second = LiveFeed(("BTCUSDT",), wire.url)
+        second.open_market(venue)
+        second.advance(venue, later_ms)
+        await second.start()
+        second.open_market(venue)
+        second.advance(venue, later_ms)
+        second.advance(venue, later_ms)
+        await second.stop()
+    stamps = [row.time_ms for row in venue.state.executions[uid] if row.exec_type == "Funding"]
+    eight_h_ms = 8 * 3_600_000
+    assert stamps == [stamp for stamp in range(0, later_ms + 1, eight_h_ms) if stamp > host_ms]
+    assert len(stamps) == 3
+    assert venue.audit() == ()
