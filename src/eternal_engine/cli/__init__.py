@@ -28,6 +28,7 @@ class Group(NamedTuple):
 
 GROUPS = {
     "approve": Group("eternal_engine.cli.approve", "Approve what the circuit breaker waits for.", single=True),
+    "arm": Group("eternal_engine.cli.arm", "Allow live trading, up to a cap, for a time.", single=True),
     "assign": Group("eternal_engine.cli.assign", "Give a deposit in MASTER to the engines.", single=True),
     "backtest": Group("eternal_engine.cli.backtest", "Run the four engines over history, and report on it."),
     "backup": Group("eternal_engine.cli.backup", "Copy the daemon's database, while it runs or not.", single=True),
@@ -49,6 +50,7 @@ GROUPS = {
     "resume": Group("eternal_engine.cli.resume", "Lift a halt.", single=True),
     "review": Group("eternal_engine.cli.review", "Judge a paused symbol or an orphan position.", single=True),
     "rules": Group("eternal_engine.cli.rules", "List the rules and write docs/rules.md.", single=True),
+    "run": Group("eternal_engine.cli.run", "Trade: paper, demo or live, until stopped.", single=True),
     "simulator": Group("eternal_engine.cli.simulator", "Serve the embedded exchange on loopback."),
     "status": Group("eternal_engine.cli.status", "Show what the daemon does and why.", single=True),
     "why": Group("eternal_engine.cli.why", "Explain one order: inputs, rules, verdict, timeline.", single=True),

@@ -103,6 +103,11 @@ class MarketWatch:
             self._features = self._features._replace(funding=own)
         return bool(bars)
 
+    def use(self, params: Params) -> None:
+        """Go on under other parameters: features are computed anew."""
+        self._params = params
+        self._features = None
+
     def features(self) -> Features:
         """Give the features of everything known now."""
         if self._features is None:

@@ -37,8 +37,6 @@ RULES: tuple[Rule, ...] = (
 FILE: Final = "arming.json"
 VERSION: Final = 1
 MACHINE_ID: Final = Path("/etc/machine-id")
-# An arming whose end is this near is told to the operator at every start.
-NEAR_END: Final = timedelta(days=3)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,11 +88,6 @@ def verify(record: Arming | None, facts: Facts, now: datetime) -> tuple[str, ...
     return tuple(reasons)
 
 
-def is_near_end(record: Arming, now: datetime) -> bool:
-    """Tell whether the operator should arm again soon."""
-    return record.expires_at - now <= NEAR_END
-
-
 def save(path: Path, record: Arming) -> None:
     """Store a record (mode 0600), whole or not at all."""
     facts = record.facts
@@ -132,25 +125,26 @@ def read(path: Path) -> Arming | None:
 class Armed:
     """Answer whether entries are allowed now, reading the record anew whenever its file changes.
 
-    So `eternal arm --revoke`, a new arming and a restored database take effect in a running daemon.
+    So `eternal arm --revoke` and a new arming take effect in a running daemon. `facts` are what the record must be
+    bound to; a changed configuration that was armed brings new ones.
     """
 
     def __init__(self, path: Path, facts: Facts) -> None:
         self._path = path
-        self._facts = facts
+        self.facts = facts
         self._stamp: tuple[int, int, int] | None = None
         self._record: Arming | None = None
         self._problem = ""
 
-    @property
-    def facts(self) -> Facts:
-        """Give what the record must be bound to."""
-        return self._facts
-
     def reasons(self, now: datetime) -> tuple[str, ...]:
         """List why entries are not allowed now; none means armed."""
         self._look()
-        return (self._problem,) if self._problem else verify(self._record, self._facts, now)
+        return (self._problem,) if self._problem else verify(self._record, self.facts, now)
+
+    def record(self) -> Arming | None:
+        """Give the record as it is now, None where there is none that can be read."""
+        self._look()
+        return self._record
 
     def cap_usdt(self, now: datetime) -> Decimal:
         """Give the most exposure that is allowed now; zero where the record does not hold."""

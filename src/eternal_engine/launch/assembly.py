@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
@@ -19,6 +19,7 @@ from eternal_engine.engine.sender import Sender
 from eternal_engine.engine.timing import hour_of
 from eternal_engine.engine.trading_engine import Setup, TradingEngine
 from eternal_engine.launch.place import Place
+from eternal_engine.model.errors import Unsupported
 from eternal_engine.model.ids import Account, Engine
 from eternal_engine.model.trade import ClosedPart
 from eternal_engine.portfolio.flows import month_of
@@ -45,13 +46,17 @@ class Crew:
 
 @dataclass(frozen=True)
 class Orders:
-    """Hold what a crew is told: parameters, symbols, hash, what halts entries, who watches."""
+    """Hold what a crew is told: parameters, symbols, hash, what halts entries, who watches.
+
+    `operator_delay_h`: approvals come by themselves after so many hours, None where a person gives them (BRK-5).
+    """
 
     params: Params
     symbols: tuple[str, ...]
     config_hash: str
     entries_halted: Callable[[datetime], int]
     observers: Sequence[Observer] = ()
+    operator_delay_h: int | None = None
 
 
 def assemble(
@@ -91,14 +96,21 @@ def assemble(
     }
     watch = MarketWatch(orders.params, orders.symbols, source, bars)
     bank = Bank(place.ports.get(Account.MASTER), uids, recorder, place.clock)
-    setup = Setup(orders.params, orders.config_hash, orders.entries_halted)
+    setup = Setup(orders.params, orders.config_hash, orders.entries_halted, orders.operator_delay_h)
     return Crew(TradingEngine(setup, recorder, managers, watch, bank, place.clock), recorder, managers, bars)
+
+
+def use(crew: Crew, params: Params, config_hash: str) -> None:
+    """Let a running crew go on under other parameters, from the next decision on."""
+    crew.engine.setup = replace(crew.engine.setup, params=params, config_hash=config_hash)
+    crew.engine.watch.use(params)
+    crew.recorder.params = params
+    for manager in crew.managers.values():
+        manager.params = params
 
 
 async def read_uids(place: Place) -> dict[Account, str]:
     """Ask every account for its uid; one that does not tell (the demo may not) is left out."""
-    from eternal_engine.model.errors import Unsupported
-
     found = {}
     for account, port in place.ports.items():
         try:

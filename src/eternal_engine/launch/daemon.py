@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import signal
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, suppress
@@ -34,6 +35,7 @@ from eternal_engine.launch.assembly import (
     assemble,
     read_uids,
     shares_by_account,
+    use,
 )
 from eternal_engine.launch.hours import HourLoop
 from eternal_engine.launch.live import shares_of
@@ -61,22 +63,22 @@ OpenPlace = Callable[[Store], Awaitable[Place]]
 class Plan:
     """Hold what one run was asked to do.
 
-    `until` is exchange time. `cap_usdt` is the armed cap of live (RISK-13), `entries_halted` gives a bit per engine
-    whose entries wait (an arming that ended). `reload` answers SIGHUP. `duties` run beside the engine: observers.
+    `until` is exchange time. `cap_usdt` gives the armed cap of live (RISK-13), `entries_halted` a bit per engine whose
+    entries wait (an arming that ended). `observers` are offered each committed event, `say` tells the operator,
+    `reload` answers SIGHUP.
     """
 
     mode: Mode
     settings: Settings
     say: Callable[[str], None]
     until: datetime | None = None
-    cap_usdt: float | None = None
+    cap_usdt: Callable[[], float] = lambda: math.inf
     entries_halted: Callable[[datetime], int] = lambda _: NOTHING_HALTED
     observers: Sequence[Observer] = ()
-    duties: Sequence[Duty] = ()
     notifier: Notifier = field(default_factory=Notifier)
     watchdog_s: float | None = None
     handles_signals: bool = True
-    reload: Callable[[Crew], Awaitable[None]] | None = None
+    reload: Callable[[Crew, datetime], Awaitable[None]] | None = None
 
 
 @dataclass(frozen=True)
@@ -111,8 +113,7 @@ async def take_up(plan: Plan, place: Place, store: Store, bars: BarStore) -> Cre
     if place.environment is Environment.PAPER and store.projection.run is None:
         await divide(place.ports, shares_of(settings))
     params = params_of(settings, place.table)
-    if plan.cap_usdt is not None:
-        params = params._replace(risk=params.risk._replace(cap_usdt=plan.cap_usdt))
+    params = params._replace(risk=params.risk._replace(cap_usdt=plan.cap_usdt()))
     orders = Orders(params, tuple(settings.symbols), settings.hash(), plan.entries_halted, plan.observers)
     crew = assemble(place, store, place.bars(bars), bars, await read_uids(place), orders)
     started = DaemonStarted(place.clock.now(), version(PACKAGE), plan.mode, settings.hash(), place.market)
@@ -133,7 +134,8 @@ class _Run:
         self.place = place
         self.crew = crew
         ends = [at for at in (plan.until, place.ends_at) if at is not None]
-        self.loop = HourLoop(crew.engine, place.clock, until=min(ends, default=None), beat=self.beat)
+        until = min(ends, default=None)
+        self.loop = HourLoop(crew.engine, place.clock, until=until, before_hour=self.renew_cap, beat=self.beat)
         self.supervisor = Supervisor(self.report, lambda _: self.loop.stop(), notifier=plan.notifier)
         self.started_at = place.clock.now()
         self.background: set[asyncio.Task[None]] = set()
@@ -158,7 +160,7 @@ class _Run:
             for engine, manager in self.crew.managers.items()
             if engine.account in self.place.streams
         ]
-        return [*own, *self.place.duties, *self.plan.duties]
+        return [*own, *self.place.duties]
 
     async def hear(self, make: Stream, sender: Sender) -> None:
         """Book what an account's private stream says, and wake the engine when something was filled or ended."""
@@ -200,7 +202,7 @@ class _Run:
 
     def reload(self) -> None:
         if self.plan.reload is not None:
-            task = asyncio.ensure_future(self.plan.reload(self.crew))
+            task = asyncio.ensure_future(self.plan.reload(self.crew, self.place.clock.now()))
             self.background.add(task)
             task.add_done_callback(self.background.discard)
 
@@ -209,6 +211,16 @@ class _Run:
         total = sum(equity[:4]) if equity is not None and equity.known else None
         money = "equity unknown" if total is None else f"equity {total:,.2f} USDT"
         self.plan.notifier.status(f"{self.plan.mode}, decided {hour_start(now_h):%Y-%m-%d %H:%M} UTC, {money}")
+
+    async def renew_cap(self) -> None:
+        """Take over the cap of a new arming; an arming that ended leaves the cap, and halts entries (RISK-13)."""
+        params, cap_usdt = self.crew.engine.params, self.plan.cap_usdt()
+        if cap_usdt not in (0.0, params.risk.cap_usdt):
+            use(
+                self.crew,
+                params._replace(risk=params.risk._replace(cap_usdt=cap_usdt)),
+                self.crew.engine.setup.config_hash,
+            )
 
     def is_healthy(self) -> bool:
         busy_s = self.loop.busy_s

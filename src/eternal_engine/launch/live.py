@@ -39,6 +39,7 @@ class Hosts:
 
 DEMO_HOSTS: Final = Hosts(DEMO_ENDPOINT, DEMO_PRIVATE_URL)
 LIVE_HOSTS: Final = Hosts(LIVE_ENDPOINT, LIVE_PRIVATE_URL)
+MARKETS: Final = {"demo": "Bybit's demo, play money at real prices", "live": "REAL MONEY at Bybit"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +84,7 @@ async def open_live(
     table = await read_table(first, settings.symbols, "the exchange")
     return Place(
         environment=environment,
-        market="REAL MONEY at Bybit" if venue == "live" else "Bybit's demo, play money at real prices",
+        market=MARKETS[venue],
         clock=its_time,
         waiting=its_time,
         ports=ports,

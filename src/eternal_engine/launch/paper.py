@@ -82,6 +82,7 @@ def open_in_process(market: Market, settings: Settings) -> Place:
         table=BYBIT_2025,
         pumps=pumps,
         ends_at=from_ms(world.feed.end_ms) if market.kind is MarketKind.RECORDED else None,
+        is_fast=True,
         audit=audit,
         stop=stop,
     )
@@ -125,6 +126,7 @@ async def open_child(market: Market, settings: Settings, say: Say) -> Place:
         bars=port_bars(master, settings, table, past=_past_of(market, settings)),
         streams=streams,
         ends_at=from_ms(await child.ends_ms()) if market.kind is MarketKind.RECORDED else None,
+        is_fast=market.speed != 1,
         duties=(Duty("embedded exchange", child.keep),),
         audit=child.audit,
         stop=child.stop,

@@ -42,7 +42,7 @@ class Place:
 
     `bars` makes the source of market data over the daemon's own store of bars. `streams` make the private streams over
     a wire; `pumps` hand out what an exchange of this process has said since the last time. `ends_at` is where the
-    prices end, None where they do not. `audit` asks an embedded exchange whether its own books balance and lists what
+    prices end, None where they do not. `is_fast`: time runs faster than people, so nobody can be asked. `audit` asks an embedded exchange whether its own books balance and lists what
     is wrong. `duties` keep the place alive (the child process) and are supervised.
     """
 
@@ -56,6 +56,7 @@ class Place:
     streams: Mapping[Account, Stream] = field(default_factory=dict)
     pumps: Mapping[Account, Pump] = field(default_factory=dict)
     ends_at: datetime | None = None
+    is_fast: bool = False
     duties: tuple[Duty, ...] = ()
     audit: Callable[[], Awaitable[tuple[str, ...]]] = _all_is_well
     stop: Callable[[], Awaitable[None]] = _nothing

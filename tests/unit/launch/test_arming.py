@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from eternal_engine.launch import arming
-from eternal_engine.launch.arming import Armed, Facts, arm, is_near_end, machine_id, read, save, verify
+from eternal_engine.launch.arming import Armed, Facts, arm, machine_id, read, save, verify
 from eternal_engine.model.errors import RefusedError
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -112,11 +112,6 @@ def test_risk_13_an_arming_that_ends_while_running_stops_entries(tmp_path: Path)
     assert not armed(NOW + timedelta(days=31))
     path.unlink()
     assert armed.reasons(NOW + timedelta(days=31)) == ("live trading was never armed here",)
-
-
-def test_an_end_within_three_days_is_near() -> None:
-    assert not is_near_end(RECORD, NOW + timedelta(days=26))
-    assert is_near_end(RECORD, NOW + timedelta(days=27))
 
 
 def test_the_machine_is_known_by_its_own_id_else_by_its_name(tmp_path: Path) -> None:

@@ -1,0 +1,98 @@
+"""SIGHUP: read the configuration again and apply what may change while the daemon runs, on record."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from eternal_engine.bootstrap import params_of
+from eternal_engine.config import Settings
+from eternal_engine.config.keys import all_keys, to_text, value_at
+from eternal_engine.launch.assembly import Crew, use
+from eternal_engine.model.errors import EternalError, RefusedError, UsageError
+from eternal_engine.model.event import ConfigChanged, ErrorOccurred
+from eternal_engine.model.instrument import InstrumentTable
+
+# What the state or the accounts were laid out by: changed in the middle, books and memory would not fit any more.
+FIXED: Final = ("symbols", "shares", "capital_usdt", "paths", "backtest")
+MEND: Final = "stop the daemon and start it again"
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """Hold what differs, key by key, as texts: [old, new]."""
+
+    difference: dict[str, list[str]]
+    old_hash: str
+    new_hash: str
+
+    def event(self, at: datetime) -> ConfigChanged:
+        """Make the journal's record of it."""
+        return ConfigChanged(at, self.old_hash, self.new_hash, json.dumps(self.difference, sort_keys=True))
+
+
+def change_of(old: Settings, new: Settings) -> Change:
+    """Compare two settings, keys and other secrets left out.
+
+    Raises UsageError for a change that needs a restart.
+    """
+    difference = {
+        path: [to_text(value_at(old, path)), to_text(value_at(new, path))]
+        for path, entry in all_keys().items()
+        if not entry.secret and value_at(old, path) != value_at(new, path)
+    }
+    fixed = [path for path in difference if path.partition(".")[0] in FIXED]
+    if fixed:
+        raise UsageError(f"{', '.join(fixed)} cannot change while the daemon runs", where=", ".join(fixed), mend=MEND)
+    return Change(difference, old.hash(), new.hash())
+
+
+class Reloader:
+    """Apply a changed configuration to a running crew; keep the old one when it is invalid or not allowed.
+
+    `read` reads the files and variables again. `refuses` lists why a hash may not be used (live: it is not armed);
+    an empty list allows it.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        read: Callable[[], Settings],
+        table: Callable[[], InstrumentTable],
+        refuses: Callable[[str, datetime], tuple[str, ...]],
+        say: Callable[[str], None],
+    ) -> None:
+        self.settings = settings
+        self._read = read
+        self._table = table
+        self._refuses = refuses
+        self._say = say
+
+    async def __call__(self, crew: Crew, now: datetime) -> None:
+        """Read, compare, apply and journal; every outcome is said."""
+        try:
+            await self._apply(crew, now)
+        except EternalError as error:
+            self._say(f"the configuration stays as it was: {error}")
+            await crew.recorder.append(
+                ErrorOccurred(now, f"the configuration stays as it was: {error.message}", error.where, error.mend)
+            )
+
+    async def _apply(self, crew: Crew, now: datetime) -> None:
+        new = self._read()
+        change = change_of(self.settings, new)
+        if not change.difference:
+            self._say("the configuration is as it was")
+            return
+        reasons = self._refuses(change.new_hash, now) if change.new_hash != change.old_hash else ()
+        if reasons:
+            raise RefusedError("; ".join(reasons), where="configuration", mend="arm again with `eternal arm`")
+        cap_usdt = crew.engine.params.risk.cap_usdt
+        params = params_of(new, self._table())
+        await crew.recorder.append(change.event(now))
+        use(crew, params._replace(risk=params.risk._replace(cap_usdt=cap_usdt)), change.new_hash)
+        self.settings = new
+        self._say(f"the configuration changed: {', '.join(change.difference)}")
