@@ -36,6 +36,7 @@ from eternal_engine.observe.words import level, number, percent, title
 
 WIDE: Final = 100
 NOTHING: Final = "–"
+_SYNTHETIC: Final = "SYNTHETIC DATA"
 # Rows of everything but positions, recent lines and problems, and the one in which the cursor stays.
 _FIXED_ROWS: Final = 17
 _TONES: Final = {WARNING: "yellow", ERROR: "bold red"}
@@ -172,9 +173,9 @@ def _head(scene: Scene) -> list[RenderableType]:
     mode_style = {"live": "bold white on red", "demo": "bold black on yellow"}.get(banner.mode, "bold black on cyan")
     first = Text.assemble(("The Eternal Engine ", "bold"), (f" {banner.mode.upper()} ", mode_style), "  ")
     if banner.is_synthetic:
-        first.append(" SYNTHETIC DATA ", "bold black on yellow")
+        first.append(f" {_SYNTHETIC} ", "bold black on yellow")
         first.append("  ")
-    first.append(banner.market, "bold" if banner.is_synthetic else "")
+    first.append(banner.market.removeprefix(_SYNTHETIC).lstrip(" ,") if banner.is_synthetic else banner.market)
     at = picture.at.strftime("%a %Y-%m-%d %H:%M:%S UTC") if picture.at else "no market time yet"
     parts = [at, _speed_text(banner.speed), f"running {_duration(scene.running_s)}"]
     if banner.config_hash:

@@ -21,7 +21,9 @@ from eternal_engine.observe.picture import Picture, grown
 from observe_builders import a_memory
 
 AT = datetime(2024, 3, 4, 13, tzinfo=UTC)
-BANNER = Banner("paper", "seed 7: invented prices", is_synthetic=True, speed=3600, config_hash="c0ffee00ff")
+BANNER = Banner(
+    "paper", "SYNTHETIC DATA, seed 7: invented prices", is_synthetic=True, speed=3600, config_hash="c0ffee00ff"
+)
 SIZES = [(80, 24), (80, 40), (120, 30), (120, 60)]
 
 
@@ -58,6 +60,11 @@ def test_nothing_runs_over_the_edge(width: int, height: int) -> None:
     lines = drawn(a_scene(), width, height).splitlines()
     assert max(map(len, lines)) <= width
     assert len(lines) < height
+
+
+def test_invented_prices_are_said_loudly_and_once() -> None:
+    assert drawn(a_scene()).count("SYNTHETIC DATA") == 1
+    assert "seed 7: invented prices" in drawn(a_scene())
 
 
 def test_a_daemon_that_has_just_started_says_so_plainly() -> None:
