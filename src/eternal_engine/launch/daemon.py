@@ -26,6 +26,7 @@ from eternal_engine.engine.supervisor import Duty, Ending, Supervisor, Trouble
 from eternal_engine.engine.timing import hour_start
 from eternal_engine.exchange.capability import Environment
 from eternal_engine.exchange.events import ExecutionSeen, OrderUpdated
+from eternal_engine.launch.account_setup import set_up_accounts
 from eternal_engine.launch.assembly import (
     BARS_FILE,
     DATABASE_FILE,
@@ -111,10 +112,19 @@ async def take_up(plan: Plan, place: Place, store: Store, bars: BarStore) -> Cre
     """Divide the money (paper, first start), put the crew together, journal the start, open books that are not open."""
     settings = plan.settings
     if place.environment is Environment.PAPER and store.projection.run is None:
-        await divide(place.ports, shares_of(settings))
+        await divide(place.ports, shares_of(settings), settings.capital_usdt)
+    for words in await set_up_accounts(place.ports, settings.symbols):
+        plan.say(words)
     params = params_of(settings, place.table)
     params = params._replace(risk=params.risk._replace(cap_usdt=plan.cap_usdt()))
-    orders = Orders(params, tuple(settings.symbols), settings.hash(), plan.entries_halted, plan.observers)
+    orders = Orders(
+        params,
+        tuple(settings.symbols),
+        settings.hash(),
+        plan.entries_halted,
+        plan.observers,
+        operator_delay_h=settings.backtest.approval_delay_h if place.is_fast else None,
+    )
     crew = assemble(place, store, place.bars(bars), bars, await read_uids(place), orders)
     started = DaemonStarted(place.clock.now(), version(PACKAGE), plan.mode, settings.hash(), place.market)
     await crew.recorder.append(started)

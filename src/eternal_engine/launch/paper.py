@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import uuid
 from collections.abc import Awaitable, Callable, Mapping
-from decimal import ROUND_DOWN, Decimal
+from decimal import Decimal
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
@@ -21,6 +21,7 @@ from eternal_engine.launch.feed_bars import FeedBars
 from eternal_engine.launch.markets import Market, MarketKind
 from eternal_engine.launch.place import Place, Pump, Stream, port_bars, read_table
 from eternal_engine.launch.port_bars import Past
+from eternal_engine.ledger.transfers import split_capital
 from eternal_engine.market_data.history import DAY_MS, HOUR_MS, MarketHistory
 from eternal_engine.model.errors import DataError
 from eternal_engine.model.ids import Account, Engine
@@ -35,7 +36,6 @@ if TYPE_CHECKING:
 VENUE_FILE: Final = "venue.db"
 CHILD_LOG: Final = "exchange.log"
 WAIT_FOR_LIVE_S: Final = 15.0
-CENT: Final = Decimal("0.01")
 _TRANSFERS: Final = uuid.UUID("8f1f7c1e-6f0c-5d36-9a8b-1f6f0a5f1c01")
 Say = Callable[[str], None]
 
@@ -172,30 +172,19 @@ def _history_of(feed: Feed) -> MarketHistory:
     return feed.history
 
 
-async def divide(ports: Mapping[Account, Client], shares: Mapping[Engine, Decimal]) -> None:
-    """Divide MASTER's money over the engines (CAP-1); only in paper, only at the first start.
+async def divide(ports: Mapping[Account, Client], shares: Mapping[Engine, Decimal], capital_usdt: Decimal) -> None:
+    """Divide MASTER's money over the engines to the last digit (CAP-1); only in paper, only at the first start.
 
-    Each transfer has an id of its own for ever, so a start that was killed in between goes on where it stopped. Cents
-    that rounding leaves stay in MASTER.
+    Each transfer has an id of its own for ever, so a start that was killed in between goes on where it stopped.
     """
     master = ports[Account.MASTER]
-    wallet = await master.wallet()
-    left = Decimal(0) if (row := wallet.coin("USDT")) is None else row.wallet_qty
     own = str((await master.key_info()).user_id)
-    done = {engine: await master.transfer_status(_transfer_id(engine)) for engine in shares}
-    undone = {engine: share for engine, share in shares.items() if done[engine] is None}
-    total = left if len(undone) == len(shares) else _whole(left, undone)
-    for engine, share in undone.items():
-        amount = (total * share).quantize(CENT, ROUND_DOWN)
-        if amount > 0:
+    parts = split_capital(capital_usdt, {engine.account: share for engine, share in shares.items()})
+    for engine in shares:
+        amount = parts[engine.account]
+        if amount > 0 and await master.transfer_status(_transfer_id(engine)) is None:
             target = str((await ports[engine.account].key_info()).user_id)
             await master.transfer(_transfer_id(engine), "USDT", amount, own, target)
-
-
-def _whole(left: Decimal, undone: Mapping[Engine, Decimal]) -> Decimal:
-    """Give the money that was there before some shares were taken out of it."""
-    rest = sum(undone.values(), Decimal(0))
-    return left / rest if rest else Decimal(0)
 
 
 def _transfer_id(engine: Engine) -> str:

@@ -42,8 +42,9 @@ class Place:
 
     `bars` makes the source of market data over the daemon's own store of bars. `streams` make the private streams over
     a wire; `pumps` hand out what an exchange of this process has said since the last time. `ends_at` is where the
-    prices end, None where they do not. `is_fast`: time runs faster than people, so nobody can be asked. `audit` asks an embedded exchange whether its own books balance and lists what
-    is wrong. `duties` keep the place alive (the child process) and are supervised.
+    prices end, None where they do not. `is_fast`: time runs faster than people, so nobody can be asked. `audit` asks an
+    embedded exchange whether its own books balance and lists what is wrong. `duties` keep the place alive (the child
+    process) and are supervised.
     """
 
     environment: Environment
