@@ -53,7 +53,20 @@ def _filled(body: Body) -> str:
 
 
 def _reviewed(body: Body) -> str:
-    return f"{body['engine']} {body['symbol']} {body['verdict']}: {body['rule']} {body['detail']}".rstrip()
+    why = body["detail"] if body["rule"] in body["detail"] else f"{body['rule']} {body['detail']}"
+    verdict = "" if body["verdict"] in why else f"{body['verdict']}: "
+    return f"{body['engine']} {body['symbol']} {verdict}{why}".rstrip()
+
+
+def _funding(body: Body) -> str:
+    verb = "pays" if body["amount_usdt"].startswith("-") else "receives"
+    amount = number(body["amount_usdt"].lstrip("-"))
+    return f"{body['account']} {verb} {amount} USDT for {number(body['qty'])} {body['symbol']}, rate {body['rate']}"
+
+
+def _noted(body: Body) -> str:
+    about = " ".join(body[name] for name in ("engine", "symbol") if body[name])
+    return f"{body['rule']} {about} {body['detail']}".replace("  ", " ")
 
 
 def _decided(body: Body) -> str:
@@ -88,6 +101,8 @@ _WORDS = {
     "OrderMoved": _moved,
     "Filled": _filled,
     "Reviewed": _reviewed,
+    "FundingSettled": _funding,
+    "Noted": _noted,
     "Decided": _decided,
     "BreakerChanged": _breaker,
     "TransferPlanned": _transfer,

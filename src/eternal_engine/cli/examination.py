@@ -8,7 +8,7 @@ import shutil
 import stat
 import sys
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import datetime, timedelta
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -25,6 +25,7 @@ PACKAGES = ("aiohttp", "aiosqlite", "alembic", "apprise", "numpy", "pybit", "sql
 LEAST_FREE_MB = 200
 WANTED_FREE_MB = 2_000
 _MB = 1_000_000
+NEAR_END = timedelta(days=3)
 
 
 class Finding(NamedTuple):
@@ -164,7 +165,7 @@ async def _ask(settings: Settings, mode: DaemonMode, now: datetime) -> list[Find
 
 def _arming(directory: Path, now: datetime) -> Iterator[Finding]:
     """Look at the arming record by itself; a start also compares it with accounts, configuration and machine."""
-    from eternal_engine.launch.arming import is_near_end, read
+    from eternal_engine.launch.arming import read
 
     path = directory / ARMING
     arm = "arm it with `eternal arm`"
@@ -177,7 +178,7 @@ def _arming(directory: Path, now: datetime) -> Iterator[Finding]:
         yield Finding("arming", WARNING, "live trading is not armed", str(path), arm)
     elif now >= record.expires_at:
         yield Finding("arming", ERROR, f"the arming expired at {record.expires_at:%Y-%m-%d %H:%M} UTC", str(path), arm)
-    elif is_near_end(record, now):
+    elif record.expires_at - now <= NEAR_END:
         yield Finding("arming", WARNING, f"the arming ends at {record.expires_at:%Y-%m-%d %H:%M} UTC", str(path), arm)
     else:
         yield Finding("arming", OK, f"armed until {record.expires_at:%Y-%m-%d %H:%M} UTC, cap {record.cap_usdt} USDT")

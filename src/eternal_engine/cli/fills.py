@@ -11,7 +11,7 @@ from eternal_engine.cli.state_dir import JsonOption, LimitOption, ModeOption, St
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
-ROOM_FOR_ORDERS = 130
+ROOM_FOR_ORDERS = 150
 
 
 @app.command()

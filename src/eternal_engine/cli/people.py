@@ -19,10 +19,15 @@ NOTHING = "–"
 
 
 def table(
-    columns: Sequence[str], rows: Iterable[Sequence[Any]], *, right: Iterable[int] = (), whole: Iterable[int] = ()
+    columns: Sequence[str],
+    rows: Iterable[Sequence[Any]],
+    *,
+    right: Iterable[int] = (),
+    whole: Iterable[int] = (),
+    gap: int = 2,
 ) -> Table:
     """Draw a plain table; `right` are the columns of numbers, `whole` those that are never broken."""
-    drawn = Table(box=None, pad_edge=False, show_edge=False, header_style="dim", padding=(0, 2, 0, 0))
+    drawn = Table(box=None, pad_edge=False, show_edge=False, header_style="dim", padding=(0, gap, 0, 0))
     numbers, unbroken = frozenset(right), frozenset(whole)
     for index, column in enumerate(columns):
         drawn.add_column(
@@ -76,14 +81,15 @@ def percent(fraction: str | None) -> str:
 
 
 def number(value: str | None) -> str:
-    """Write a quantity or price: all digits below 1, fewer above, thousands apart."""
+    """Write a quantity or price: six digits that count below 1, fewer fractions above, thousands apart."""
     if value is None:
         return NOTHING
     found = Decimal(value)
-    digits = 2 if abs(found) >= 1000 else 4 if abs(found) >= 1 else 8
-    written = short_text(round(found, digits))
+    if abs(found) < 1:
+        return short_text(round(found, 5 - found.adjusted())) if found else "0"
+    written = short_text(round(found, 2 if abs(found) >= 1000 else 4))
     whole, dot, rest = written.partition(".")
-    return f"{int(whole):,}{dot}{rest}" if abs(found) >= 1 else written
+    return f"{int(whole):,}{dot}{rest}"
 
 
 def moment(at: str | None) -> str:

@@ -61,7 +61,10 @@ def _watch(database: Path) -> None:
     from eternal_engine.cli.people import console
     from eternal_engine.cli.status_tables import status_view
 
-    with Live(status_view(_document(database)), console=console(), screen=True, auto_refresh=False) as live:
+    out = console()
+    if not out.is_terminal:
+        raise UsageError("--watch needs a terminal", where="standard output", mend="leave out --watch")
+    with Live(status_view(_document(database)), console=out, screen=True, auto_refresh=False) as live:
         try:
             while True:
                 time.sleep(EVERY_S)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from eternal_engine.cli.remembered import ENGINES, PHASES, Remembered, hour_text, number_text, remembered
 from eternal_engine.cli.risk_status import breaker_status, halts, limits_status
 from eternal_engine.model.errors import EternalError
-from eternal_engine.model.money import ZERO, exact_arithmetic, text
+from eternal_engine.model.money import DUST_USDT, ZERO, exact_arithmetic, text
 from eternal_engine.storage.holder import lock_holder
 from eternal_engine.storage.times import read_time, time_text
 from eternal_engine.storage.views import Record, View, last_closes
@@ -118,6 +118,7 @@ def _position(row: Record, stops: Mapping[str, str], close: tuple[int, float] | 
         "opened_at": row["opened_at"],
         "stop_price": stops.get(row["symbol"]) if row["account"] == "trend" and row["market"] == "perp" else None,
         "unassigned": bool(row["unassigned"]),
+        "dust": row["market"] == "spot" and abs(qty) * price < DUST_USDT if price is not None else False,
     }
 
 

@@ -20,6 +20,7 @@ from eternal_engine.cli.people import (
     until,
     usdt,
 )
+from eternal_engine.cli.why_fill import cause_of
 
 Document = dict[str, Any]
 
@@ -149,12 +150,12 @@ def _halts(document: Document) -> RenderableType | None:
 
 
 def position_table(positions: list[Document]) -> RenderableType | None:
-    """Draw holdings and positions."""
+    """Draw holdings and positions; dust is only counted (ORD-5)."""
     rows = [
         (
             _title(row["account"]) + (" (unassigned)" if row["unassigned"] else ""),
-            f"{row['symbol']} {row['market']}",
-            row["side"],
+            row["symbol"],
+            "spot" if row["market"] == "spot" else row["side"],
             number(row["qty"]),
             number(row["average_price"]),
             number(row["price_usdt"]),
@@ -162,9 +163,14 @@ def position_table(positions: list[Document]) -> RenderableType | None:
             number(row["stop_price"]),
         )
         for row in positions
+        if not row["dust"]
     ]
-    columns = ("engine", "symbol", "side", "quantity", "average", "last", "result", "stop")
-    return table(columns, rows, right=(3, 4, 5, 6, 7)) if rows else None
+    columns = ("engine", "symbol", "", "quantity", "average", "last", "result", "stop")
+    drawn = table(columns, rows, right=(3, 4, 5, 6, 7), whole=(1, 3, 4, 5, 6, 7), gap=1) if rows else None
+    dust = sum(row["dust"] for row in positions)
+    if drawn is None or not dust:
+        return drawn
+    return Group(drawn, Text(f"and dust under 1 USDT in {dust} places", style="dim"))
 
 
 def order_table(orders: list[Document]) -> RenderableType | None:
@@ -196,7 +202,7 @@ def fill_table(fills: list[Document], *, wide: bool) -> RenderableType | None:
             number(row["qty"]),
             number(row["price"]),
             f"{number(row['fee'])} {row['fee_coin']}",
-            row["client_order_id"] or "not ours",
+            row["client_order_id"] or f"{cause_of(row)} {row['execution_id']}",
         )
         for row in fills
     ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -17,12 +17,17 @@ from eternal_engine.cli.state_dir import (
     directory_of,
 )
 
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 
 @app.command()
 def why(
-    order: Annotated[str, typer.Argument(metavar="ORDER", help="Its client order id, or the exchange's.")],
+    order: Annotated[
+        str, typer.Argument(metavar="ORDER", help="Its client order id, the exchange's, or an execution id.")
+    ],
     state_dir: StateDirOption = None,
     mode: ModeOption = "paper",
     segments: SegmentsOption = None,
@@ -30,19 +35,23 @@ def why(
 ) -> None:
     """Explain one order: what its engine saw, which rules spoke, what the risk manager said, what happened then."""
     from eternal_engine.cli.why_document import why_document
+    from eternal_engine.cli.why_fill import fill_document
     from eternal_engine.storage.views import open_view
 
     directory = directory_of(state_dir, mode)
     with open_view(database_in(directory)) as view:
-        document = why_document(view, order, segments or directory / SEGMENTS)
+        own = fill_document(view, order)
+        document = own or why_document(view, order, segments or directory / SEGMENTS)
     if as_json:
         print_json(document)
+    elif own is not None:
+        _print_fill(own)
     else:
         _print(document)
 
 
 def _print(document: dict[str, Any]) -> None:
-    from eternal_engine.cli.people import console, facts, moment, table, titled
+    from eternal_engine.cli.people import console, facts, table, titled
 
     out, order, decision = console(), document["order"], document["decision"]
     out.print(facts(_order_facts(document)))
@@ -58,8 +67,31 @@ def _print(document: dict[str, Any]) -> None:
     verdicts = [(review["verdict"], review["rule"], review["detail"]) for review in document["reviews"]]
     body = table(("verdict", "rule", "why"), verdicts) if verdicts else None
     out.print(titled("What the risk manager said", body, empty="nothing: it is not in the journal here"))
+    out.print(titled("What happened", _steps(document)))
+
+
+def _print_fill(document: dict[str, Any]) -> None:
+    """Explain what the exchange did by itself."""
+    from eternal_engine.cli.people import console, facts, moment, number, titled
+
+    out, fill = console(), document["fill"]
+    what = f"{fill['account']}: {fill['side']} {number(fill['qty'])} {fill['symbol']} {fill['market']}"
+    rows = [
+        ("execution", fill["execution_id"]),
+        ("what", f"{what} at {number(fill['price'])}"),
+        ("why", f"{document['cause']}: the exchange did it by itself, no order was sent"),
+        ("executed", f"{moment(fill['executed_at'])} UTC"),
+        ("entered by", document["entry"]),
+    ]
+    out.print(facts(rows))
+    out.print(titled("What happened", _steps(document)))
+
+
+def _steps(document: dict[str, Any]) -> RenderableType:
+    from eternal_engine.cli.people import moment, table
+
     steps = [(moment(step["at"]), step["kind"], step["what"]) for step in document["timeline"]]
-    out.print(titled("What happened", table(("time (UTC)", "row", "what"), steps)))
+    return table(("time (UTC)", "row", "what"), steps)
 
 
 def _order_facts(document: dict[str, Any]) -> list[tuple[str, Any]]:

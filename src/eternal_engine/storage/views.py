@@ -140,6 +140,14 @@ class View:
         """Give the executions, newest first; -1 is no limit."""
         return self.rows("SELECT * FROM fills ORDER BY executed_at DESC, execution_id DESC LIMIT ?", limit)
 
+    def fill(self, identifier: str) -> Record | None:
+        """Find an execution without an order of ours, by its own id or the exchange's order id."""
+        return self.first(
+            "SELECT * FROM fills WHERE client_order_id IS NULL AND (execution_id = ?1 OR venue_order_id = ?1) "
+            "ORDER BY executed_at DESC LIMIT 1",
+            identifier,
+        )
+
     def pending_transfers(self) -> list[Record]:
         """Give the transfers that were planned and have not moved."""
         return self.rows("SELECT * FROM transfers WHERE moved_at IS NULL ORDER BY planned_at, transfer_id")

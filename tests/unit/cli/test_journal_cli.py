@@ -42,6 +42,23 @@ def test_tail_shows_the_newest_rows_oldest_first(state_dir: Path, capsys: pytest
     assert run(["journal", "tail", *at, "--kind", "Fill"]) == 2
 
 
+def test_following_goes_on_with_new_rows_until_ctrl_c(
+    state_dir: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def a_second(_: float) -> None:
+        if looks:
+            raise KeyboardInterrupt
+        looks.append(1)
+        asyncio.run(write_events(state_dir / "eternal.db", with_risk(level=4)))
+
+    looks: list[int] = []
+    monkeypatch.setattr("eternal_engine.cli.journal.time.sleep", a_second)
+    assert run(["journal", "tail", "-n", "1", "--follow", "--state-dir", str(state_dir)]) == 0
+    rows = capsys.readouterr().out.splitlines()
+    assert len(rows) == 1 + len(with_risk())
+    assert run(["journal", "tail", "--follow", "--json", "--state-dir", str(state_dir)]) == 2
+
+
 def test_verify_says_the_head_and_finds_a_tail_that_was_cut(
     state_dir: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.console import Console
 
 from eternal_engine.cli import remembered, run
 from eternal_engine.engine import memory
@@ -220,6 +221,25 @@ def test_e4_positions_are_marked_with_the_newest_close_and_its_age_is_said(
     (state_dir / "market.db").write_bytes(b"x" * 5000)
     assert run(["positions", "--state-dir", str(state_dir)]) == 1
     assert "delete it" in capsys.readouterr().err
+
+
+def test_watching_shows_what_has_changed_until_ctrl_c(
+    state_dir: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def a_second(_: float) -> None:
+        if looks:
+            raise KeyboardInterrupt
+        looks.append(1)
+        asyncio.run(write_events(state_dir / "eternal.db", with_risk(level=4)))
+
+    looks: list[int] = []
+    monkeypatch.setattr("eternal_engine.cli.status.time.sleep", a_second)
+    assert run(["status", "--watch", "--state-dir", str(state_dir)]) == 2  # no terminal
+    screen = Console(force_terminal=True, width=80, height=100)
+    monkeypatch.setattr("eternal_engine.cli.people.console", lambda: screen)
+    assert run(["status", "--watch", "--state-dir", str(state_dir)]) == 0
+    assert "level 4 EMERGENCY" in capsys.readouterr().out
+    assert run(["status", "--watch", "--json", "--state-dir", str(state_dir)]) == 2
 
 
 def test_before_the_first_decision_the_status_says_so(

@@ -12,10 +12,20 @@ from typing import Any
 
 import pytest
 
-from builders import an_intent
+from builders import a_fill, an_intent
 from eternal_engine.cli import run
-from eternal_engine.model.event import CommandApplied, Decided, Event, OrderMoved, OrderPlanned, Reviewed
+from eternal_engine.model.event import (
+    CommandApplied,
+    Decided,
+    Event,
+    Filled,
+    Noted,
+    OrderMoved,
+    OrderPlanned,
+    Reviewed,
+)
 from eternal_engine.model.ids import Account, Coin, CommandId, Engine, Leg, RuleId, Symbol
+from eternal_engine.model.instrument import Market, Side
 from eternal_engine.model.order import Trigger
 from eternal_engine.storage.store import Store
 from unit.cli.conftest import START, write_events
@@ -101,6 +111,21 @@ def test_why_looks_into_archived_segments(state_dir: Path, capsys: pytest.Captur
     assert explained(capsys, state_dir, order)["decision"] is None
     assert run(["why", order, "--state-dir", str(state_dir)]) == 0
     assert "--segments" in capsys.readouterr().out
+
+
+def test_trend_x3_why_explains_a_stop_that_the_exchange_filled_by_itself(
+    state_dir: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    resting = Noted(START, RuleId("TREND-X3"), "stop rests at 63000.5", Engine.TREND, Symbol("BTCUSDT"))
+    stopped = a_fill("s1", market=Market.PERP, side=Side.SELL, qty="0.7", price="63000", at=AT)
+    asyncio.run(write_events(state_dir / "eternal.db", [resting, Filled(AT, stopped)]))
+    found = explained(capsys, state_dir, "s1")
+    assert set(found) == {"fill", "cause", "entry", "timeline"}
+    assert (found["cause"], found["entry"]) == ("protective stop", "tr-2401010000-BTCUSDT-in-1")
+    assert [step["kind"] for step in found["timeline"]] == ["Noted", "Filled"]
+    assert run(["why", "s1", "--state-dir", str(state_dir)]) == 0
+    assert "stop rests at 63000.5" in capsys.readouterr().out
+    assert explained(capsys, state_dir, "x1")["cause"] == "not ours"
 
 
 def test_why_of_no_order_names_the_mend(state_dir: Path, capsys: pytest.CaptureFixture[str]) -> None:
