@@ -249,7 +249,7 @@ def plan_of(picture: Picture) -> Plan:
 
 def _core_text(core: Mapping[str, Any]) -> str:
     phase = core["phase"]
-    due = f"next purchase due {hour_text(core['due_h'])}" if core["due_h"] else "first purchase due now"
+    due = f"next due {hour_text(core['due_h'])}" if core["due_h"] else "first purchase due now"
     match phase:
         case int() if phase == DEPLOYING:
             weeks = core["plan_weeks"]

@@ -48,7 +48,7 @@ def test_everything_that_matters_is_there_at_every_size(width: int, height: int)
     text = drawn(a_scene(), width, height)
     for needed in (
         "PAPER", "SYNTHETIC DATA", "2024-03-04 13:00", "3,600 times real time", "CORE_HODL", "TREND", "20,001.50",
-        "no price of spot BTCUSDT", "HALTED", "DEPLOYING, 3 of 12 weeks bought", "next purchase due", "BTCUSDT long",
+        "no price of spot BTCUSDT", "HALTED", "DEPLOYING, 3 of 12 weeks bought", "next due", "BTCUSDT long",
         "63,000", "+657.96", "entries wait in ETHUSDT", "what (at where); to mend: mend", "open orders 4",
         "3 events not shown", "1 d 01:01:12",
     ):  # fmt: skip

@@ -88,7 +88,7 @@ def test_lists_are_bounded_and_what_is_said_again_moves_to_the_end() -> None:
 
 def test_the_plan_says_phase_week_and_due_time() -> None:
     plan = plan_of(Picture(memory=a_memory()))
-    assert plan.core == "DEPLOYING, 3 of 12 weeks bought, next purchase due Tue 2024-01-28 00:00".replace(
+    assert plan.core == "DEPLOYING, 3 of 12 weeks bought, next due Tue 2024-01-28 00:00".replace(
         "Tue 2024-01-28", f"{datetime(1970, 1, 1, tzinfo=UTC) + 474_000 * HOUR:%a %Y-%m-%d}"
     )
     assert plan.stops == {"ETHUSDT": Decimal("1900.5")}
