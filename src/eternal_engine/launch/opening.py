@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from decimal import Decimal
@@ -41,10 +42,10 @@ async def open_books(
     if not closed:
         return ()
     prices = await take_prices(place.ports[closed[0]], symbols)
+    now = place.clock.now()
+    looking = (take_snapshot(place.ports[account], account, now - LOOK_BACK, now) for account in closed)
     alerts: list[Alert] = []
-    for account in closed:
-        now = place.clock.now()
-        snapshot = await take_snapshot(place.ports[account], account, now - LOOK_BACK, now)
+    for account, snapshot in zip(closed, await asyncio.gather(*looking), strict=True):
         opening = open_account(snapshot, owners, prices)
         if account is not Account.CORE_HODL:
             await recorder.append(*opening.events)

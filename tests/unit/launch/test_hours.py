@@ -1,0 +1,123 @@
+"""The loop over hours: decide each, wake for pending work, end where it is told to."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from eternal_engine.engine.timing import hour_of
+from eternal_engine.launch.hours import HourLoop
+
+T0 = datetime(2024, 1, 1, tzinfo=UTC)
+H0 = hour_of(T0)
+
+
+class HandClock:
+    """Jump to whatever is waited for, or stand still."""
+
+    def __init__(self, at: datetime = T0, *, stands: bool = False) -> None:
+        self.at = at
+        self.stands = stands
+
+    def now(self) -> datetime:
+        return self.at
+
+    async def sleep(self, seconds: float) -> None:
+        await self.sleep_until(self.at + timedelta(seconds=seconds))
+
+    async def sleep_until(self, at: datetime) -> None:
+        while self.stands:  # noqa: ASYNC110
+            await asyncio.sleep(0.001)
+        self.at = max(self.at, at)
+
+
+class FakeEngine:
+    """Write down what the loop asks for."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[str, int, bool]] = []
+        self.rounds = 0
+
+    async def start(self) -> None:
+        self.asked.append(("start", 0, True))
+
+    async def live_through(self, until_h: int, *, decides_last: bool = True) -> None:
+        self.asked.append(("hour", until_h, decides_last))
+
+    async def work(self) -> None:
+        self.rounds += 1
+
+
+def a_loop(engine: FakeEngine, clock: HandClock, **more: Any) -> HourLoop:
+    anything: Any = engine
+    return HourLoop(anything, clock, **more)
+
+
+async def test_u_2_it_starts_at_once_decides_each_hour_and_only_marks_the_last() -> None:
+    engine, beats = FakeEngine(), []
+    loop = a_loop(engine, HandClock(), until=T0 + timedelta(hours=3), beat=beats.append)
+    await loop.run()
+    hours = [("hour", H0 + n, True) for n in range(3)]
+    assert engine.asked == [("start", 0, True), *hours, ("hour", H0 + 3, False)]
+    assert beats == [H0, H0 + 1, H0 + 2]
+    assert (loop.is_done, loop.hours) == (True, 3)
+
+
+async def test_a_start_inside_an_hour_waits_for_its_end_before_the_next_decision() -> None:
+    engine, clock = FakeEngine(), HandClock(T0 + timedelta(minutes=20))
+    await a_loop(engine, clock, until=T0 + timedelta(hours=1)).run()
+    assert [row[1] for row in engine.asked[1:]] == [H0, H0 + 1]
+    assert clock.at == T0 + timedelta(hours=1)
+
+
+async def test_ord_9_a_stop_while_waiting_ends_at_once_without_another_decision() -> None:
+    engine = FakeEngine()
+    loop = a_loop(engine, HandClock(stands=True))
+    task = asyncio.create_task(loop.run())
+    await asyncio.sleep(0.01)
+    assert loop.busy_s is None
+    loop.stop()
+    await asyncio.wait_for(task, 1)
+    assert engine.asked == [("start", 0, True), ("hour", H0, True)]
+    assert not loop.is_done
+
+
+async def test_a_wake_makes_a_round_of_pending_work_at_once_and_never_a_decision() -> None:
+    engine = FakeEngine()
+    loop = a_loop(engine, HandClock(stands=True))
+    task = asyncio.create_task(loop.run())
+    await asyncio.sleep(0.01)
+    loop.wake()
+    loop.wake()
+    await asyncio.sleep(0.01)
+    assert engine.rounds == 1
+    loop.wake()
+    await asyncio.sleep(0.01)
+    assert engine.rounds == 2
+    loop.stop()
+    await task
+    assert len(engine.asked) == 2
+
+
+async def test_what_breaks_an_hour_comes_out_of_the_loop() -> None:
+    class Broken(FakeEngine):
+        async def live_through(self, until_h: int, *, decides_last: bool = True) -> None:
+            raise KeyError("a defect")
+
+    with pytest.raises(KeyError):
+        await a_loop(Broken(), HandClock()).run()
+
+
+async def test_how_long_an_hour_takes_can_be_seen() -> None:
+    seen: list[float | None] = []
+    loop: HourLoop
+
+    async def before() -> None:
+        seen.append(loop.busy_s)
+
+    loop = a_loop(FakeEngine(), HandClock(), until=T0 + timedelta(hours=1), before_hour=before)
+    await loop.run()
+    assert [value is not None and value >= 0 for value in seen] == [True]

@@ -1,0 +1,137 @@
+"""Market data over the port: the same client as always, against the embedded exchange in this process."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from contract_arena import NOW, START, SYMBOLS, Arena
+from eternal_engine.engine.timing import hour_of
+from eternal_engine.exchange.bybit.local import LocalClient
+from eternal_engine.exchange.market import Candle
+from eternal_engine.exchange.terms import Market
+from eternal_engine.launch import port_bars
+from eternal_engine.launch.port_bars import PortBars
+from eternal_engine.simulator.adapter import Door
+from eternal_engine.storage.bar_store import BarStore
+
+NOW_H = hour_of(NOW)
+
+
+class CountingClient(LocalClient):
+    """Count the candle requests, and hold the newest bar of one symbol back for a while."""
+
+    calls = 0
+    late: str = ""
+    until_call = 0
+
+    async def candles(
+        self, market: Market, symbol: str, interval: timedelta, start: datetime, end: datetime
+    ) -> tuple[Candle, ...]:
+        self.calls += 1
+        found = await super().candles(market, symbol, interval, start, end)
+        return found[:-1] if symbol == self.late and self.calls < self.until_call else found
+
+
+@pytest.fixture
+async def arena() -> AsyncIterator[Arena]:
+    opened = await Arena.open()
+    yield opened
+    await opened.close()
+
+
+Make = Callable[..., tuple[PortBars, CountingClient, BarStore]]
+
+
+@pytest.fixture
+def make(arena: Arena, tmp_path: Path) -> Make:
+    def build(**more: Any) -> tuple[PortBars, CountingClient, BarStore]:
+        store = BarStore(tmp_path / "market.db")
+        client = CountingClient("alpha", Door(arena.world, arena.uids["alpha"]))
+        return PortBars(client, SYMBOLS, store, {}, grace_s=more.pop("grace_s", 0.0), **more), client, store
+
+    return build
+
+
+async def test_u_2_only_completed_bars_are_given(make: Make, arena: Arena) -> None:
+    bars, _, _ = make()
+    found = await bars.hours(NOW_H - 2, NOW_H)
+    assert len(found) == 2 * len(SYMBOLS) * 2
+    assert {bar.open_h for bar in found} == {NOW_H - 2, NOW_H - 1}
+    assert {(bar.market, bar.symbol) for bar in found} == {(m, s) for m in ("spot", "perp") for s in SYMBOLS}
+    assert found == sorted(found, key=lambda bar: (bar.open_h, bar.market, bar.symbol))
+    # The bar of the present hour is still open: it is there at the exchange, and not here.
+    assert await bars.hours(NOW_H, NOW_H + 1) == []
+    arena.step(hours=1)
+    assert len(await bars.hours(NOW_H, NOW_H + 1)) == 2 * len(SYMBOLS)
+
+
+async def test_u_10_all_history_is_fetched_once_and_only_the_rest_later(make: Make) -> None:
+    bars, client, store = make()
+    first_day, days = await bars.days(NOW_H)
+    assert first_day == (START - datetime.fromtimestamp(0, START.tzinfo)).days
+    assert days.close.shape == (len(SYMBOLS), 20)
+    assert np.isfinite(days.close).all()
+    assert (days.bars == 24).all()
+    first_calls = client.calls
+    assert await bars.days(NOW_H) is not None
+    assert client.calls - first_calls <= len(SYMBOLS)
+    store.close()
+    again, client, _ = make()
+    _, same = await again.days(NOW_H)
+    np.testing.assert_array_equal(same.close, days.close)
+    assert client.calls <= len(SYMBOLS)
+
+
+async def test_days_before_the_start_may_come_from_elsewhere_without_a_request(make: Make) -> None:
+    known = await make()[0].days(NOW_H)
+
+    async def past(end_h: int) -> Any:
+        return known
+
+    bars, client, _ = make(past=past)
+    assert await bars.days(NOW_H) is known
+    assert client.calls == 0
+
+
+async def test_a_late_bar_is_waited_for_as_long_as_its_symbol_traded_the_hour_before(
+    make: Make, arena: Arena, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(port_bars, "LOOK_AGAIN_S", 0.001)
+    bars, client, _ = make(grace_s=5.0)
+    await bars.hours(NOW_H - 1, NOW_H)
+    arena.step(hours=1)
+    client.late, client.until_call = "ETHUSDT", client.calls + 20
+    found = await bars.hours(NOW_H, NOW_H + 1)
+    assert {bar.symbol for bar in found} == set(SYMBOLS)
+    assert client.calls >= client.until_call
+
+
+async def test_u_10_a_bar_that_does_not_come_in_time_is_missing_and_not_waited_for_again(
+    make: Make, arena: Arena, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(port_bars, "LOOK_AGAIN_S", 0.001)
+    bars, client, _ = make(grace_s=0.02)
+    await bars.hours(NOW_H - 1, NOW_H)
+    arena.step(hours=1)
+    client.late, client.until_call = "ETHUSDT", 10**9
+    assert {bar.symbol for bar in await bars.hours(NOW_H, NOW_H + 1)} == {"BTCUSDT", "SOLUSDT"}
+    arena.step(hours=1)
+    before = client.calls
+    assert {bar.symbol for bar in await bars.hours(NOW_H + 1, NOW_H + 2)} == {"BTCUSDT", "SOLUSDT"}
+    assert client.calls - before == 2 * len(SYMBOLS)
+
+
+async def test_fund_1_settlements_carry_the_contracts_interval_and_come_once(make: Make) -> None:
+    bars, _, _ = make()
+    found = [rate for rate in await bars.rates(NOW_H - 48, NOW_H) if rate.symbol == "BTCUSDT"]
+    assert len(found) == 6
+    assert {rate.interval_h for rate in found} == {8.0}
+    assert [rate.stamp_ms for rate in found] == sorted(rate.stamp_ms for rate in found)
+    assert [rate for rate in await bars.rates(NOW_H, NOW_H) if rate.symbol == "BTCUSDT"] == []
+    assert len((await bars.moods(NOW_H)).value) == 0
