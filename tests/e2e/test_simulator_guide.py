@@ -36,7 +36,7 @@ def test_the_script_of_the_guide_places_an_order_and_shows_it(tmp_path: Path) ->
         assert server.wait(10) == 0
     assert run.returncode == 0, run.stderr
     lines = run.stdout.splitlines()
-    assert "my-first-order" in lines[0]
+    assert "orderId" in lines[0]
     assert lines[1].startswith("PartiallyFilledCanceled 0.0")
     assert 99_000 < float(lines[2]) < 100_000
 

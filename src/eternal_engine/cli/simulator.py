@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 import signal
+import socket
 import sys
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -35,10 +36,6 @@ PARENT_LOOK_S = 0.5
 DEPOSIT_MOST = Decimal(1_000_000_000)
 
 
-for _proof in (soak, load, endure):
-    app.command()(_proof)
-
-
 @app.callback()
 def _group() -> None:
     """Run the embedded Bybit-V5 exchange: for paper trading, tests, and other people's bots."""
@@ -47,7 +44,7 @@ def _group() -> None:
 @app.command()
 def serve(
     host: Annotated[str, typer.Option(help="Loopback address to listen on.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="Port; 0 takes a free one.")] = 0,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 takes a free one.")] = 0,
     market: Annotated[str, typer.Option(metavar="live|synthetic|DIR", help="Where prices come from.")] = "synthetic",
     live_url: Annotated[str, typer.Option(metavar="URL", help="Public host of --market live.")] = PUBLIC_URL,
     start: Annotated[str, typer.Option(metavar="DATE", help="Venue time to begin at, UTC (default: now).")] = "",
@@ -100,6 +97,7 @@ def serve(
         spread_bps=_amount("--spread-bps", spread_bps),
         live_url=live_url,
     )
+    _check_free(host, port)
     world = _open(asked, state, port, fresh=fresh)
     try:
         asyncio.run(_serve(world, host, port, as_json=as_json, parent=parent))
@@ -108,14 +106,16 @@ def serve(
             world.store.close()
 
 
+for _proof in (soak, load, endure):
+    app.command()(_proof)
+
+
 async def _serve(world: World, host: str, port: int, *, as_json: bool, parent: int | None) -> None:
     server = Server(world, host, port)
     try:
         await server.start()
     except OSError as error:
-        raise UsageError(
-            f"cannot listen: {error.strerror}", where=f"{host}:{port}", mend="use --port 0 or another port"
-        ) from error
+        raise _cannot_listen(error, host, port) from error
     stopped = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopped.set)
@@ -125,6 +125,19 @@ async def _serve(world: World, host: str, port: int, *, as_json: bool, parent: i
     if watch is not None:
         watch.cancel()
     await server.stop()
+
+
+def _check_free(host: str, port: int) -> None:
+    """Refuse a port that is taken before anything is made for it."""
+    try:
+        with socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET):
+            return
+    except OSError as error:
+        raise _cannot_listen(error, host, port) from error
+
+
+def _cannot_listen(error: OSError, host: str, port: int) -> UsageError:
+    return UsageError(f"cannot listen: {error.strerror}", where=f"{host}:{port}", mend="use --port 0 or another port")
 
 
 async def _stop_without(parent: int, stopped: asyncio.Event) -> None:
