@@ -41,8 +41,8 @@ RULES: tuple[Rule, ...] = (
 )
 
 # Together below the ten seconds of ORD-9: calls to the exchange end on their own time-outs meanwhile.
-GRACE_S: Final = 6.0
-CUT_OFF_S: Final = 2.0
+GRACE_S: Final = 5.0
+CUT_OFF_S: Final = 1.0
 BACKOFF_FIRST_S: Final = 1.0
 BACKOFF_MOST_S: Final = 60.0
 # A task that lived so long starts its waits anew.
@@ -59,7 +59,7 @@ class Remedy(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """Hold one line of the table: a failure, and what is done when it ends a vital duty; helpers always restart."""
+    """Hold one line of the table: a failure, and what is done when it ends a duty; an observer always restarts."""
 
     failure: type[BaseException]
     remedy: Remedy
@@ -85,13 +85,25 @@ POLICY: Final[tuple[Line, ...]] = (
 )
 
 
+class Weight(StrEnum):
+    """Name what a duty means to the daemon.
+
+    A VITAL one ends the daemon when it ends, and the table decides about its failures. A BOOKING one writes the
+    journal too: the table decides, but its end is no reason to stop. An OBSERVER may fail for ever.
+    """
+
+    VITAL = "vital"
+    BOOKING = "booking"
+    OBSERVER = "observer"
+
+
 @dataclass(frozen=True, slots=True)
 class Duty:
-    """Name one task. A vital one ends the daemon when it ends, or when the table halts; helpers restart for ever."""
+    """Name one task."""
 
     name: str
     run: Callable[[], Awaitable[None]]
-    vital: bool = False
+    weight: Weight = Weight.OBSERVER
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +170,7 @@ class Supervisor:
         assert self._ending is not None
         self._notifier.stopping(self._ending.reason)
         self._ask_to_stop(self._ending.reason)
-        vital = {task for task, duty in tasks.items() if duty.vital}
+        vital = {task for task, duty in tasks.items() if duty.weight is Weight.VITAL}
         if vital:
             await asyncio.wait(vital, timeout=self._grace_s)
         for task in tasks:
@@ -182,13 +194,13 @@ class Supervisor:
             began_s = clock.monotonic()
             error = await _outcome(duty)
             if error is None:
-                if duty.vital:
+                if duty.weight is Weight.VITAL:
                     self._end(Ending(0, f"{duty.name} is done"))
                 return
             if clock.monotonic() - began_s >= SETTLED_S:
                 wait_s = BACKOFF_FIRST_S
             line = line_for(error)
-            if duty.vital and line.remedy is Remedy.HALT:
+            if duty.weight is not Weight.OBSERVER and line.remedy is Remedy.HALT:
                 self._report(Trouble(duty.name, error, line, 0.0))
                 self._end(Ending(line.exit_code, f"{duty.name}: {line.reason}", error))
                 return

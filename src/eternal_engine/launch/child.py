@@ -21,7 +21,7 @@ from eternal_engine.launch.markets import Market, MarketKind
 from eternal_engine.model.errors import DataError, EternalError, RefusedError, UsageError
 
 START_S: Final = 60.0
-STOP_S: Final = 3.0
+STOP_S: Final = 1.5
 LOOK_S: Final = 5.0
 TAIL_CHARS: Final = 2_000
 HTTP_OK: Final = 200

@@ -22,7 +22,7 @@ from eternal_engine.engine.inbox_service import serve_inbox
 from eternal_engine.engine.notify import Notifier
 from eternal_engine.engine.recorder import Observer
 from eternal_engine.engine.sender import Sender
-from eternal_engine.engine.supervisor import Duty, Ending, Supervisor, Trouble
+from eternal_engine.engine.supervisor import Duty, Ending, Supervisor, Trouble, Weight
 from eternal_engine.engine.timing import hour_start
 from eternal_engine.exchange.capability import Environment
 from eternal_engine.exchange.events import ExecutionSeen, OrderUpdated
@@ -56,6 +56,8 @@ PACKAGE: Final = "eternal-engine"
 # No hour takes so long: whoever is busy longer is stuck, and systemd starts the daemon anew.
 STUCK_S: Final = 900.0
 NOTHING_HALTED: Final = 0
+UNHURRIED_S: Final = 60.0
+HURRIED_S: Final = 1.0
 
 OpenPlace = Callable[[Store], Awaitable[Place]]
 
@@ -161,12 +163,16 @@ class _Run:
 
     def duties(self) -> list[Duty]:
         own = [
-            Duty("engine", self.loop.run, vital=True),
-            Duty("inbox", self.serve),
+            Duty("engine", self.loop.run, Weight.VITAL),
+            Duty("inbox", self.serve, Weight.BOOKING),
             Duty("watchdog", lambda: self.supervisor.watch(self.plan.watchdog_s, self.is_healthy)),
         ]
         own += [
-            Duty(f"stream {engine.value}", partial(self.hear, self.place.streams[engine.account], manager.sender))
+            Duty(
+                f"stream {engine.value}",
+                partial(self.hear, self.place.streams[engine.account], manager.sender),
+                Weight.BOOKING,
+            )
             for engine, manager in self.crew.managers.items()
             if engine.account in self.place.streams
         ]
@@ -254,10 +260,7 @@ class _Run:
 
     async def sum_up(self, ending: Ending, ended_at: datetime) -> Summary:
         recorder, equity = self.crew.recorder, self.crew.engine.equity
-        try:
-            differences: tuple[str, ...] | None = await ledger_differences(self.place, recorder.projection.books)
-        except (ExchangeError, ConnectionError, TimeoutError):
-            differences = None  # nobody answered: that is neither a match nor a difference
+        differences = await self.differences()
         amounts = {
             engine.value: exact(repr(float(equity[number]))) if equity is not None and equity.known else None
             for number, engine in enumerate(Engine)
@@ -276,6 +279,19 @@ class _Run:
             config_hash=self.crew.engine.setup.config_hash,
             head=recorder.store.head.hash,
         )
+
+    async def differences(self) -> tuple[str, ...] | None:
+        """Compare with the venue's ledger; None: not asked, or nobody answered.
+
+        Told to stop, a daemon asks only its own exchange, and not for long: a call that hangs holds the process (ORD-9).
+        """
+        if not self.loop.is_done and self.place.environment is not Environment.PAPER:
+            return None
+        try:
+            async with asyncio.timeout(UNHURRIED_S if self.loop.is_done else HURRIED_S):
+                return await ledger_differences(self.place, self.crew.recorder.projection.books)
+        except (ExchangeError, ConnectionError, TimeoutError):
+            return None
 
 
 def _told(alert: Alert, at: datetime) -> ErrorOccurred:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from eternal_engine.engine.notify import Notifier, watchdog_interval_s
-from eternal_engine.engine.supervisor import POLICY, Duty, Ending, Remedy, Supervisor, Trouble, line_for
+from eternal_engine.engine.supervisor import POLICY, Duty, Ending, Remedy, Supervisor, Trouble, Weight, line_for
 from eternal_engine.model import errors as er
 
 FOREVER = 3600.0
@@ -75,7 +75,7 @@ async def forever() -> None:
 )
 async def test_the_table_halts_a_vital_duty_with_the_declared_exit_code(error: Exception, code: int) -> None:
     house = House()
-    ending = await house.run(Duty("engine", failing(error), vital=True), Duty("helper", forever))
+    ending = await house.run(Duty("engine", failing(error), Weight.VITAL), Duty("helper", forever))
     assert (ending.exit_code, ending.error) == (code, error)
     assert [trouble.duty for trouble in house.troubles] == ["engine"]
 
@@ -86,7 +86,7 @@ async def test_the_table_halts_a_vital_duty_with_the_declared_exit_code(error: E
 )
 async def test_the_table_restarts_a_vital_duty_whose_exchange_does_not_answer(error: Exception) -> None:
     house = House()
-    ending = await house.run(Duty("engine", failing(error, times=3), vital=True))
+    ending = await house.run(Duty("engine", failing(error, times=3), Weight.VITAL))
     assert ending == Ending(0, "engine is done")
     assert [trouble.wait_s for trouble in house.troubles] == [1.0, 2.0, 4.0]
     assert house.waits == [1.0, 2.0, 4.0]
@@ -101,6 +101,16 @@ def test_every_error_of_the_tree_has_its_own_line_and_the_exit_code_of_its_class
     assert line_for(er.RateLimited("x")).remedy is Remedy.RESTART
 
 
+async def test_a_duty_that_books_may_end_but_not_break() -> None:
+    house = House()
+    ending = await house.run(Duty("stream", failing(er.BookError("x")), Weight.BOOKING), Duty("engine", forever))
+    assert ending.exit_code == 1
+    house = House()
+    asyncio.get_running_loop().call_later(0.02, house.supervisor.stop, "enough")
+    done = Duty("stream", failing(er.BookError("x"), times=0), Weight.BOOKING)
+    assert await house.run(done, Duty("engine", forever_until(house), Weight.VITAL)) == Ending(0, "enough")
+
+
 async def test_a_failing_helper_never_ends_the_daemon_and_waits_longer_each_time() -> None:
     house = House()
     tries = 0
@@ -112,7 +122,7 @@ async def test_a_failing_helper_never_ends_the_daemon_and_waits_longer_each_time
             house.supervisor.stop("enough")
         raise er.StorageError("the sink is broken")
 
-    ending = await house.run(Duty("alerts", observer), Duty("engine", forever_until(house), vital=True))
+    ending = await house.run(Duty("alerts", observer), Duty("engine", forever_until(house), Weight.VITAL))
     assert ending == Ending(0, "enough")
     assert [trouble.wait_s for trouble in house.troubles][:8] == [1, 2, 4, 8, 16, 32, 60, 60]
 
@@ -136,7 +146,7 @@ async def test_ord_9_a_stop_lets_duties_end_by_themselves() -> None:
         saved.append("state")
 
     asyncio.get_running_loop().call_later(0.01, house.supervisor.stop, "SIGTERM")
-    ending = await house.run(Duty("engine", engine, vital=True), Duty("feed", forever))
+    ending = await house.run(Duty("engine", engine, Weight.VITAL), Duty("feed", forever))
     assert ending == Ending(0, "SIGTERM")
     assert saved == ["state"]
     assert house.asked == ["SIGTERM"]
@@ -154,7 +164,7 @@ async def test_ord_9_a_duty_that_does_not_end_is_cut_off_in_time() -> None:
             raise
 
     asyncio.get_running_loop().call_later(0.01, house.supervisor.stop, "SIGTERM")
-    assert (await house.run(Duty("engine", deaf, vital=True))).exit_code == 0
+    assert (await house.run(Duty("engine", deaf, Weight.VITAL))).exit_code == 0
     assert cancelled == [True]
 
 
@@ -173,7 +183,7 @@ async def test_ord_9_even_a_task_that_swallows_its_cancelling_does_not_hold_the_
                 continue
 
     asyncio.get_running_loop().call_later(0.01, house.supervisor.stop, "SIGTERM")
-    ending = await house.run(Duty("engine", stubborn, vital=True))
+    ending = await house.run(Duty("engine", stubborn, Weight.VITAL))
     assert ending.exit_code == 1
     assert "cut off: engine" in ending.reason
     release.set()
@@ -183,7 +193,7 @@ async def test_the_first_reason_to_stop_counts() -> None:
     house = House()
     house.supervisor.stop("first")
     house.supervisor.stop("second", 1)
-    assert await house.run(Duty("engine", forever_until(house), vital=True)) == Ending(0, "first")
+    assert await house.run(Duty("engine", forever_until(house), Weight.VITAL)) == Ending(0, "first")
 
 
 async def test_the_service_manager_hears_the_end_and_the_watchdog_only_while_all_is_well(tmp_path: Path) -> None:
