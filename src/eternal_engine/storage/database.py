@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -53,7 +54,7 @@ def translated(where: str) -> Iterator[None]:
     """Turn the database's own errors into StorageError, here and nowhere else."""
     try:
         yield
-    except SQLAlchemyError as problem:
+    except (SQLAlchemyError, sqlite3.Error) as problem:
         raise StorageError(
             f"the database failed: {getattr(problem, 'orig', None) or problem}",
             where=where,

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from sqlalchemy import Table, and_, bindparam, insert
-from sqlalchemy import delete as delete_rows
-from sqlalchemy.dialects.sqlite import insert as upserting
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy import Table
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from eternal_engine.model.errors import StorageError
 from eternal_engine.model.event import Event
@@ -31,6 +28,7 @@ from eternal_engine.storage.schema import JOURNAL
 from eternal_engine.storage.table_state import Key, key_of, rows_by_table, stored_state
 from eternal_engine.storage.times import time_text
 from eternal_engine.storage.verify import read_head, stored_head, verify, verify_chain
+from eternal_engine.storage.writing import Statement, deletion, insertion, upsertion
 
 RULES: tuple[Rule, ...] = (
     Rule(
@@ -191,16 +189,25 @@ class Store:
 
     async def _commit(self, batch: _Batch) -> None:
         self._is_sound = False
+        journal: tuple[Statement, Sequence[Mapping[str, Any]]] = (insertion(JOURNAL), batch.rows)
+        statements = [journal, *_writings(batch.changes)]
         with translated(str(self.path)):
-            async with self._engine.begin() as connection:
-                await connection.execute(insert(JOURNAL), batch.rows)
-                await write_changes(connection, batch.changes)
+            async with self._engine.connect() as connection:
+                driver = (await connection.get_raw_connection()).driver_connection
+                assert driver is not None, "an open connection has a driver's"
+                try:
+                    for statement, rows in statements:
+                        await driver.executemany(statement.sql, statement.rows(rows))
+                    await driver.commit()
+                except BaseException:
+                    await driver.rollback()
+                    raise
         self._projection, self._head = batch.projection, batch.head
         self._is_sound = True
 
 
-async def write_changes(connection: AsyncConnection, changes: Iterable[Change]) -> None:
-    """Write the last change of each row, table by table."""
+def _writings(changes: Iterable[Change]) -> Iterator[tuple[Statement, Sequence[Mapping[str, Any]]]]:
+    """Give the last change of each row, table by table."""
     last: dict[Table, dict[Key, Change]] = {}
     for change in changes:
         last.setdefault(change.table, {})[key_of(change.table, change.values)] = change
@@ -208,26 +215,6 @@ async def write_changes(connection: AsyncConnection, changes: Iterable[Change]) 
         upserts = [change.values for change in by_key.values() if not change.is_delete]
         deletes = [change.values for change in by_key.values() if change.is_delete]
         if upserts:
-            await connection.execute(_upsert(table), upserts)
+            yield upsertion(table), upserts
         if deletes:
-            await connection.execute(_delete(table), [_bound(row) for row in deletes])
-
-
-@cache
-def _upsert(table: Table) -> Any:
-    statement = upserting(table)
-    keys = {column.name for column in table.primary_key.columns}
-    others = {column.name: statement.excluded[column.name] for column in table.columns if column.name not in keys}
-    if not others:
-        return statement.on_conflict_do_nothing()
-    return statement.on_conflict_do_update(index_elements=sorted(keys), set_=others)
-
-
-@cache
-def _delete(table: Table) -> Any:
-    keys = table.primary_key.columns
-    return delete_rows(table).where(and_(*(column == bindparam(f"key_{column.name}") for column in keys)))
-
-
-def _bound(row: Mapping[str, Any]) -> dict[str, Any]:
-    return {f"key_{name}": value for name, value in row.items()}
+            yield deletion(table), deletes
