@@ -50,7 +50,7 @@ GROUPS = {
     "resume": Group("eternal_engine.cli.resume", "Lift a halt.", single=True),
     "review": Group("eternal_engine.cli.review", "Judge a paused symbol or an orphan position.", single=True),
     "rules": Group("eternal_engine.cli.rules", "List the rules and write docs/rules.md.", single=True),
-    "run": Group("eternal_engine.cli.run", "Trade: paper, demo or live, until stopped.", single=True),
+    "run": Group("eternal_engine.cli.run_daemon", "Trade: paper, demo or live, until stopped.", single=True),
     "simulator": Group("eternal_engine.cli.simulator", "Serve the embedded exchange on loopback."),
     "status": Group("eternal_engine.cli.status", "Show what the daemon does and why.", single=True),
     "why": Group("eternal_engine.cli.why", "Explain one order: inputs, rules, verdict, timeline.", single=True),
