@@ -160,8 +160,6 @@ def _moved(
         if old is not None and (new is None or turned or new.qty < old.qty):
             stays = None if turned else new
             yield from _take(place, shelf, old, stays, _exit_of(entry, part, old, stays), method)
-            if stays is None:
-                shelf.lots.clear()
         base = None if turned else old
         if new is not None and (base is None or new.qty > base.qty):
             _put(place, shelf, base, new, _acquired_at(entry), method)

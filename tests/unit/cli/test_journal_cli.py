@@ -6,16 +6,20 @@ import asyncio
 import json
 import sqlite3
 from contextlib import closing
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from builders import an_intent
 from eternal_engine.cli import run
+from eternal_engine.model.event import Decided, OrderPlanned, Reviewed
+from eternal_engine.model.ids import Account, Coin, Engine, RuleId, Symbol
 from eternal_engine.storage.backup import read_database_id
 from eternal_engine.storage.lock import DatabaseLock
 from eternal_engine.storage.store import Store
-from unit.cli.conftest import START, with_risk, write_events
+from unit.cli.conftest import HOUR, START, with_risk, write_events
 
 
 def shown(capsys: pytest.CaptureFixture[str], *arguments: str, code: int = 0) -> Any:
@@ -130,6 +134,23 @@ def test_replay_follows_orders_to_their_decision_and_verdict(
     # TREND's order has both; the history holds no decision of CORE_HODL.
     assert len(found["unexplained_orders"]) == 1
     assert found["unexplained_orders"][0].startswith("co-2401010000-BTCUSDT-buy-1")
+
+
+def test_replay_names_an_order_whose_signal_was_denied(state_dir: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    intent = an_intent(symbol="ETHUSDT", at=START + HOUR)
+    denied = Reviewed(
+        START, Engine.TREND, Symbol("ETHUSDT"), START + HOUR, "denied", RuleId("RISK-8"), "", Decimal(0), Decimal(0)
+    )
+    events = [
+        Decided(START, Engine.TREND, START + HOUR, "{}", "[]", "c"),
+        denied,
+        OrderPlanned(START, Account.TREND, intent, Coin("ETH"), Coin("USDT")),
+    ]
+    asyncio.run(write_events(state_dir / "eternal.db", events))
+    found = shown(capsys, "replay", "--state-dir", str(state_dir), "--decisions", code=1)
+    last = found["unexplained_orders"][-1]
+    assert last.startswith(intent.client_order_id)
+    assert last.endswith("no verdict let it pass")
 
 
 def test_a_backup_is_restored_under_a_new_id_and_voids_the_arming(

@@ -97,6 +97,15 @@ def test_why_names_the_command_behind_an_order_by_hand(state_dir: Path, capsys: 
     assert "the operator: flatten" in capsys.readouterr().out
 
 
+def test_why_takes_the_decision_that_came_before_the_order(state_dir: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    asked = {"command": "flatten", "command_id": "c7"}
+    by_hand = a_decided_order(leg=Leg.FLATTEN, inputs=asked)
+    asyncio.run(write_events(state_dir / "eternal.db", [*a_decided_order(), *by_hand]))
+    found = explained(capsys, state_dir, "tr-2401010500-ETHUSDT-in-1")
+    assert found["decision"]["all_inputs"] == INPUTS
+    assert explained(capsys, state_dir, "tr-2401010500-ETHUSDT-flat-1")["decision"]["all_inputs"] == asked
+
+
 def test_why_looks_into_archived_segments(state_dir: Path, capsys: pytest.CaptureFixture[str]) -> None:
     async def archived() -> None:
         store = await Store.open(state_dir / "eternal.db")
