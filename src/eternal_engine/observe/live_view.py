@@ -15,7 +15,6 @@ from rich.table import Table
 from rich.text import Text
 
 from eternal_engine import clock
-from eternal_engine.ledger.books import Books
 from eternal_engine.ledger.equity import Prices, mark_book
 from eternal_engine.model.event import Event
 from eternal_engine.model.ids import Account, Engine, Symbol
@@ -62,7 +61,6 @@ class Scene:
     banner: Banner
     picture: Picture
     prices: Prices = field(default_factory=Prices)
-    open_orders: int = 0
     missed_events: int = 0
     running_s: float = 0.0
 
@@ -98,8 +96,8 @@ def render(scene: Scene, width: int = 80, height: int = 40) -> RenderableType:
 class LiveView:
     """Keep a picture of what happens and draw it on a terminal, once a second when something changed.
 
-    `books`, `prices` and `open_orders` give the newest ones and are asked when drawing. Give it to the bus as an
-    observer, and run `show` as a task for as long as the view shall stand.
+    `prices` gives the newest ones and is asked when drawing. Give it to the bus as an observer, and run `show` as a
+    task for as long as the view shall stand.
     """
 
     name = "live view"
@@ -109,18 +107,14 @@ class LiveView:
         banner: Banner,
         *,
         picture: Picture | None = None,
-        books: Callable[[], Books] | None = None,
         prices: Callable[[], Prices] = Prices,
-        open_orders: Callable[[], int] = int,
         missed_events: Callable[[], int] = int,
         console: Console | None = None,
         every_s: float = 1.0,
     ) -> None:
         self.picture = picture or Picture()
         self._banner = banner
-        self._books = books
         self._prices = prices
-        self._open_orders = open_orders
         self._missed_events = missed_events
         self._console = console or Console()
         self._every_s = every_s
@@ -145,12 +139,10 @@ class LiveView:
 
     def _drawing(self) -> RenderableType:
         width, height = self._console.size
-        picture = self.picture if self._books is None else replace(self.picture, books=self._books())
         scene = Scene(
             banner=self._banner,
-            picture=picture,
+            picture=self.picture,
             prices=self._prices(),
-            open_orders=self._open_orders(),
             missed_events=self._missed_events(),
             running_s=clock.monotonic() - self._since,
         )
@@ -336,7 +328,7 @@ def _rows(lines: Sequence[Line], width: int) -> int:
 
 def _foot(scene: Scene) -> list[RenderableType]:
     counts = scene.picture.counts
-    parts = [f"open orders {scene.open_orders}", f"today: orders {counts.orders}, fills {counts.fills}"]
+    parts = [f"today: orders {counts.orders}, fills {counts.fills}"]
     if scene.missed_events:
         parts.append(f"{scene.missed_events} events not shown")
     parts.append("Ctrl-C stops orderly; positions and stops stay")

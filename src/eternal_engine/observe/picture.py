@@ -16,7 +16,6 @@ from eternal_engine.model.ids import Account, Engine
 from eternal_engine.model.money import ZERO, exact_arithmetic
 from eternal_engine.observe.fields import DEBUG, ERROR, INFO, WARNING, severity
 from eternal_engine.observe.words import say, title
-from eternal_engine.storage.projection import Projection
 from eternal_engine.strategies.core_hodl import DEPLOYING, PHASES, REBALANCING
 
 MEMORY_OWNER: Final = "portfolio"
@@ -127,20 +126,6 @@ def paid_in_usdt(book: Book) -> Decimal:
     totals = book.totals
     with exact_arithmetic():
         return totals.deposits_usdt + totals.transfers_usdt + totals.corrections_usdt
-
-
-def first_picture(projection: Projection) -> Picture:
-    """Begin with what is stored, so that a restart does not forget what was paid in and what is held.
-
-    Ask for it before the daemon journals anything: what is in here must not be offered as an event again.
-    """
-    saved = projection.states.get(MEMORY_OWNER)
-    return Picture(
-        started=projection.run,
-        books=projection.books,
-        breaker=projection.breaker,
-        memory="" if saved is None else saved.document,
-    )
 
 
 def grown(picture: Picture, events: Iterable[ev.Event]) -> Picture:

@@ -97,6 +97,10 @@ async def watching(wishes: Wishes) -> AsyncIterator[Watch]:
         helping = [asyncio.create_task(helper) for helper in helpers]
         try:
             yield Watch(bus, log)
+        except EternalError as error:
+            # The terminal says it too; a service's reader may only have this file.
+            _LOG.error("run_failed", text=error.message, where=error.where, mend=error.mend)
+            raise
         finally:
             await bus.close(running)
             for task in helping:

@@ -32,7 +32,7 @@ def a_scene() -> Scene:
     bitcoin, ether = Symbol("BTCUSDT"), Symbol("ETHUSDT")
     prices = Prices({bitcoin: Decimal(71_000), ether: Decimal(2_100)}, {bitcoin: Decimal(71_000)})
     picture = replace(picture, memory=a_memory(stops=[[0, "63000"]], paused=["ETHUSDT"], halted=8))
-    return Scene(BANNER, picture, prices, open_orders=4, missed_events=3, running_s=90_072.0)
+    return Scene(BANNER, picture, prices, missed_events=3, running_s=90_072.0)
 
 
 def drawn(scene: Scene, width: int = 80, height: int = 40) -> str:
@@ -49,7 +49,7 @@ def test_everything_that_matters_is_there_at_every_size(width: int, height: int)
     for needed in (
         "PAPER", "SYNTHETIC DATA", "2024-03-04 13:00", "3,600 times real time", "CORE_HODL", "TREND", "20,001.50",
         "no price of spot BTCUSDT", "HALTED", "DEPLOYING, 3 of 12 weeks bought", "next due", "BTCUSDT long",
-        "63,000", "+657.96", "entries wait in ETHUSDT", "what (at where); to mend: mend", "open orders 4",
+        "63,000", "+657.96", "entries wait in ETHUSDT", "what (at where); to mend: mend", "today: orders 2, fills 5",
         "3 events not shown", "1 d 01:01:12",
     ):  # fmt: skip
         assert needed in text, needed

@@ -9,11 +9,10 @@ from decimal import Decimal
 
 import pytest
 
-from builders import a_fill, a_history
+from builders import a_fill
 from eternal_engine.model import event as ev
 from eternal_engine.model.ids import Account, Coin, Engine, RecordId, RuleId, Symbol, TransferId
-from eternal_engine.observe.picture import LINES_KEPT, PROBLEMS_KEPT, Picture, first_picture, grown, plan_of
-from eternal_engine.storage.projection import Projection, step
+from eternal_engine.observe.picture import LINES_KEPT, PROBLEMS_KEPT, Picture, grown, plan_of
 from observe_builders import a_memory
 
 NIGHT = datetime(2024, 3, 4, 23, tzinfo=UTC)
@@ -59,17 +58,6 @@ def test_u6_one_unknown_equity_makes_the_sum_unknown_and_says_why() -> None:
     assert found.total.equity_usdt is None
     assert found.total.why_unknown == "no price"
     assert found.worth(Account.FUNDING).pnl_usdt is None
-
-
-def test_a_restart_does_not_forget_what_was_paid_in() -> None:
-    projection = Projection()
-    for number, event in enumerate(a_history(NIGHT), start=1):
-        projection = step(projection, event, number).projection
-    found = grown(first_picture(projection), [mark("20001.5", NIGHT)])
-    assert found.worth(Account.TREND).pnl_usdt == Decimal("1.75")
-    assert found.books == projection.books
-    assert found.breaker is not None
-    assert found.started is not None
 
 
 def test_lists_are_bounded_and_what_is_said_again_moves_to_the_end() -> None:

@@ -15,7 +15,7 @@ import structlog
 
 from builders import a_history
 from eternal_engine import clock
-from eternal_engine.model.errors import UsageError
+from eternal_engine.model.errors import RefusedError, UsageError
 from eternal_engine.observe.live_view import Banner
 from eternal_engine.observe.log import FILE_NAME
 from eternal_engine.observe.watching import Wishes, watching
@@ -91,3 +91,14 @@ async def test_a_failing_run_still_leaves_a_whole_log(tmp_path: Path) -> None:
     with pytest.raises(ZeroDivisionError):
         await run()
     assert names(tmp_path) == ["daemon_started"]
+
+
+async def test_why_a_start_was_refused_stands_in_the_log_too(tmp_path: Path) -> None:
+    async def run() -> None:
+        async with watching(wishes(tmp_path)):
+            raise RefusedError("live trading is not armed", where="arming.json", mend="eternal arm")
+
+    with pytest.raises(RefusedError):
+        await run()
+    assert names(tmp_path) == ["run_failed"]
+    assert "eternal arm" in (tmp_path / FILE_NAME).read_text()
