@@ -41,8 +41,8 @@ RULES: tuple[Rule, ...] = (
 )
 
 # Together below the ten seconds of ORD-9: calls to the exchange end on their own time-outs meanwhile.
-GRACE_S: Final = 5.0
-CUT_OFF_S: Final = 1.0
+GRACE_S: Final = 4.0
+CUT_OFF_S: Final = 2.5
 BACKOFF_FIRST_S: Final = 1.0
 BACKOFF_MOST_S: Final = 60.0
 # A task that lived so long starts its waits anew.
@@ -178,7 +178,8 @@ class Supervisor:
         _, stuck = await asyncio.wait(tasks, timeout=CUT_OFF_S)
         if stuck:
             names = ", ".join(sorted(task.get_name() for task in stuck))
-            return Ending(self._ending.exit_code or 1, f"{self._ending.reason}; cut off: {names}", self._ending.error)
+            code = self._ending.exit_code or int(bool(stuck & vital))
+            return Ending(code, f"{self._ending.reason}; cut off: {names}", self._ending.error)
         return self._ending
 
     async def watch(self, interval_s: float | None, healthy: Callable[[], bool]) -> None:

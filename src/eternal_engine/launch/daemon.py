@@ -283,7 +283,7 @@ class _Run:
     async def differences(self) -> tuple[str, ...] | None:
         """Compare with the venue's ledger; None: not asked, or nobody answered.
 
-        Told to stop, a daemon asks only its own exchange, and not for long: a call that hangs holds the process (ORD-9).
+        Told to stop, a daemon asks only its own exchange, and not for long: a call that hangs holds it up (ORD-9).
         """
         if not self.loop.is_done and self.place.environment is not Environment.PAPER:
             return None

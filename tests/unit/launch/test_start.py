@@ -1,0 +1,252 @@
+"""Every refusal of a live start, tried on a live profile of the embedded exchange: the hosts are all that differs."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from contract_arena import Arena
+from eternal_engine import clock
+from eternal_engine.config import Settings, load
+from eternal_engine.launch import arm_desk, arming
+from eternal_engine.launch import start as starting
+from eternal_engine.launch.daemon import Outcome
+from eternal_engine.launch.live import DEMO_HOSTS, LIVE_HOSTS, Hosts
+from eternal_engine.launch.markets import Wish
+from eternal_engine.launch.start import Request, account_lock, start
+from eternal_engine.model.errors import LockHeld, RefusedError, UsageError
+from eternal_engine.model.event import DaemonStarted
+from eternal_engine.simulator.server.routes import ROUTES, Route
+from eternal_engine.storage.backup import back_up, restore
+from eternal_engine.storage.store import Store
+
+QUERY_API = "/v5/user/query-api"
+NAMES = ("MASTER", "CORE_HODL", "TREND", "FUNDING", "TACTICAL")
+COINS = "[BTCUSDT, ETHUSDT, SOLUSDT]"
+SHARES = {"CORE_HODL": "60000", "TREND": "20000", "FUNDING": "15000", "TACTICAL": "5000"}
+
+
+@dataclass
+class House:
+    """An exchange with five accounts, and settings that hold their keys."""
+
+    arena: Arena
+    folder: Path
+    keys: dict[str, str]
+
+    def settings(self, mode: Any = "live", **environ: str) -> Settings:
+        own = {
+            "ETERNAL_SYMBOLS": COINS,
+            "ETERNAL_CORE_HODL__WEIGHTS": "{BTCUSDT: 0.5, ETHUSDT: 0.3, SOLUSDT: 0.2}",
+            "ETERNAL_PATHS__STATE_DIR": str(self.folder / "state"),
+            "ETERNAL_PATHS__LOG_DIR": str(self.folder / "logs"),
+            "ETERNAL_DAEMON__LATE_BAR_GRACE_S": "0",
+            **{name.replace("LIVE", mode.upper()): text for name, text in self.keys.items()},
+        }
+        return load(mode, directory=self.folder, environ={**own, **environ})
+
+    @property
+    def hosts(self) -> Hosts:
+        return Hosts(self.arena.url, f"{self.arena.stream_url}/v5/private")
+
+    def request(self, mode: Any = "live", **environ: str) -> Request:
+        settings = self.settings(mode, **environ)
+        return Request(
+            mode=mode,
+            settings=settings,
+            directory=self.folder,
+            read_settings=lambda: settings,
+            # Its time has come already: a start that is allowed marks one hour and ends.
+            until=clock.now() - timedelta(days=1),
+            hosts=self.hosts,
+            console=False,
+            handles_signals=False,
+        )
+
+    async def arm(self, cap: str = "5000", days: int = 30, **environ: str) -> arming.Arming:
+        settings = self.settings(**environ)
+        ready = await arm_desk.look(settings, self.folder, self.hosts)
+        return arm_desk.store_arming(settings, ready, Decimal(cap), days, clock.now())
+
+    async def start(self, mode: Any = "live", **environ: str) -> Outcome:
+        return await start(self.request(mode, **environ))
+
+
+@pytest.fixture
+async def house(tmp_path: Path) -> AsyncIterator[House]:
+    arena = await Arena.open()
+    venue = arena.world.venue
+    master = venue.open_account("MASTER").uid
+    keys = {}
+    for name in NAMES:
+        uid = master if name == "MASTER" else venue.open_account(name, parent_uid=master).uid
+        venue.deposit(uid, "USDT", Decimal(SHARES.get(name, "0")))
+        account = venue.state.account(uid)
+        keys[f"ETERNAL_KEYS__LIVE__{name}__API_KEY"] = account.api_key
+        keys[f"ETERNAL_KEYS__LIVE__{name}__API_SECRET"] = account.api_secret
+    arena.world.settle()
+    yield House(arena, tmp_path, keys)
+    await arena.close()
+
+
+async def no_orders(house: House) -> bool:
+    return not house.arena.world.venue.state.orders
+
+
+def test_k5_the_hosts_are_constants_and_only_demo_touches_the_demo_host() -> None:
+    assert Hosts("https://api.bybit.com", "wss://stream.bybit.com/v5/private") == LIVE_HOSTS
+    assert Hosts("https://api-demo.bybit.com", "wss://stream-demo.bybit.com/v5/private") == DEMO_HOSTS
+    names = json.dumps(Settings.model_json_schema()).lower()
+    assert "endpoint" not in names
+    assert "bybit.com" not in names
+
+
+async def test_k5_an_unarmed_live_start_is_refused_with_exit_code_4(house: House) -> None:
+    with pytest.raises(RefusedError, match="never armed") as caught:
+        await house.start()
+    assert caught.value.exit_code == 4
+    assert "eternal arm" in caught.value.mend
+
+
+async def test_k5_an_armed_start_runs_and_is_journaled(house: House) -> None:
+    await house.arm()
+    outcome = await house.start()
+    assert outcome.ending.exit_code == 0
+    assert outcome.summary.mode == "live"
+    assert outcome.summary.differences == ()
+    store = await Store.open(house.folder / "state" / "eternal.db")
+    assert isinstance(store.projection.run, DaemonStarted)
+    await store.close()
+    logged = (house.folder / "logs" / "eternal_engine.log").read_text()
+    assert "works from any address" in logged
+    assert not any(secret in logged for name, secret in house.keys.items() if name.endswith("SECRET"))
+    assert await no_orders(house)
+
+
+async def test_risk_13_a_changed_configuration_voids_the_arming_until_armed_again(house: House) -> None:
+    await house.arm()
+    changed = {"ETERNAL_TREND__ADX_MIN": "30"}
+    with pytest.raises(RefusedError, match="configuration changed"):
+        await house.start(**changed)
+    await house.arm(**changed)
+    assert (await house.start(**changed)).ending.exit_code == 0
+
+
+async def test_risk_13_a_restored_database_voids_the_arming(house: House) -> None:
+    await house.arm()
+    database = house.folder / "state" / "eternal.db"
+    back_up(database, house.folder / "copy.db")
+    restore(house.folder / "copy.db", database, clock.now())
+    with pytest.raises(RefusedError, match="restored"):
+        await house.start()
+
+
+async def test_risk_13_another_machine_and_the_end_of_its_time_void_it(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record = await house.arm()
+    path = house.folder / "state" / arming.FILE
+    arming.save(path, replace(record, expires_at=clock.now()))
+    with pytest.raises(RefusedError, match="expired"):
+        await house.start()
+    arming.save(path, record)
+    monkeypatch.setattr(starting, "machine_id", lambda: "elsewhere")
+    with pytest.raises(RefusedError, match="another machine"):
+        await house.start()
+
+
+async def test_risk_13_the_keys_of_other_accounts_void_it(house: House) -> None:
+    await house.arm()
+    other = house.arena.world.venue.open_account(
+        "TREND2", parent_uid=house.arena.world.venue.state.account(house.arena.uids["main"]).uid
+    )
+    keys = {"API_KEY": other.api_key, "API_SECRET": other.api_secret}
+    with pytest.raises(RefusedError, match="no sub-account of MASTER"):
+        await house.start(**{f"ETERNAL_KEYS__LIVE__TREND__{name}": text for name, text in keys.items()})
+
+
+@pytest.mark.parametrize("mode", ["live", "demo"])
+async def test_k5_a_key_that_may_withdraw_is_refused_before_anything_is_sent(
+    house: House, monkeypatch: pytest.MonkeyPatch, mode: str
+) -> None:
+    honest = ROUTES[QUERY_API]
+
+    def lies(call: Any) -> Any:
+        answer = honest.handler(call)
+        answer["permissions"]["Wallet"] = ["AccountTransfer", "Withdraw"]
+        return answer
+
+    monkeypatch.setitem(ROUTES, QUERY_API, replace(honest, handler=lies))
+    with pytest.raises(RefusedError, match="may withdraw") as caught:
+        await house.start(mode)
+    assert caught.value.exit_code == 4
+    with pytest.raises(RefusedError, match="may withdraw"):
+        await house.arm()
+    assert not (house.folder / "state" / arming.FILE).exists()
+    assert await no_orders(house)
+
+
+async def test_k5_a_key_of_another_environment_is_refused(house: House) -> None:
+    wrong = {"ETERNAL_KEYS__LIVE__TREND__API_KEY": "x" * 18, "ETERNAL_KEYS__LIVE__TREND__API_SECRET": "y" * 36}
+    with pytest.raises(RefusedError, match="refuses the key") as caught:
+        await house.start(**wrong)
+    assert caught.value.exit_code == 4
+
+
+async def test_k5_missing_keys_are_a_usage_error(house: House) -> None:
+    with pytest.raises(UsageError, match="no live key for trend"):
+        await house.start(ETERNAL_KEYS__LIVE__TREND__API_KEY="", ETERNAL_KEYS__LIVE__TREND__API_SECRET="")
+
+
+async def test_k5_a_key_in_the_committed_file_refuses_paper_too(house: House) -> None:
+    (house.folder / ".env").write_text("ETERNAL_KEYS__LIVE__TREND__API_KEY=something\n")
+    with pytest.raises(RefusedError, match="committed"):
+        await start(replace(house.request(), mode="paper"))
+
+
+async def test_demo_needs_no_arming_and_no_key_of_master(house: House) -> None:
+    without = {f"ETERNAL_KEYS__DEMO__MASTER__API_{part}": "" for part in ("KEY", "SECRET")}
+    outcome = await house.start("demo", **without)
+    assert outcome.ending.exit_code == 0
+    assert outcome.summary.mode == "demo"
+
+
+async def test_ord_8_a_second_daemon_on_an_account_is_refused_whatever_its_directory(house: House) -> None:
+    uid = next(account.uid for account in house.arena.world.venue.state.accounts.values() if account.name == "TREND")
+    with account_lock("demo", str(uid)), pytest.raises(LockHeld, match=str(uid)) as caught:
+        await house.start("demo")
+    assert caught.value.exit_code == 4
+    assert (await house.start("demo")).ending.exit_code == 0
+
+
+async def test_ord_8_a_second_daemon_on_a_database_is_refused(house: House) -> None:
+    store = await Store.open(house.folder / "state" / "eternal.db")
+    with pytest.raises(LockHeld, match=str(os.getpid())):
+        await start(replace(house.request(), mode="paper", wish=Wish(market="synthetic", speed=0.0)))
+    await store.close()
+
+
+async def test_an_arming_without_sense_is_refused(house: House) -> None:
+    for cap in ("0", "-5", "NaN", "Infinity"):
+        with pytest.raises(UsageError, match="makes no sense"):
+            await house.arm(cap)
+
+
+async def test_arming_can_be_taken_away(house: House) -> None:
+    await house.arm()
+    assert arm_desk.revoke(house.settings())
+    assert not arm_desk.revoke(house.settings())
+    with pytest.raises(RefusedError, match="never armed"):
+        await house.start()
+
+
+def test_the_routes_used_above_exist() -> None:
+    assert isinstance(ROUTES[QUERY_API], Route)
