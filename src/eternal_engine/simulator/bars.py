@@ -110,15 +110,18 @@ class Bars:
             if not held.any():
                 return None
             opens, highs, lows, closes, volumes = (part[held] for part in (opens, highs, lows, closes, volumes))
-        volumes = np.where(np.isnan(volumes), 0.0, volumes)
+        # Lists: for the 24 hours of a ticker, asked for all the time, they are several times faster than arrays.
+        first_open, last_close = float(opens[0]), float(closes[-1])
+        amounts = [0.0 if math.isnan(volume) else volume for volume in volumes.tolist()]
+        middles = zip(amounts, opens.tolist(), closes.tolist(), strict=True)
         return Candle(
             open_ms=self.history.open_ms(first),
-            open=float(opens[0]),
-            high=float(highs.max()),
-            low=float(lows.min()),
-            close=float(closes[-1]),
-            volume=float(volumes.sum()),
-            turnover=float((volumes * (opens + closes)).sum() / 2),
+            open=first_open,
+            high=max(highs.tolist()),
+            low=min(lows.tolist()),
+            close=last_close,
+            volume=math.fsum(amounts),
+            turnover=math.fsum(volume * (open_ + close) / 2 for volume, open_, close in middles),
         )
 
     def _one_hour(self, bars: Ohlcv, row: int, hour: int) -> Candle | None:

@@ -34,12 +34,24 @@ class Shape(Generic[R]):
         place = where or self.name
         if not isinstance(message, Mapping):
             raise bad(self.name, message, "an object", place)
-        values = {attribute: read_field(message, key, codec, place) for attribute, key, codec in self.rows}
-        record = self.record(**values)
+        record = self.record(**self._values(message, place))
         complaint = self.check(record) if self.check else ""
         if complaint:
             raise bad(self.name, dict(message), complaint, place)
         return record
+
+    def _values(self, message: Mapping[str, object], place: str) -> dict[str, Any]:
+        """Read every row: most keys are plain ones that are there, and one message has dozens."""
+        values: dict[str, Any] = {}
+        for attribute, key, codec in self.rows:
+            if key in message:
+                try:
+                    values[attribute] = codec.read(message[key])
+                except ValueError:
+                    raise bad(key, message[key], codec.name, place) from None
+            else:
+                values[attribute] = read_field(message, key, codec, place)
+        return values
 
     def dump(self, record: R) -> dict[str, Any]:
         """Write the record as the exchange would send it."""
