@@ -1,0 +1,235 @@
+"""The daemon and its exchange over real files in one process, with a knife at every journal write and exchange call."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+from crash_market import Scenario, ms_of
+from eternal_engine.bootstrap import params_of
+from eternal_engine.engine.memory import load, write
+from eternal_engine.engine.timing import hour_start
+from eternal_engine.exchange.bybit.local import LocalClient, LocalFeed
+from eternal_engine.exchange.capability import Environment
+from eternal_engine.launch.clocks import VirtualClock
+from eternal_engine.launch.daemon import Plan, run_daemon
+from eternal_engine.launch.place import Place
+from eternal_engine.launch.summary import ledger_differences
+from eternal_engine.launch.world_bars import WorldBars
+from eternal_engine.market_data.history import HOUR_MS, MarketHistory
+from eternal_engine.model.ids import Account
+from eternal_engine.model.instrument import BYBIT_2025
+from eternal_engine.portfolio.params import Params
+from eternal_engine.simulator.adapter import Door
+from eternal_engine.simulator.faults import FaultPlan
+from eternal_engine.simulator.feeds import HistoryFeed
+from eternal_engine.simulator.opening import ACCOUNT_NAMES
+from eternal_engine.simulator.server.call import Json
+from eternal_engine.simulator.server.limits import Limits
+from eternal_engine.simulator.server.world import VenueClock, World
+from eternal_engine.simulator.store import VenueStore
+from eternal_engine.simulator.venue import Venue, VenueConfig
+from eternal_engine.storage.store import Store
+
+
+@dataclass
+class Knife:
+    """Count the points a process passes, and kill it by SIGKILL at one of them (0: at none)."""
+
+    at: int = 0
+    passed: int = 0
+    names: list[str] = field(default_factory=list)
+    sheathed: bool = False
+
+    def sheathe(self) -> None:
+        """Count no further: what follows only looks."""
+        self.sheathed = True
+
+    def point(self, name: str) -> None:
+        """Pass one point."""
+        if self.sheathed:
+            return
+        self.passed += 1
+        self.names.append(name)
+        if self.passed == self.at:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
+@dataclass(eq=False)
+class SharpDoor(Door):
+    """Answer as the exchange does; the venue has committed when `knife` strikes the second time."""
+
+    knife: Knife
+
+    def answer(self, path: str, fields: Mapping[str, object]) -> Json:
+        """Answer one call."""
+        self.knife.point(f"before {path}")
+        answer = super().answer(path, fields)
+        self.knife.point(f"after {path}")
+        return answer
+
+
+def open_world(path: Path, history: MarketHistory, start_ms: int, faults: FaultPlan | None = None) -> World:
+    """Open the embedded exchange over a hand-made market, as `simulator.opening` does over its own."""
+    store = VenueStore(path)
+    known = store.meta()
+    feed = HistoryFeed(history)
+    now_ms = int(known.get("venue_ms", start_ms))
+    venue = Venue(VenueConfig(salt="crash"), now_ms=now_ms)
+    store.load(venue)
+    venue.state.started_ms = now_ms
+    feed.open_market(venue)
+    if not venue.state.accounts:
+        master = venue.open_account(ACCOUNT_NAMES[0])
+        for name in ACCOUNT_NAMES[1:]:
+            venue.open_account(name, parent_uid=master.uid)
+        venue.deposit(master.uid, "USDT", Decimal(100_000))
+    world = World(
+        venue=venue,
+        feed=feed,
+        clock=VenueClock(0, now_ms),
+        store=store,
+        faults=faults or FaultPlan(),
+        limits=Limits(enforced=False),
+    )
+    venue.take_events()
+    store.commit(venue, venue_ms=venue.state.now_ms)
+    return world
+
+
+def open_place(world: World, history: MarketHistory, knife: Knife) -> Place:
+    """Put sharp doors before every account."""
+    ports, pumps = {}, {}
+    for row in world.venue.state.accounts.values():
+        account, door = Account(row.name.lower()), SharpDoor(world, row.uid, knife)
+        ports[account] = LocalClient(account.value, door)
+        pumps[account] = LocalFeed(ports[account], door).drain
+
+    async def audit() -> tuple[str, ...]:
+        return tuple(world.venue.audit())
+
+    clock = VirtualClock(world)
+    return Place(
+        environment=Environment.PAPER,
+        market="hand-made",
+        clock=clock,
+        waiting=clock,
+        ports=ports,
+        table=BYBIT_2025,
+        bars=lambda _: WorldBars(history),
+        pumps=pumps,
+        audit=audit,
+    )
+
+
+def sharpen_journal(store: Store, knife: Knife) -> None:
+    """Let the knife strike before and after every commit of the journal."""
+    commit = store._commit
+
+    async def around(batch: Any) -> None:
+        kinds = "+".join(sorted({row["kind"] for row in batch.rows}))
+        knife.point(f"before journal {kinds}")
+        await commit(batch)
+        knife.point(f"after journal {kinds}")
+        if "DaemonStopped" in kinds:
+            knife.sheathe()
+
+    store._commit = around  # type: ignore[method-assign]
+
+
+def sharpen_time(world: World, knife: Knife) -> None:
+    """Let the knife strike after the venue has moved in time and committed, before the daemon hears of it."""
+    step_to = world.step_to
+
+    def moved(venue_ms: int, **how: Any) -> None:
+        step_to(venue_ms, **how)
+        knife.point("after time passed")
+
+    world.step_to = moved  # type: ignore[method-assign]
+
+
+async def live(
+    state: Path,
+    scenario: Scenario,
+    history: MarketHistory,
+    until: int,
+    knife: Knife,
+    *,
+    faults: FaultPlan | None = None,
+    watch: Callable[[World, Knife], None] = lambda *_: None,
+) -> dict[str, Any]:
+    """Run the daemon on a state directory until an hour of the market; give what there is then.
+
+    `watch` is called with the exchange before the daemon meets it.
+    """
+    kept: list[tuple[World, Place, Store]] = []
+
+    async def open_here(store: Store) -> Place:
+        world = open_world(state / "venue.db", history, ms_of(scenario.first), faults)
+        sharpen_journal(store, knife)
+        sharpen_time(world, knife)
+        watch(world, knife)
+        place = open_place(world, history, knife)
+        kept.append((world, place, store))
+        return place
+
+    plan = Plan(
+        "paper",
+        scenario.settings(state),
+        say=lambda _: None,
+        until=hour_start(ms_of(until) // HOUR_MS),
+        handles_signals=False,
+    )
+    ended = await run_daemon(plan, open_here)
+    ((world, place, store),) = kept
+    found = await outcome(world, place, store, params_of(plan.settings))
+    assert world.store is not None
+    world.store.close()
+    return {**found, "ending": [ended.ending.exit_code, ended.ending.reason]}
+
+
+async def outcome(world: World, place: Place, store: Store, params: Params) -> dict[str, Any]:
+    """Write down what the venue's own ledger holds, and whether the books say the same."""
+    state = world.venue.state
+    names = {uid: account.name for uid, account in state.accounts.items()}
+    orders = [*_orders(world)]
+    memory = load(store.projection.states, params)
+    assert memory is not None
+    return {
+        "orders": sorted(_order(names[order.uid], order) for order in orders),
+        "balances": sorted(
+            [names[uid], coin, str(amount)] for (uid, coin), amount in state.books.balances.items() if uid in names
+        ),
+        "positions": sorted(
+            [names[uid], symbol, str(row.size), str(row.cost), str(row.stop_loss)]
+            for (uid, symbol, _), row in state.positions.items()
+            if row.size
+        ),
+        "executions": sorted(
+            [names[uid], row.link_id, row.symbol, row.category, row.side, str(row.qty), str(row.price), row.exec_type]
+            for uid, rows in state.executions.items()
+            for row in rows
+        ),
+        "transfers": sorted([key, str(row.amount)] for key, row in state.transfers.items()),
+        "differences": list(await ledger_differences(place, store.projection.books)),
+        "pending": [str(intent) for intent in memory.pending],
+        "open": sorted(str(row.order.client_order_id) for row in store.projection.open_orders),
+        "undone_transfers": sorted(store.projection.pending_transfers),
+        "memory": write(memory),
+    }
+
+
+def _orders(world: World) -> list[Any]:
+    state = world.venue.state
+    rows = [order for orders in state.open_orders.values() for order in orders.values()]
+    return rows + [order for orders in state.closed.values() for order in orders]
+
+
+def _order(account: str, order: Any) -> list[str]:
+    size = (str(order.qty), order.status, str(order.trigger_price))
+    return [account, order.link_id, order.symbol, order.category, order.side, *size]

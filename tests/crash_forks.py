@@ -1,0 +1,256 @@
+"""Kill a daemon at a numbered point, by a real SIGKILL of a real process over real files, start it again, and compare.
+
+Importing takes seconds, so one parent imports everything and forks a child for each life of a daemon. `python
+tests/crash_forks.py --help` runs whole enumerations by hand.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import gc
+import json
+import os
+import random
+import shutil
+import signal
+import sys
+import tempfile
+import traceback
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+# Not a thread may exist when a process forks.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
+from crash_daemon import Knife, live
+from crash_market import SCENARIOS, Scenario
+from crash_market import scenario as find_scenario
+
+KILLED: Final = "killed"
+# Reading a past of months takes hundreds of calls, between which nothing is written anywhere.
+PAGED: Final = frozenset({"/v5/execution/list", "/v5/account/transaction-log"})
+MOST_RECOVERY_POINTS: Final = 400
+
+
+@dataclass(frozen=True)
+class Life:
+    """Hold how one process ended: its result, or that it was killed, or its traceback."""
+
+    result: Any
+    killed: bool
+    error: str = ""
+
+
+@dataclass(frozen=True)
+class Strike:
+    """Hold one case: where the process was killed, in its life and in its recoveries, and what was wrong then."""
+
+    scenario: str
+    points: tuple[int, ...]
+    at: str
+    wrong: tuple[str, ...]
+
+
+@dataclass
+class Bench:
+    """Hold what all strikes of a scenario share: the files before the procedure, and the undisturbed end."""
+
+    scenario: Scenario
+    history: Any
+    template: Path
+    wanted: dict[str, Any] = field(default_factory=dict)
+    names: list[str] = field(default_factory=list)
+
+
+def in_child(work: Callable[[], Any], note: Path) -> Life:
+    """Do work in a forked process; its result comes back by a file."""
+    note.unlink(missing_ok=True)
+    child = os.fork()
+    if child == 0:
+        code = 1
+        try:
+            note.write_text(json.dumps({"result": work()}), encoding="utf-8")
+            code = 0
+        except BaseException:  # noqa: BLE001 - the parent is told, whatever it was
+            note.write_text(json.dumps({"error": traceback.format_exc()}), encoding="utf-8")
+        finally:
+            os._exit(code)
+    _, status = os.waitpid(child, 0)
+    if os.WIFSIGNALED(status):
+        return Life(None, os.WTERMSIG(status) == signal.SIGKILL, f"signal {os.WTERMSIG(status)}")
+    told = json.loads(note.read_text(encoding="utf-8"))
+    return Life(told.get("result"), False, told.get("error", ""))
+
+
+def prepare(scenario: Scenario, directory: Path) -> Bench:
+    """Live to the procedure, keep the files, and live through it undisturbed."""
+    bench = Bench(scenario, scenario.history(), directory / f"{scenario.name}-template")
+    bench.template.mkdir(parents=True)
+    note = directory / f"{scenario.name}.json"
+
+    def run(state: Path, until: int) -> dict[str, Any]:
+        knife = Knife()
+        found = asyncio.run(live(state, scenario, bench.history, until, knife))
+        return {"outcome": found, "names": knife.names}
+
+    if not scenario.from_nothing:
+        before = in_child(lambda: run(bench.template, scenario.before), note)
+        assert not before.error, before.error
+    state = directory / f"{scenario.name}-undisturbed"
+    shutil.copytree(bench.template, state)
+    whole = in_child(lambda: run(state, scenario.until), note)
+    assert not whole.error, whole.error
+    bench.wanted, bench.names = whole.result["outcome"], whole.result["names"]
+    return bench
+
+
+def strike(bench: Bench, points: Sequence[int], directory: Path) -> Strike:
+    """Kill one life after the other at the given points, then let one live to the end, and compare."""
+    state = directory / "state"
+    shutil.rmtree(state, ignore_errors=True)
+    shutil.copytree(bench.template, state)
+    note = directory / "note.json"
+    names: list[str] = []
+    for number, at in enumerate(points):
+        life = in_child(lambda at=at: _live(bench, state, at), note)  # type: ignore[misc]
+        if life.error and not life.killed:
+            return Strike(bench.scenario.name, tuple(points), " then ".join(names), (life.error,))
+        if not life.killed:
+            # A recovery that is shorter than the point is deep has simply ended.
+            assert number > 0, f"{bench.scenario.name} never came to point {at}"
+            break
+        names.append(bench.names[at - 1] if number == 0 else f"point {at} of recovery {number}")
+    last = in_child(lambda: _live(bench, state, 0), note)
+    wrong = (last.error,) if last.error else tuple(compare(bench.wanted, last.result))
+    return Strike(bench.scenario.name, tuple(points), " then ".join(names), wrong)
+
+
+def _live(bench: Bench, state: Path, at: int) -> dict[str, Any]:
+    return asyncio.run(live(state, bench.scenario, bench.history, bench.scenario.until, Knife(at)))
+
+
+def compare(wanted: dict[str, Any], found: dict[str, Any]) -> Iterable[str]:
+    """Name every difference between two ends: by the venue's ledger, then by the books."""
+    for name, times in Counter(row[1] for row in found["orders"] if row[1]).items():
+        if times > 1:
+            yield f"order {name} stands {times} times at the exchange"
+    for part, words in (
+        ("orders", "order"),
+        ("executions", "execution"),
+        ("positions", "position"),
+        ("balances", "balance"),
+        ("transfers", "transfer"),
+    ):
+        mine, theirs = Counter(map(tuple, found[part])), Counter(map(tuple, wanted[part]))
+        for row in theirs - mine:
+            yield f"{words} is missing: {' '.join(row)}"
+        for row in mine - theirs:
+            yield f"{words} nobody wanted: {' '.join(row)}"
+    if found["ending"] != wanted["ending"]:
+        yield f"it ended {found['ending']}"
+    for row in found["differences"]:
+        yield f"books and exchange differ: {row}"
+    for part in ("pending", "open", "undone_transfers"):
+        if found[part] != wanted[part]:
+            yield f"{part}: {found[part]} instead of {wanted[part]}"
+    if found["memory"] != wanted["memory"]:
+        yield f"memory: {_differing(json.loads(wanted['memory']), json.loads(found['memory']))}"
+
+
+def _differing(wanted: Any, found: Any, name: str = "") -> str:
+    if isinstance(wanted, dict) and isinstance(found, dict):
+        keys = sorted({*wanted, *found})
+        return "; ".join(
+            _differing(wanted.get(key), found.get(key), f"{name}.{key}")
+            for key in keys
+            if wanted.get(key) != found.get(key)
+        )
+    return f"{name} is {found}, not {wanted}"
+
+
+def enumerate_all(bench: Bench, stride: int, first: int = 1) -> list[tuple[int, ...]]:
+    """List every point of the procedure, or every `stride`-th; of a run of page after page the two ends."""
+    pages = [name.removeprefix("before ").removeprefix("after ") in PAGED for name in bench.names]
+    inside = {at + 1 for at in range(1, len(pages) - 1) if all(pages[at - 1 : at + 2])}
+    points = [point for point in range(1, len(bench.names) + 1) if point not in inside]
+    return [(point,) for point in points[first - 1 :: stride]]
+
+
+def sample_twice(bench: Bench, count: int, seed: int) -> list[tuple[int, ...]]:
+    """Draw pairs: a point of the procedure, and one of the recovery after it."""
+    dice = random.Random(f"{seed} {bench.scenario.name}")
+    return [
+        (dice.randint(1, len(bench.names)), dice.randint(1, min(len(bench.names), MOST_RECOVERY_POINTS)))
+        for _ in range(count)
+    ]
+
+
+def strike_all(bench: Bench, cases: Sequence[tuple[int, ...]], directory: Path, jobs: int) -> list[Strike]:
+    """Strike every case, in `jobs` processes beside each other."""
+    gc.collect()
+    gc.freeze()
+    workers = []
+    for job in range(jobs):
+        notes = directory / f"{bench.scenario.name}-{job}"
+        notes.mkdir(exist_ok=True)
+        worker = os.fork()
+        if worker == 0:
+            code = 1
+            try:
+                found = [strike(bench, points, notes) for points in cases[job::jobs]]
+                (notes / "strikes.json").write_text(json.dumps([vars(one) for one in found]), encoding="utf-8")
+                code = 0
+            except BaseException:  # noqa: BLE001 - shown, and told by the exit code
+                traceback.print_exc()
+            finally:
+                os._exit(code)
+        workers.append((worker, notes))
+    strikes: list[Strike] = []
+    for worker, notes in workers:
+        _, status = os.waitpid(worker, 0)
+        assert status == 0, f"a worker of {bench.scenario.name} failed"
+        strikes += [
+            Strike(row["scenario"], tuple(row["points"]), row["at"], tuple(row["wrong"]))
+            for row in json.loads((notes / "strikes.json").read_text(encoding="utf-8"))
+        ]
+    return strikes
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run enumerations and print one JSON line a scenario."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--scenario", action="append", help="its name; all when left out")
+    parser.add_argument("--stride", type=int, default=1, help="strike every so many-th point")
+    parser.add_argument("--twice", type=int, default=0, help="sample so many double kills a scenario instead")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--point", type=int, action="append", help="strike at these points alone, one after the other")
+    parser.add_argument("--dir", type=Path, help="where the files are; a temporary directory when left out")
+    asked = parser.parse_args(arguments)
+    names = asked.scenario or [row.name for row in SCENARIOS]
+    bad = 0
+    with tempfile.TemporaryDirectory(prefix="crash-", dir=asked.dir) as directory:
+        for name in names:
+            bench = prepare(find_scenario(name), Path(directory))
+            if asked.point:
+                cases = [tuple(asked.point)]
+            elif asked.twice:
+                cases = sample_twice(bench, asked.twice, asked.seed)
+            else:
+                cases = enumerate_all(bench, asked.stride)
+            strikes = strike_all(bench, cases, Path(directory), asked.jobs)
+            failed = [one for one in strikes if one.wrong]
+            bad += len(failed)
+            line = {"scenario": name, "points": len(bench.names), "struck": len(strikes), "failed": len(failed)}
+            print(json.dumps(line), flush=True)
+            for one in failed:
+                print(json.dumps(vars(one)), flush=True)
+    return 1 if bad else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
