@@ -39,19 +39,21 @@ def arm(
 
     It is void after any change of accounts, configuration, machine or database, and after its time.
     """
-    from eternal_engine.launch.arm_desk import look, store_arming
-    from eternal_engine.launch.arm_desk import revoke as take_away
     from eternal_engine.launch.arming import FILE, read
+    from eternal_engine.launch.arming import revoke as take_away
 
     settings = _settings(state_dir)
+    record = settings.paths.state_dir / FILE
     if show:
-        _tell(read(settings.paths.state_dir / FILE), as_json=as_json)
+        _tell(read(record), as_json=as_json)
         return
     if revoke:
-        text = "Live trading is not armed any more." if take_away(settings) else "Live trading was not armed."
+        text = "Live trading is not armed any more." if take_away(record) else "Live trading was not armed."
         _say(text, {"armed": False}, as_json=as_json)
         return
     amount = _amount(cap)
+    from eternal_engine.launch.arm_desk import look, store_arming
+
     ready = asyncio.run(look(settings, Path()))
     for finding in ready.warnings:
         typer.echo(f"warning: {finding.what}; to mend: {finding.mend}", err=True)

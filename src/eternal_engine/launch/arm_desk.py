@@ -56,11 +56,3 @@ def store_arming(settings: Settings, ready: Ready, cap_usdt: Decimal, days: int,
     record = arm(ready.facts, cap_usdt, now, days)
     save(settings.paths.state_dir / FILE, record)
     return record
-
-
-def revoke(settings: Settings) -> bool:
-    """Take the record away; tell whether there was one. A running daemon stops its entries at the next decision."""
-    path = settings.paths.state_dir / FILE
-    was_there = path.exists()
-    path.unlink(missing_ok=True)
-    return was_there

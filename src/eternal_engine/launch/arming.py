@@ -122,6 +122,13 @@ def read(path: Path) -> Arming | None:
             raise _refused(path, f"{type(error).__name__}: {error}") from error
 
 
+def revoke(path: Path) -> bool:
+    """Take a record away; tell whether there was one. A running daemon makes no entries from the next decision on."""
+    was_there = path.exists()
+    path.unlink(missing_ok=True)
+    return was_there
+
+
 class Armed:
     """Answer whether entries are allowed now, reading the record anew whenever its file changes.
 

@@ -14,6 +14,7 @@ from eternal_engine.engine.bank import Bank
 from eternal_engine.engine.market_watch import BarSource, MarketWatch
 from eternal_engine.engine.memory import Memory
 from eternal_engine.engine.order_manager import OrderManager
+from eternal_engine.engine.ownership import Owners
 from eternal_engine.engine.recorder import REMEMBERED, Observer, Recorder
 from eternal_engine.engine.sender import Sender
 from eternal_engine.engine.timing import hour_of
@@ -46,7 +47,7 @@ class Crew:
 
 @dataclass(frozen=True)
 class Orders:
-    """Hold what a crew is told: parameters, symbols, hash, what halts entries, who watches.
+    """Hold what a crew is told: parameters, symbols, hash, what halts entries, whose holdings are whose, who watches.
 
     `operator_delay_h`: approvals come by themselves after so many hours, None where a person gives them (BRK-5).
     """
@@ -55,6 +56,7 @@ class Orders:
     symbols: tuple[str, ...]
     config_hash: str
     entries_halted: Callable[[datetime], int]
+    owners: Owners
     observers: Sequence[Observer] = ()
     operator_delay_h: int | None = None
 
@@ -82,6 +84,7 @@ def assemble(
                 place.ports[engine.account],
                 recorder,
                 place.table,
+                orders.owners,
                 place.clock,
                 place.waiting,
                 pump=place.pumps.get(engine.account),

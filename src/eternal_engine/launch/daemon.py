@@ -7,7 +7,7 @@ import math
 import signal
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import partial
 from importlib.metadata import version
@@ -18,6 +18,7 @@ from eternal_engine.bootstrap import params_of
 from eternal_engine.config import Mode, Settings
 from eternal_engine.engine.command_desk import CommandDesk
 from eternal_engine.engine.findings import Alert
+from eternal_engine.engine.hour import ALL_HALTED
 from eternal_engine.engine.inbox_service import serve_inbox
 from eternal_engine.engine.notify import Notifier
 from eternal_engine.engine.recorder import Observer
@@ -38,6 +39,7 @@ from eternal_engine.launch.assembly import (
     shares_by_account,
     use,
 )
+from eternal_engine.launch.caretaker import Caretaker
 from eternal_engine.launch.hours import HourLoop
 from eternal_engine.launch.live import shares_of
 from eternal_engine.launch.opening import open_books, owners_of
@@ -124,14 +126,14 @@ async def take_up(plan: Plan, place: Place, store: Store, bars: BarStore) -> Cre
         tuple(settings.symbols),
         settings.hash(),
         plan.entries_halted,
+        owners_of(place, settings.core_hodl.weights),
         plan.observers,
         operator_delay_h=settings.backtest.approval_delay_h if place.is_fast else None,
     )
     crew = assemble(place, store, place.bars(bars), bars, await read_uids(place), orders)
     started = DaemonStarted(place.clock.now(), version(PACKAGE), plan.mode, settings.hash(), place.market)
     await crew.recorder.append(started)
-    owners = owners_of(place, settings.core_hodl.weights)
-    alerts = await open_books(place, crew.recorder, owners, orders.symbols, settings.core_hodl.interval_h)
+    alerts = await open_books(place, crew.recorder, orders.owners, orders.symbols, settings.core_hodl.interval_h)
     await crew.recorder.append(*(_told(alert, place.clock.now()) for alert in alerts))
     for alert in alerts:
         plan.say(f"{alert.what} ({alert.where}); to mend: {alert.mend}")
@@ -147,7 +149,19 @@ class _Run:
         self.crew = crew
         ends = [at for at in (plan.until, place.ends_at) if at is not None]
         until = min(ends, default=None)
-        self.loop = HourLoop(crew.engine, place.clock, until=until, before_hour=self.renew_cap, beat=self.beat)
+        owners = owners_of(place, plan.settings.core_hodl.weights)
+        self.caretaker = Caretaker(place, crew, owners, plan.say)
+        self.loop = HourLoop(
+            crew.engine,
+            place.clock,
+            until=until,
+            before_hour=self.renew_cap,
+            take_up=self.caretaker.take_up,
+            compare=self.caretaker.compare,
+            is_paused=lambda: self.caretaker.is_paused,
+            beat=self.beat,
+        )
+        crew.engine.setup = replace(crew.engine.setup, entries_halted=self.entries_halted)
         self.supervisor = Supervisor(self.report, lambda _: self.loop.stop(), notifier=plan.notifier)
         self.started_at = place.clock.now()
         self.background: set[asyncio.Task[None]] = set()
@@ -176,7 +190,11 @@ class _Run:
             for engine, manager in self.crew.managers.items()
             if engine.account in self.place.streams
         ]
-        return [*own, *self.place.duties]
+        return [*own, *self.caretaker.duties(self.loop.compare), *self.place.duties]
+
+    def entries_halted(self, at: datetime) -> int:
+        """Halt entries while the arming is void, the line is down or the clock is wrong."""
+        return ALL_HALTED if self.caretaker.entries_wait else self.plan.entries_halted(at)
 
     async def hear(self, make: Stream, sender: Sender) -> None:
         """Book what an account's private stream says, and wake the engine when something was filled or ended."""
@@ -197,7 +215,7 @@ class _Run:
             shares=shares_by_account(shares_of(settings)),
             config_hash=lambda: self.crew.engine.setup.config_hash,
             wake=self.loop.wake,
-            reconcile=self.loop.wake,
+            reconcile=self.compare_soon,
         )
         folder = settings.paths.state_dir
         await serve_inbox(
@@ -207,6 +225,19 @@ class _Run:
             wall=wall.now,
             report=lambda problem: self.plan.say(f"the command inbox: {problem}"),
         )
+
+    def compare_soon(self) -> None:
+        """Have the accounts compared as soon as the engine is between two pieces of work."""
+        task = asyncio.ensure_future(self.compare_for_command())
+        self.background.add(task)
+        task.add_done_callback(self.background.discard)
+
+    async def compare_for_command(self) -> None:
+        try:
+            await self.loop.compare()
+        except EternalError as error:
+            what = f"the comparison that was asked for failed: {error.message}"
+            await self.note(ErrorOccurred(self.place.clock.now(), what, error.where, error.mend))
 
     def listen_to_signals(self) -> None:
         if not self.plan.handles_signals:

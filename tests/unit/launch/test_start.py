@@ -242,8 +242,9 @@ async def test_an_arming_without_sense_is_refused(house: House) -> None:
 
 async def test_arming_can_be_taken_away(house: House) -> None:
     await house.arm()
-    assert arm_desk.revoke(house.settings())
-    assert not arm_desk.revoke(house.settings())
+    record = house.folder / "state" / arming.FILE
+    assert arming.revoke(record)
+    assert not arming.revoke(record)
     with pytest.raises(RefusedError, match="never armed"):
         await house.start()
 

@@ -1,0 +1,134 @@
+"""SIGHUP: what may change is applied on record, what may not is refused, and the old configuration stays."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from eternal_engine.bootstrap import params_of
+from eternal_engine.config import Settings, load
+from eternal_engine.engine.trading_engine import Setup
+from eternal_engine.launch.reload import Reloader, change_of
+from eternal_engine.model.errors import UsageError
+from eternal_engine.model.event import ConfigChanged, ErrorOccurred, Event
+from eternal_engine.model.instrument import BYBIT_2025
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def settings(folder: Path, **environ: str) -> Settings:
+    return load("live", directory=folder, environ={f"ETERNAL_{name}": text for name, text in environ.items()})
+
+
+@dataclass
+class Parts:
+    """Stand in for a crew: what a reload touches, and the events it journals."""
+
+    events: list[Event] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        params = params_of(Settings())
+        params = params._replace(risk=params.risk._replace(cap_usdt=5000.0))
+        used: list[Any] = []
+        self.engine = SimpleNamespace(
+            setup=Setup(params, "old"), params=params, watch=SimpleNamespace(use=used.append), used=used
+        )
+        self.managers = {"trend": SimpleNamespace(params=params)}
+        self.recorder = SimpleNamespace(params=params, append=self.append)
+
+    async def append(self, *events: Event) -> None:
+        self.events += events
+
+
+def a_reloader(old: Settings, new: Any, said: list[str], reasons: tuple[str, ...] = ()) -> Reloader:
+    def read() -> Settings:
+        if isinstance(new, Exception):
+            raise new
+        found: Settings = new
+        return found
+
+    return Reloader(old, read, lambda: BYBIT_2025, lambda _hash, _at: reasons, said.append)
+
+
+async def test_a_valid_change_is_journaled_with_its_difference_and_in_force_everywhere(tmp_path: Path) -> None:
+    old, new = settings(tmp_path), settings(tmp_path, TREND__ADX_MIN="30", LOG__LEVEL="error")
+    parts, said = Parts(), []
+    crew: Any = parts
+    await a_reloader(old, new, said)(crew, NOW)
+    (event,) = parts.events
+    assert isinstance(event, ConfigChanged)
+    assert json.loads(event.difference) == {"log.level": ["info", "error"], "trend.adx_min": ["25", "30"]}
+    assert (event.old_hash, event.new_hash) == (old.hash(), new.hash())
+    for params in (
+        parts.engine.setup.params,
+        parts.recorder.params,
+        parts.managers["trend"].params,
+        *parts.engine.used,
+    ):
+        assert params.trend.adx_min == 30
+        assert params.risk.cap_usdt == 5000.0
+    assert parts.engine.setup.config_hash == new.hash()
+    assert "trend.adx_min" in said[0]
+
+
+async def test_an_invalid_configuration_is_said_and_the_old_one_stays(tmp_path: Path) -> None:
+    parts, said = Parts(), []
+    crew: Any = parts
+    before = parts.engine.setup
+    await a_reloader(settings(tmp_path), UsageError("adx_mim names no setting", where="trend.yaml:3"), said)(crew, NOW)
+    (event,) = parts.events
+    assert isinstance(event, ErrorOccurred)
+    assert (event.where, parts.engine.setup) == ("trend.yaml:3", before)
+    assert "adx_mim" in said[0]
+
+
+@pytest.mark.parametrize(
+    ("variable", "text"),
+    [("CAPITAL_USDT", "5"), ("PATHS__STATE_DIR", "elsewhere"), ("SHARES", "")],
+)
+async def test_what_state_and_accounts_are_laid_out_by_needs_a_restart(
+    tmp_path: Path, variable: str, text: str
+) -> None:
+    environ = {variable: text}
+    if variable == "SHARES":
+        environ = {"SHARES__TREND": "0.1", "SHARES__CORE_HODL": "0.7"}
+    parts, said = Parts(), []
+    crew: Any = parts
+    await a_reloader(settings(tmp_path), settings(tmp_path, **environ), said)(crew, NOW)
+    assert isinstance(parts.events[0], ErrorOccurred)
+    assert "cannot change while the daemon runs" in said[0]
+    assert parts.engine.setup.config_hash == "old"
+
+
+async def test_risk_13_in_live_a_changed_hash_is_refused_until_armed_again(tmp_path: Path) -> None:
+    old, new = settings(tmp_path), settings(tmp_path, TREND__ADX_MIN="30")
+    parts, said = Parts(), []
+    crew: Any = parts
+    reloader = a_reloader(old, new, said, ("the configuration changed",))
+    await reloader(crew, NOW)
+    assert isinstance(parts.events[0], ErrorOccurred)
+    assert "eternal arm" in parts.events[0].mend
+    assert parts.engine.setup.params.trend.adx_min == 25
+    assert reloader.settings is old
+    # What changes no decision is no reason to arm again.
+    quiet = settings(tmp_path, LOG__LEVEL="error")
+    await a_reloader(old, quiet, said, ("the configuration changed",))(crew, NOW)
+    assert isinstance(parts.events[1], ConfigChanged)
+
+
+async def test_an_unchanged_configuration_writes_nothing(tmp_path: Path) -> None:
+    parts, said = Parts(), []
+    crew: Any = parts
+    await a_reloader(settings(tmp_path), settings(tmp_path), said)(crew, NOW)
+    assert (parts.events, said) == ([], ["the configuration is as it was"])
+
+
+def test_keys_never_stand_in_a_difference(tmp_path: Path) -> None:
+    pair = {"KEYS__LIVE__TREND__API_KEY": "planted", "KEYS__LIVE__TREND__API_SECRET": "planted"}
+    assert change_of(settings(tmp_path), settings(tmp_path, **pair)).difference == {}
