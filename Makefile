@@ -18,10 +18,11 @@ space := $(empty) $(empty)
 MODE := paper
 LOG_FILE := eternal_engine.log
 BACKTEST_ARGS := $(if $(DATA),--data "$(DATA)") $(foreach engine,$(ENGINES),--engine $(engine)) $(ARGS)
+RUN_ARGS := $(foreach engine,$(ENGINES),--engine $(engine)) $(ARGS)
 
 .PHONY: help setup test test-fast check format format-check lint types imports security secrets secrets-baseline deps \
 	spelling docstrings dead-code bench backtest backtest-3y backtest-5y backtest-8y backtest-multi backtest-report \
-	data-import status logs docs rules lock hooks clean
+	data-import run-paper run-demo run-live status logs docs rules lock hooks clean
 
 help: ## Show this list
 	@printf 'The Eternal Engine. Variables: DATA=DIR (market data), ENGINES="core_hodl trend", ARGS="more options".\n\n'
@@ -106,6 +107,15 @@ backtest-report: $(STAMP) ## Backtest and write the HTML and Markdown report
 data-import: $(STAMP) ## Import a folder of market data: make data-import DATA=DIR
 	@test -n "$(DATA)" || { echo 'error: no folder named' >&2; echo 'mend:  make data-import DATA=DIR' >&2; exit 2; }
 	@$(BIN)/eternal data import "$(DATA)" $(ARGS)
+
+run-paper: $(STAMP) ## Trade with play money on the embedded exchange, without keys; ARGS="--market synthetic"
+	@$(BIN)/eternal run --mode paper $(RUN_ARGS)
+
+run-demo: $(STAMP) ## Trade with play money on Bybit's demo; needs demo keys in .env.local
+	@$(BIN)/eternal run --mode demo $(RUN_ARGS)
+
+run-live: $(STAMP) ## Trade with REAL MONEY; needs live keys and `eternal arm`, and asks for the word LIVE
+	@$(BIN)/eternal run --mode live $(RUN_ARGS)
 
 status: $(STAMP) ## Show what the daemon does and why: make status MODE=paper|demo|live ARGS=--watch
 	@$(BIN)/eternal status --mode $(MODE) $(ARGS)

@@ -33,7 +33,9 @@ class CoreHodl(Section):
         unit="fraction of target",
         rules="CORE-2",
     )
-    interval_h: int = key(168, "Time between two purchase cycles.", unit="hours", rules="CORE-1", ge=1, le=8760)
+    interval_h: int = key(
+        168, "Time between two purchase cycles.", unit="hours", rules="CORE-1 CORE-12 CORE-13", ge=1, le=8760
+    )
     gap_medium_usdt: Decimal = key(
         Decimal(500), "Total gap from which the plan takes weeks_medium.", unit="USDT", rules="CORE-2", gt=0
     )
@@ -120,7 +122,7 @@ class Trend(Section):
     )
     volume_days: int = key(20, "Days of the volume mean.", unit="days", rules="TREND-E1", ge=2, le=200)
     shorts: bool = key(False, "Trade the mirror image too.", unit="switch", rules="TREND-E1")
-    leverage: int = key(2, "Leverage of the perpetual.", unit="times", rules="RISK-9 TREND-F1", ge=1, le=2)
+    leverage: int = key(2, "Leverage of the perpetual.", unit="times", rules="RISK-9 TREND-F1 TREND-X3", ge=1, le=2)
     maintenance_frac: Frac = key(
         Decimal("0.005"),
         "Maintenance margin, for the liquidation price.",
