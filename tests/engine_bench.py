@@ -15,6 +15,7 @@ import numpy as np
 from core_builders import TEN, some_params
 from eternal_engine.engine.memory import fresh_memory
 from eternal_engine.engine.order_manager import OrderManager
+from eternal_engine.engine.ownership import Owners
 from eternal_engine.engine.recorder import Recorder
 from eternal_engine.engine.sender import Sender
 from eternal_engine.engine.timing import hour_of
@@ -29,6 +30,14 @@ from eternal_engine.storage.store import Store
 
 AT = datetime(2024, 1, 2, tzinfo=UTC)
 PRICE = Decimal(40_000)
+OWNERS = Owners(
+    {
+        (market, str(symbol)): rules
+        for market, table in ((Market.SPOT, BYBIT_2025.spot), (Market.PERP, BYBIT_2025.perp))
+        for symbol, rules in table.items()
+    },
+    frozenset(TEN),
+)
 
 
 @dataclass
@@ -208,7 +217,7 @@ async def a_bench(folder: Path, engine: Engine, *, jitter: Callable[[], float] =
         money = Decimal(100_000)
         await recorder.append(Deposited(AT, RecordId("d"), engine.account, Coin("USDT"), money, money, AT))
         exchange = ScriptedExchange(clock)
-        sender = Sender(engine, exchange, recorder, BYBIT_2025, clock, clock, jitter=jitter)  # type: ignore[arg-type]
+        sender = Sender(engine, exchange, recorder, BYBIT_2025, OWNERS, clock, clock, jitter=jitter)  # type: ignore[arg-type]
         yield Bench(clock, exchange, recorder, OrderManager(sender, recorder, params, clock, clock), params)
     finally:
         await store.close()

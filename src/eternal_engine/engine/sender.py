@@ -7,13 +7,14 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Final, Protocol
 
+from eternal_engine.engine.ownership import Owners, book_execution
 from eternal_engine.engine.recorder import Recorder
 from eternal_engine.engine.timing import Clock
 from eternal_engine.exchange.events import ExecutionSeen, OrderUpdated, StreamEvent
 from eternal_engine.exchange.lookup import resolve
 from eternal_engine.exchange.orders import Execution, OrderLookup, OrderReport
 from eternal_engine.exchange.port import Exchange
-from eternal_engine.exchange.translate import fate_of, fill_of, funding_of, request_of
+from eternal_engine.exchange.translate import fate_of, request_of
 from eternal_engine.model.errors import (
     AlreadyDone,
     BadReply,
@@ -24,7 +25,7 @@ from eternal_engine.model.errors import (
     Retry,
     UnknownOutcome,
 )
-from eternal_engine.model.event import ErrorOccurred, Event, Filled, FundingSettled, OrderMoved
+from eternal_engine.model.event import ErrorOccurred, Event, FundingSettled, OrderMoved
 from eternal_engine.model.ids import Account, ClientOrderId, Engine, Symbol, VenueOrderId
 from eternal_engine.model.instrument import InstrumentRules, InstrumentTable, Market
 from eternal_engine.model.order import Order, OrderState, Trigger
@@ -74,6 +75,7 @@ class Sender:
         exchange: Exchange,
         recorder: Recorder,
         table: InstrumentTable,
+        owners: Owners,
         clock: Clock,
         waiting: Waiting,
         *,
@@ -84,6 +86,7 @@ class Sender:
         self.account: Account = engine.account
         self.exchange = exchange
         self.table = table
+        self._owners = owners
         self._recorder = recorder
         self._clock = clock
         self._waiting = waiting
@@ -117,7 +120,7 @@ class Sender:
 
     async def settle_funding(self, until_h: int) -> None:
         """Book the funding of settlements up to hour `until_h`: later ones belong to the next decision (U-8)."""
-        due = [event for event in self._late_funding if _stamp_hour(event.settled_at) <= until_h]
+        due = [event for event in self._late_funding if stamp_hour(event.settled_at) <= until_h]
         if due:
             self._late_funding = [event for event in self._late_funding if event not in due]
             await self._recorder.append(*due)
@@ -269,22 +272,34 @@ class Sender:
 
     # Booking ---------------------------------------------------------------------------------------------------
 
+    def hold(self, settled: Sequence[FundingSettled]) -> None:
+        """Keep funding that somebody else has found until its hour is decided."""
+        self._late_funding += settled
+
     def _entries(self, executions: Sequence[Execution]) -> list[Event]:
-        """Make book entries of executions; funding of an hour that is not decided yet waits for it (U-8)."""
-        entries: list[Event] = []
-        at = self._clock.now()
+        """Make book entries of executions; funding of an hour that is not decided yet waits for it (U-8).
+
+        A trade that no order of ours explains is booked as what it is, and said (ORD-7).
+        """
+        events: list[Event] = []
+        at, books = self._clock.now(), self._recorder.projection.books
         for execution in executions:
-            settled = funding_of(execution, self.account, at)
-            if settled is not None:
-                if _stamp_hour(settled.settled_at) > self._recorder.memory.cycle_h:
-                    self._late_funding.append(settled)
-                else:
-                    entries.append(settled)
+            try:
+                owned = book_execution(execution, self.account, self._owners, books, at)
+            except BadReply as error:
+                events.append(ErrorOccurred(at, error.message, error.where, error.mend, self.engine))
                 continue
-            fill = fill_of(execution, self.account, self.rules(execution.market, execution.symbol))
-            if fill is not None:
-                entries.append(Filled(at, fill))
-        return entries
+            for entry in owned.entries:
+                if isinstance(entry, FundingSettled) and stamp_hour(entry.settled_at) > self._recorder.memory.cycle_h:
+                    self._late_funding.append(entry)
+                    continue
+                events.append(entry)
+                books = books.apply(entry).books
+            if owned.is_foreign:
+                what = f"{execution.side.value} {execution.qty} {execution.symbol} was traded by hand"
+                mend = "eternal review assigns or ignores what it left"
+                events.append(ErrorOccurred(at, what, f"account {self.account.value}", mend, self.engine))
+        return events
 
     async def _move(
         self,
@@ -300,7 +315,7 @@ class Sender:
         )
 
 
-def _stamp_hour(at: datetime) -> int:
+def stamp_hour(at: datetime) -> int:
     """Give the hour a settlement belongs to; a minute late is on time, as for the features."""
     stamp_ms = int(at.timestamp() * 1000)
     return -((LATE_STAMP_MS - stamp_ms) // HOUR_MS)

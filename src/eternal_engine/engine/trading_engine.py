@@ -81,12 +81,19 @@ class TradingEngine:
         """Give the parameters in force."""
         return self.setup.params
 
-    async def start(self) -> None:
-        """Read the market, and finish what an earlier run left under way; decides nothing."""
+    async def prepare(self) -> None:
+        """Read the market; decides and sends nothing."""
+        # An exchange of this process may have forgotten time in which nothing happened: it comes again, and what was
+        # decided is not sent into the prices of an hour before.
+        await self._clock.sleep_until(hour_start(self.recorder.memory.cycle_h))
         now_h = hour_of(self._clock.now())
         first_h = self.recorder.memory.cycle_h or now_h
         await self.watch.start(min(first_h, now_h))
         self.recorder.marks = self.watch.marks
+
+    async def start(self) -> None:
+        """Read the market, and finish what an earlier run left under way; decides nothing."""
+        await self.prepare()
         await self.work()
 
     async def work(self) -> None:

@@ -54,7 +54,8 @@ def flowed_usdt(books: Books) -> tuple[Decimal, Decimal, Decimal, Decimal]:
 
 def _flowed(book: Book) -> Decimal:
     with exact_arithmetic():
-        return book.totals.deposits_usdt + book.totals.transfers_usdt
+        # What a hand at the exchange took or brought is no result of the rules either.
+        return book.totals.deposits_usdt + book.totals.transfers_usdt + book.totals.corrections_usdt
 
 
 def account_of(engine: int) -> Account:

@@ -23,8 +23,9 @@ ONE = Decimal(1)
 DUST_USDT = Decimal(1)
 CASH_COINS = frozenset({"USDT", "USDC"})
 
-# A share of a cost rarely divides evenly; it is cut here, and what is left keeps the remainder, so sums stay exact.
-SHARE_STEP = Decimal("1E-18")
+# A share of a cost rarely divides evenly; it is cut here, and what is left keeps the remainder, so sums stay exact. No
+# exchange tells of finer amounts.
+SHARE_STEP = Decimal("1E-12")
 
 _PRECISION = 100
 _EXACT = Context(

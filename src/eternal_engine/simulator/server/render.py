@@ -15,7 +15,7 @@ from eternal_engine.simulator.venue import (
     Position,
     Venue,
 )
-from eternal_engine.simulator.venue.entities import ZERO
+from eternal_engine.simulator.venue.entities import ATOM, ZERO
 from eternal_engine.simulator.venue.margin import (
     initial,
     leverage_of,
@@ -29,12 +29,11 @@ from eternal_engine.simulator.venue.margin import (
 )
 
 Json = dict[str, Any]
-SHOWN = Decimal("1e-12")
 
 
 def text(number: Decimal) -> str:
     """Write a number plainly: no exponent, no trailing zeros."""
-    shown = number if number == number.quantize(SHOWN) else number.quantize(SHOWN)
+    shown = number if number == number.quantize(ATOM) else number.quantize(ATOM)
     written = format(shown, "f")
     return written.rstrip("0").rstrip(".") or "0" if "." in written else written
 

@@ -14,9 +14,10 @@ TimeInForce = Literal["GTC", "IOC", "FOK", "PostOnly"]
 MarginMode = Literal["REGULAR_MARGIN", "ISOLATED_MARGIN"]
 
 ZERO = Decimal(0)
-# The smallest unit any wallet moves by. With balances under 1e12 every sum stays inside Decimal's 28 digits, so
-# adding and subtracting is exact and the audit can compare with ==.
-ATOM = Decimal("1e-15")
+# The smallest unit any wallet moves by, and the smallest that is told over the wire: who adds up what he is told has
+# the wallet to the last digit. With balances under 1e12 every sum stays inside Decimal's 28 digits, so adding and
+# subtracting is exact and the audit can compare with ==.
+ATOM = Decimal("1e-12")
 
 OPEN_STATUSES = frozenset({"New", "PartiallyFilled", "Untriggered"})
 
