@@ -94,7 +94,7 @@ class Alerts:
             return
         if not self._buckets[alert.urgent].take(now_s):
             self._held[alert.kind] += 1
-            _LOG.warning("alert_held_back", kind=alert.kind, title=alert.title, text=alert.text, mend=alert.mend)
+            _LOG.warning("alert_held_back", **_fields(alert))
             return
         await self._deliver(self._with_held(alert))
 
@@ -148,7 +148,7 @@ class Alerts:
         return replace(alert, text=text, mend="")
 
     async def _deliver(self, alert: Alert) -> None:
-        _LOG.warning("alert_raised", kind=alert.kind, title=alert.title, text=alert.text, mend=alert.mend)
+        (_LOG.info if alert.kind == "daily_summary" else _LOG.warning)("alert_raised", **_fields(alert))
         if self._send is None:
             return
         for wait_s in (*RETRY_S, None):
@@ -199,6 +199,12 @@ def apprise_sender(addresses: Sequence[str]) -> Send | None:
 def addresses_in(text: str) -> tuple[str, ...]:
     """Split the setting `alerts.urls` into its addresses."""
     return tuple(text.split())
+
+
+def _fields(alert: Alert) -> dict[str, str]:
+    """Give an alert as fields of a log line; its text on one line, because a terminal shows nothing else of it."""
+    text = f"alert: {alert.title}: {alert.text}".replace("\n", " | ")
+    return {"text": text, "kind": alert.kind, "title": alert.title, "mend": alert.mend}
 
 
 def _add(found: list[Alert], alert: Alert) -> None:

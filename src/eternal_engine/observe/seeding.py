@@ -46,7 +46,7 @@ def last_prices(bars: Path, books: Books) -> Prices:
     """Read the last closes of what is held from the daemon's file of bars. Raises StorageError."""
     held = {(market, symbol) for book in books.all() for market, rows in _held(book) for symbol in rows}
     closes = last_closes(bars, sorted((market.value, symbol) for market, symbol in held))
-    prices = {key: Decimal(repr(close)) for key, (_, close) in closes.items()}
+    prices = {key: close for key, (_, close) in closes.items()}
 
     def of(market: Market) -> Mapping[Symbol, Decimal]:
         return {Symbol(symbol): price for (name, symbol), price in prices.items() if name == market.value}
