@@ -55,9 +55,14 @@ class Bars:
         row = self._row.get(symbol)
         if row is None:
             return None
-        close = self._table(category).close[row, : max(0, hour)]
-        held = np.flatnonzero(~np.isnan(close))
-        return float(close[held[-1]]) if len(held) else None
+        closes = self._table(category).close[row]
+        upto = min(max(0, hour), len(closes))
+        # Silence is short as a rule: a day is looked through before everything is.
+        for since in (max(0, upto - 24), 0):
+            held = np.flatnonzero(~np.isnan(closes[since:upto]))
+            if len(held):
+                return float(closes[since + held[-1]])
+        return None
 
     def opens(self, category: Category, hour: int) -> list[float]:
         """List the opens of all symbols at one hour, in the history's order; NaN where there is no bar."""

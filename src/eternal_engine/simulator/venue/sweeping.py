@@ -25,7 +25,7 @@ def sweep(state: VenueState, ranges: dict[Key, Range]) -> None:
     Stops come before liquidation because they lie nearer to the market; an isolated position that no stop guards
     in time (a gap through its liquidation price, or a stop behind it) is liquidated before them.
     """
-    for position in [row for row in state.positions.values() if row.size]:
+    for position in state.held():
         if state.accounts[position.uid].margin_mode == "ISOLATED_MARGIN" and not _guarded(state, position, ranges):
             _liquidate_isolated(state, position, ranges.get((LINEAR, position.symbol)))
     for order in _touchable(state, ranges):
@@ -101,9 +101,10 @@ def _try_rest(state: VenueState, order: Order, path: Range) -> None:
 
 def _trail(state: VenueState, ranges: dict[Key, Range]) -> None:
     """Move trailing stops along the last price; a new level counts from the next stretch of market on."""
-    for (_, symbol, idx), position in list(state.positions.items()):
+    for position in state.held():
+        symbol, idx = position.symbol, position.idx
         path = ranges.get((LINEAR, symbol))
-        if path is None or not position.trailing_stop or not position.size:
+        if path is None or not position.trailing_stop:
             continue
         long = position.size > ZERO
         best = path.high if long else path.low

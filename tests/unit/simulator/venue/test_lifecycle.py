@@ -155,3 +155,29 @@ def test_accounts_whose_orders_cross_trade_with_the_market_and_not_with_each_oth
     exact_desk.uid = mine
     assert (rest.status, rest.cum_qty) == ("New", 0)
     assert (taker.status, taker.avg_price) == ("Filled", 40000)
+
+
+@pytest.mark.parametrize("how", ["one", "all"])
+def test_a_stop_that_was_cancelled_is_not_shown_by_its_position(desk: Any, how: str) -> None:
+    desk.order("linear", "Buy", "0.1")
+    stop(desk, "39000")
+    order = desk.venue.state.opens(desk.uid)[0]
+    if how == "one":
+        desk.venue.cancel_order(desk.uid, LINEAR, order.order_id)
+    else:
+        desk.venue.cancel_all(desk.uid, LINEAR)
+    assert desk.venue.state.position(desk.uid, "BTCUSDT", 0).stop_loss == 0
+    stop(desk, "39000")
+    assert resting(desk) == [("Sell", Decimal("0.1"))]
+
+
+def test_a_trailing_stop_that_was_cancelled_trails_no_more(exact_desk: Any) -> None:
+    exact_desk.order("linear", "Buy", "0.1")
+    exact_desk.venue.set_trading_stop(exact_desk.uid, "BTCUSDT", 0, trailing_stop=Decimal(500))
+    exact_desk.bar("40000", "40000", "41000", "41000")
+    exact_desk.bar("41000", "41000", "42000", "42000")
+    position = exact_desk.venue.state.position(exact_desk.uid, "BTCUSDT", 0)
+    assert (position.stop_loss, resting(exact_desk)) == (41500, [("Sell", Decimal("0.1"))])
+    exact_desk.venue.cancel_all(exact_desk.uid, LINEAR)
+    exact_desk.bar("42000", "42000", "43000", "43000")
+    assert (position.stop_loss, position.trailing_stop, resting(exact_desk)) == (0, 0, [])
