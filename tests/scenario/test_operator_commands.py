@@ -21,8 +21,8 @@ from eternal_engine.launch.markets import Market, MarketKind
 from eternal_engine.launch.paper import open_in_process
 from eternal_engine.launch.place import Place
 from eternal_engine.launch.summary import ledger_differences
+from eternal_engine.market_data.bar_store import BarStore
 from eternal_engine.model.ids import Account, CommandId, Leg, Symbol
-from eternal_engine.storage.bar_store import BarStore
 from eternal_engine.storage.inbox import Command
 from eternal_engine.storage.store import Store
 

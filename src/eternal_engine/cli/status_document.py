@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 Document = dict[str, Any]
 
-Closes = Mapping[tuple[str, str], tuple[int, float]]
+Closes = Mapping[tuple[str, str], tuple[int, Decimal]]
 
 BARS = "market.db"
 LAST = 5
@@ -99,8 +99,8 @@ def closes_beside(database: Path, view: View, memory: Remembered | None) -> Clos
     return last_closes(database.with_name(BARS), (*held, *traded))
 
 
-def _position(row: Record, stops: Mapping[str, str], close: tuple[int, float] | None) -> Document:
-    price = None if close is None else Decimal(repr(close[1]))
+def _position(row: Record, stops: Mapping[str, str], close: tuple[int, Decimal] | None) -> Document:
+    price = None if close is None else close[1]
     qty, cost = Decimal(row["qty"]), Decimal(row["cost_usdt"])
     return {
         "account": row["account"],

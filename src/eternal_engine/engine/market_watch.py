@@ -8,9 +8,9 @@ from typing import Final, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from eternal_engine.market_data.bar_store import BarStore, HourBar, SettledRate
 from eternal_engine.portfolio.features import Moods, Settlements, features_of, funding_features, stamp_hours
 from eternal_engine.portfolio.params import Features, Marks, Params, empty_marks
-from eternal_engine.storage.bar_store import BarStore, HourBar, SettledRate
 from eternal_engine.strategies.base import HOURS_PER_DAY
 from eternal_engine.strategies.indicators import DailyBars, daily_bars
 

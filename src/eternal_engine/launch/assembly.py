@@ -20,12 +20,12 @@ from eternal_engine.engine.sender import Sender
 from eternal_engine.engine.timing import hour_of
 from eternal_engine.engine.trading_engine import Setup, TradingEngine
 from eternal_engine.launch.place import Place
+from eternal_engine.market_data.bar_store import BarStore
 from eternal_engine.model.errors import Unsupported
 from eternal_engine.model.ids import Account, Engine
 from eternal_engine.model.trade import ClosedPart
 from eternal_engine.portfolio.flows import month_of
 from eternal_engine.portfolio.params import Params, empty_marks
-from eternal_engine.storage.bar_store import BarStore
 from eternal_engine.storage.database import reading_engine, translated
 from eternal_engine.storage.history import read_closed_parts
 from eternal_engine.storage.store import Store

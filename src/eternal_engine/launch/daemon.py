@@ -46,11 +46,11 @@ from eternal_engine.launch.opening import open_books, owners_of
 from eternal_engine.launch.paper import divide
 from eternal_engine.launch.place import Place, Stream
 from eternal_engine.launch.summary import Summary, ledger_differences, tally
+from eternal_engine.market_data.bar_store import BarStore
 from eternal_engine.model.errors import EternalError, ExchangeError
 from eternal_engine.model.event import DaemonStarted, DaemonStopped, ErrorOccurred, Event
 from eternal_engine.model.ids import Engine
 from eternal_engine.model.money import exact
-from eternal_engine.storage.bar_store import BarStore
 from eternal_engine.storage.inbox import Inbox
 from eternal_engine.storage.store import Store
 

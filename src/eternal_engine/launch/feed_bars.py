@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from eternal_engine.launch.world_bars import WorldBars
+from eternal_engine.market_data.bar_store import HourBar, SettledRate
 from eternal_engine.market_data.history import MarketHistory
 from eternal_engine.portfolio.features import Moods
-from eternal_engine.storage.bar_store import HourBar, SettledRate
 from eternal_engine.strategies.indicators import DailyBars
 
 

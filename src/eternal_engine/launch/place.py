@@ -19,9 +19,9 @@ from eternal_engine.exchange.events import StreamEvent
 from eternal_engine.exchange.port import EventSource, Exchange, MarketSource
 from eternal_engine.exchange.translate import rules_of
 from eternal_engine.launch.port_bars import Past, PortBars
+from eternal_engine.market_data.bar_store import BarStore
 from eternal_engine.model.ids import Account, Symbol
 from eternal_engine.model.instrument import BYBIT_2025, InstrumentRules, InstrumentTable, Market
-from eternal_engine.storage.bar_store import BarStore
 
 Pump = Callable[[], Sequence[StreamEvent]]
 Stream = Callable[[], EventSource]

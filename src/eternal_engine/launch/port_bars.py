@@ -14,9 +14,9 @@ from eternal_engine.engine.timing import HOUR, hour_of, hour_start
 from eternal_engine.exchange.market import Candle
 from eternal_engine.exchange.port import MarketSource
 from eternal_engine.launch.clocks import to_ms
+from eternal_engine.market_data.bar_store import BarStore, HourBar, SettledRate
 from eternal_engine.model.instrument import Market
 from eternal_engine.portfolio.features import LATE_STAMP_MS, Moods
-from eternal_engine.storage.bar_store import BarStore, HourBar, SettledRate
 from eternal_engine.strategies.base import HOURS_PER_DAY
 from eternal_engine.strategies.indicators import DailyBars, daily_bars
 

@@ -6,9 +6,9 @@ import math
 
 import numpy as np
 
+from eternal_engine.market_data.bar_store import HourBar, SettledRate
 from eternal_engine.market_data.history import DAY_MS, HOUR_MS, MarketHistory, Ohlcv
 from eternal_engine.portfolio.features import LATE_STAMP_MS, Moods
-from eternal_engine.storage.bar_store import HourBar, SettledRate
 from eternal_engine.strategies.indicators import DailyBars, daily_bars
 
 

@@ -10,10 +10,12 @@ import json
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, TypeAlias
 
 from eternal_engine.model.errors import SchemaError, StorageError
+from eternal_engine.model.money import exact
 
 Record: TypeAlias = dict[str, Any]
 
@@ -170,7 +172,7 @@ class View:
         return self.rows("SELECT first_seq, seq, at, segment FROM checkpoints ORDER BY seq")
 
 
-def last_closes(path: Path, wanted: Iterable[tuple[str, str]]) -> dict[tuple[str, str], tuple[int, float]]:
+def last_closes(path: Path, wanted: Iterable[tuple[str, str]]) -> dict[tuple[str, str], tuple[int, Decimal]]:
     """Read the newest bar of each (market, symbol) from the daemon's file of bars: opening hour and close, USDT.
 
     What has no bar is left out; without a file nothing is known. Raises StorageError.
@@ -184,7 +186,7 @@ def last_closes(path: Path, wanted: Iterable[tuple[str, str]]) -> dict[tuple[str
             for key in wanted:
                 row = connection.execute(sql, key).fetchone()
                 if row is not None:
-                    found[key] = (int(row[0]), float(row[1]))
+                    found[key] = (int(row[0]), exact(repr(row[1]), where=path.name))
     except sqlite3.DatabaseError as problem:
         raise StorageError(
             f"the file of bars cannot be read: {problem}",

@@ -16,7 +16,7 @@ from rich.console import Console
 
 from eternal_engine.cli import remembered, run
 from eternal_engine.engine import memory
-from eternal_engine.storage.bar_store import BarStore, HourBar
+from eternal_engine.market_data.bar_store import BarStore, HourBar
 from eternal_engine.storage.store import Store
 from eternal_engine.strategies import core_hodl
 from unit.cli.conftest import START_H, a_life, with_risk, write_events

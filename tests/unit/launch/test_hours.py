@@ -10,6 +10,7 @@ import pytest
 
 from eternal_engine.engine.timing import hour_of
 from eternal_engine.launch.hours import HourLoop
+from eternal_engine.model.errors import Retry
 
 T0 = datetime(2024, 1, 1, tzinfo=UTC)
 H0 = hour_of(T0)
@@ -41,7 +42,7 @@ class FakeEngine:
         self.asked: list[tuple[str, int, bool]] = []
         self.rounds = 0
 
-    async def start(self) -> None:
+    async def prepare(self) -> None:
         self.asked.append(("start", 0, True))
 
     async def live_through(self, until_h: int, *, decides_last: bool = True) -> None:
@@ -93,10 +94,10 @@ async def test_a_wake_makes_a_round_of_pending_work_at_once_and_never_a_decision
     loop.wake()
     loop.wake()
     await asyncio.sleep(0.01)
-    assert engine.rounds == 1
+    assert engine.rounds == 2  # the start's, and one for both wakes
     loop.wake()
     await asyncio.sleep(0.01)
-    assert engine.rounds == 2
+    assert engine.rounds == 3
     loop.stop()
     await task
     assert len(engine.asked) == 2
@@ -121,3 +122,44 @@ async def test_how_long_an_hour_takes_can_be_seen() -> None:
     loop = a_loop(FakeEngine(), HandClock(), until=T0 + timedelta(hours=1), before_hour=before)
     await loop.run()
     assert [value is not None and value >= 0 for value in seen] == [True]
+
+
+async def test_ord_6_nothing_is_decided_while_the_line_is_down_and_a_comparison_ends_it() -> None:
+    engine, down, compared = FakeEngine(), [True], []
+
+    async def compare() -> None:
+        compared.append(len(engine.asked))
+        down.clear()
+
+    loop = a_loop(engine, HandClock(), until=T0 + timedelta(hours=2), compare=compare, is_paused=lambda: bool(down))
+    task = asyncio.create_task(loop.run())
+    await asyncio.sleep(0.02)
+    assert engine.asked == [("start", 0, True)]
+    await loop.compare()
+    await task
+    assert compared == [1]
+    assert len(engine.asked) == 4
+
+
+async def test_core_12_a_start_takes_up_before_anything_is_sent() -> None:
+    engine, rounds = FakeEngine(), []
+
+    async def take_up() -> None:
+        rounds.append(engine.rounds)
+
+    await a_loop(engine, HandClock(), until=T0 + timedelta(hours=1), take_up=take_up).run()
+    assert rounds == [0]
+
+
+async def test_a_comparison_that_fails_tells_whoever_asked_and_the_loop_goes_on() -> None:
+    async def compare() -> None:
+        raise Retry("no line")
+
+    engine = FakeEngine()
+    loop = a_loop(engine, HandClock(stands=True), compare=compare)
+    task = asyncio.create_task(loop.run())
+    await asyncio.sleep(0.01)
+    with pytest.raises(Retry):
+        await loop.compare()
+    loop.stop()
+    await task

@@ -17,8 +17,8 @@ from eternal_engine.exchange.market import Candle
 from eternal_engine.exchange.terms import Market
 from eternal_engine.launch import port_bars
 from eternal_engine.launch.port_bars import PortBars
+from eternal_engine.market_data.bar_store import BarStore
 from eternal_engine.simulator.adapter import Door
-from eternal_engine.storage.bar_store import BarStore
 
 NOW_H = hour_of(NOW)
 
