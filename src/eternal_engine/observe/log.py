@@ -19,7 +19,7 @@ import structlog
 from eternal_engine import clock
 from eternal_engine.model.event import Event
 from eternal_engine.observe.fields import event_fields, event_name, severity
-from eternal_engine.observe.redaction import Redactor
+from eternal_engine.observe.redaction import Redactor, without_secret_fields
 from eternal_engine.observe.words import say
 
 FILE_NAME: Final = "eternal_engine.log"
@@ -135,7 +135,7 @@ class _Formatter(logging.Formatter):
             fields["library"] = record.name
         if record.exc_info:
             fields["traceback"] = self.formatException(record.exc_info)
-        line: str = self._render(self._redactor.value(fields))
+        line: str = self._render(without_secret_fields(fields))
         return self._redactor.text(line)
 
 
@@ -165,6 +165,12 @@ class _RotatedFile(RotatingFileHandler):
 
     def __init__(self, path: Path, max_bytes: int, files: int) -> None:
         super().__init__(path, maxBytes=max_bytes, backupCount=files, encoding="utf-8")
+
+    def shouldRollover(self, record: logging.LogRecord) -> bool:  # noqa: N802, ARG002 - the signature is the library's
+        """Rotate before the line that follows a full file: the base class would format every line twice to know."""
+        if self.stream is None:
+            self.stream = self._open()
+        return self.maxBytes > 0 and self.stream.seekable() and self.stream.tell() >= self.maxBytes
 
     def _open(self) -> Any:
         return open(self.baseFilename, self.mode, encoding=self.encoding, opener=_owner_only)

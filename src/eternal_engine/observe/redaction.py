@@ -6,6 +6,7 @@ import base64
 import json
 import re
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from typing import Any, Final
 from urllib.parse import quote, quote_plus, urlsplit
 
@@ -47,19 +48,19 @@ class Redactor:
             written = _USER_IN_ADDRESS.sub(rf"\g<scheme>{MASK}@", written)
         return _SECRET_IN_TEXT.sub(rf"\g<name>\g<is>{MASK}", written)
 
-    def value(self, value: Any) -> Any:
-        """Mask the secrets anywhere in a nested value; fields with a secret's name lose their value whole."""
-        match value:
-            case str():
-                return self.text(value)
-            case Mapping():
-                return {key: MASK if _hides(key, item) else self.value(item) for key, item in value.items()}
-            case list() | tuple() | set() | frozenset():
-                return [self.value(item) for item in value]
-            case None | bool() | int() | float():
-                return value
-            case _:
-                return self.text(str(value))
+
+def without_secret_fields(value: Any) -> Any:
+    """Mask, anywhere in a nested value, the fields whose name says that they are secret; texts stay as they are."""
+    match value:
+        case Mapping():
+            return {
+                key: MASK if _says_secret(str(key)) and _holds(item) else without_secret_fields(item)
+                for key, item in value.items()
+            }
+        case list() | tuple() | set() | frozenset():
+            return [without_secret_fields(item) for item in value]
+        case _:
+            return value
 
 
 def _in_addresses(secret: str) -> Iterable[str]:
@@ -79,8 +80,14 @@ def secrets_in_address(address: str) -> tuple[str, ...]:
     return (address, *(word for word in login.split(":") if len(word) >= SHORTEST), *pieces)
 
 
-def _hides(name: object, value: object) -> bool:
-    return bool(value) and not isinstance(value, bool) and _SECRET_NAME.search(str(name)) is not None
+# Names come from the code: there are few, and each is asked about thousands of times.
+@lru_cache(maxsize=4096)
+def _says_secret(name: str) -> bool:
+    return _SECRET_NAME.search(name) is not None
+
+
+def _holds(value: object) -> bool:
+    return bool(value) and not isinstance(value, bool)
 
 
 def _forms(secret: str) -> Iterable[str]:
@@ -88,5 +95,6 @@ def _forms(secret: str) -> Iterable[str]:
     yield quote(secret, safe="")
     yield quote_plus(secret)
     yield json.dumps(secret)[1:-1]
+    yield json.dumps(secret, ensure_ascii=False)[1:-1]
     yield repr(secret)[1:-1]
     yield base64.b64encode(secret.encode()).decode()
