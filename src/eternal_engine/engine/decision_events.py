@@ -7,7 +7,7 @@ import math
 from collections.abc import Sequence
 from datetime import datetime
 from decimal import Decimal
-from typing import Any
+from typing import Any, Final
 
 from eternal_engine.engine.hour import Decided
 from eternal_engine.engine.memory import Memory
@@ -27,11 +27,13 @@ from eternal_engine.model.event import Decided as DecidedEvent
 from eternal_engine.model.ids import Engine, RuleId, Symbol
 from eternal_engine.model.money import ZERO, exact
 from eternal_engine.portfolio.params import Decision, Features, Intent, Marks, Params
-from eternal_engine.portfolio.valuation import engine_usdt
+from eternal_engine.portfolio.valuation import engine_usdt, intent_notional_usdt
 from eternal_engine.risk.breaker import LEVELS, RiskState, loss_frac
 from eternal_engine.strategies import core_hodl
 from eternal_engine.strategies.base import CORE_HODL, FUNDING, HOURS_PER_DAY, TACTICAL, TREND
 from eternal_engine.strategies.core_hodl import PHASES
+
+CENT: Final = Decimal("0.01")
 
 
 def decision_events(
@@ -56,7 +58,7 @@ def decision_events(
             seen = _inputs(params, decided, features, marks, number, now_h)
             signals = [_signal(intent, decided.memory.symbols) for intent in intents]
             events.append(DecidedEvent(at, engine, hour_start(now_h), _json(seen), _json(signals), config_hash))
-        events += [_review(decision, intents, decided.memory.symbols, engine, now_h, at) for decision in own]
+        events += [_review(params, decision, intents, decided.memory.symbols, engine, now_h, at) for decision in own]
     return events
 
 
@@ -126,10 +128,16 @@ def _core_events(decided: Decided, before: Memory, at: datetime) -> list[Event]:
 
 
 def _review(
-    decision: Decision, intents: Sequence[Intent], symbols: Sequence[str], engine: Engine, now_h: int, at: datetime
+    params: Params,
+    decision: Decision,
+    intents: Sequence[Intent],
+    symbols: Sequence[str],
+    engine: Engine,
+    now_h: int,
+    at: datetime,
 ) -> Reviewed:
     passed = next((one for one in intents if one.symbol == decision.symbol and one.reason == decision.reason), None)
-    allowed = ZERO if passed is None else _size(passed)
+    allowed = ZERO if passed is None else _money(intent_notional_usdt(params, passed)).quantize(CENT)
     verdict = "denied"
     if decision.approved:
         verdict = "approved" if decision.rule == reason.NONE else "resized"
@@ -146,11 +154,6 @@ def _review(
         asked=allowed,
         allowed=allowed,
     )
-
-
-def _size(intent: Intent) -> Decimal:
-    """Give an intent's size in whole steps; the order says what a step is."""
-    return Decimal(intent.quote_steps or intent.qty_steps)
 
 
 def _signal(intent: Intent, symbols: Sequence[str]) -> dict[str, Any]:

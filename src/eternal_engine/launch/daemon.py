@@ -13,6 +13,8 @@ from functools import partial
 from importlib.metadata import version
 from typing import Final
 
+import structlog
+
 from eternal_engine import clock as wall
 from eternal_engine.bootstrap import params_of
 from eternal_engine.config import Mode, Settings
@@ -280,6 +282,9 @@ class _Run:
         what = f"{trouble.duty}: {known.message if known else repr(error)}; {trouble.line.reason}"
         mend = (known.mend if known else "") or "see the log"
         self.plan.say(f"{what}; to mend: {mend}")
+        if known is None:
+            # A defect of the program: whoever mends it needs to see where it happened.
+            structlog.get_logger("eternal.daemon").error("duty_failed", duty=trouble.duty, exc_info=error)
         event = ErrorOccurred(self.place.clock.now(), what, known.where if known else trouble.duty, mend)
         task = asyncio.ensure_future(self.note(event))
         self.background.add(task)

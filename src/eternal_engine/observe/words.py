@@ -70,7 +70,8 @@ def _say_trading(event: ev.OrderPlanned | ev.OrderMoved | ev.Filled | ev.Decided
         case ev.Reviewed():
             verdict = f"{title(event.engine)} {event.symbol} {event.verdict}"
             by = f" by {ruled(event.rule)}" if event.rule else ""
-            return f"{verdict}{by}: asked {number(event.asked)}, allowed {number(event.allowed)}{_more(event.detail)}"
+            allowed = f", {usdt(event.allowed)} USDT" if event.allowed else ""
+            return f"{verdict}{by}{allowed}{_more(event.detail)}"
 
 
 def _say_money(
