@@ -31,6 +31,7 @@ from eternal_engine.simulator.feeds import HistoryFeed
 from eternal_engine.simulator.opening import ACCOUNT_NAMES
 from eternal_engine.simulator.server.call import Json
 from eternal_engine.simulator.server.limits import Limits
+from eternal_engine.simulator.server.routes import ROUTES
 from eternal_engine.simulator.server.world import VenueClock, World
 from eternal_engine.simulator.store import VenueStore
 from eternal_engine.simulator.venue import Venue, VenueConfig
@@ -39,23 +40,30 @@ from eternal_engine.storage.store import Store
 
 @dataclass
 class Knife:
-    """Count the points a process passes, and kill it by SIGKILL at one of them (0: at none)."""
+    """Count the points a process passes, and kill it by SIGKILL at one of them (0: at none).
+
+    `images` tells, for each point, how many writes the disk has seen: between two writes a crash leaves the same disk.
+    """
 
     at: int = 0
     passed: int = 0
+    writes: int = 0
     names: list[str] = field(default_factory=list)
+    images: list[int] = field(default_factory=list)
     sheathed: bool = False
 
     def sheathe(self) -> None:
         """Count no further: what follows only looks."""
         self.sheathed = True
 
-    def point(self, name: str) -> None:
-        """Pass one point."""
+    def point(self, name: str, *, wrote: bool = False) -> None:
+        """Pass one point; `wrote`: something is on the disk that was not there at the point before."""
         if self.sheathed:
             return
         self.passed += 1
+        self.writes += wrote
         self.names.append(name)
+        self.images.append(self.writes)
         if self.passed == self.at:
             os.kill(os.getpid(), signal.SIGKILL)
 
@@ -70,7 +78,7 @@ class SharpDoor(Door):
         """Answer one call."""
         self.knife.point(f"before {path}")
         answer = super().answer(path, fields)
-        self.knife.point(f"after {path}")
+        self.knife.point(f"after {path}", wrote=ROUTES[path].method == "POST")
         return answer
 
 
@@ -135,7 +143,7 @@ def sharpen_journal(store: Store, knife: Knife) -> None:
         kinds = "+".join(sorted({row["kind"] for row in batch.rows}))
         knife.point(f"before journal {kinds}")
         await commit(batch)
-        knife.point(f"after journal {kinds}")
+        knife.point(f"after journal {kinds}", wrote=True)
         if "DaemonStopped" in kinds:
             knife.sheathe()
 
@@ -148,7 +156,7 @@ def sharpen_time(world: World, knife: Knife) -> None:
 
     def moved(venue_ms: int, **how: Any) -> None:
         step_to(venue_ms, **how)
-        knife.point("after time passed")
+        knife.point("after time passed", wrote=True)
 
     world.step_to = moved  # type: ignore[method-assign]
 

@@ -16,6 +16,7 @@ import shutil
 import signal
 import sys
 import tempfile
+import threading
 import traceback
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
@@ -31,8 +32,6 @@ from crash_market import SCENARIOS, Scenario
 from crash_market import scenario as find_scenario
 
 KILLED: Final = "killed"
-# Reading a past of months takes hundreds of calls, between which nothing is written anywhere.
-PAGED: Final = frozenset({"/v5/execution/list", "/v5/account/transaction-log"})
 MOST_RECOVERY_POINTS: Final = 400
 
 
@@ -64,6 +63,7 @@ class Bench:
     template: Path
     wanted: dict[str, Any] = field(default_factory=dict)
     names: list[str] = field(default_factory=list)
+    images: list[int] = field(default_factory=list)
 
 
 def in_child(work: Callable[[], Any], note: Path) -> Life:
@@ -90,21 +90,18 @@ def prepare(scenario: Scenario, directory: Path) -> Bench:
     """Live to the procedure, keep the files, and live through it undisturbed."""
     bench = Bench(scenario, scenario.history(), directory / f"{scenario.name}-template")
     bench.template.mkdir(parents=True)
-    note = directory / f"{scenario.name}.json"
 
-    def run(state: Path, until: int) -> dict[str, Any]:
-        knife = Knife()
-        found = asyncio.run(live(state, scenario, bench.history, until, knife))
-        return {"outcome": found, "names": knife.names}
+    def run(state: Path, until: int, knife: Knife) -> dict[str, Any]:
+        return asyncio.run(live(state, scenario, bench.history, until, knife))
 
+    # In the parent itself, so that its children find everything imported and compiled.
     if not scenario.from_nothing:
-        before = in_child(lambda: run(bench.template, scenario.before), note)
-        assert not before.error, before.error
-    state = directory / f"{scenario.name}-undisturbed"
+        run(bench.template, scenario.before, Knife())
+    state, knife = directory / f"{scenario.name}-undisturbed", Knife()
     shutil.copytree(bench.template, state)
-    whole = in_child(lambda: run(state, scenario.until), note)
-    assert not whole.error, whole.error
-    bench.wanted, bench.names = whole.result["outcome"], whole.result["names"]
+    bench.wanted = run(state, scenario.until, knife)
+    bench.names, bench.images = knife.names, knife.images
+    assert threading.active_count() == 1, "a thread would not live on in a forked process"
     return bench
 
 
@@ -172,12 +169,20 @@ def _differing(wanted: Any, found: Any, name: str = "") -> str:
     return f"{name} is {found}, not {wanted}"
 
 
-def enumerate_all(bench: Bench, stride: int, first: int = 1) -> list[tuple[int, ...]]:
-    """List every point of the procedure, or every `stride`-th; of a run of page after page the two ends."""
-    pages = [name.removeprefix("before ").removeprefix("after ") in PAGED for name in bench.names]
-    inside = {at + 1 for at in range(1, len(pages) - 1) if all(pages[at - 1 : at + 2])}
-    points = [point for point in range(1, len(bench.names) + 1) if point not in inside]
-    return [(point,) for point in points[first - 1 :: stride]]
+def enumerate_all(bench: Bench, stride: int = 1) -> list[tuple[int, ...]]:
+    """List every `stride`-th of the points at which a crash leaves a disk of its own.
+
+    Between two writes nothing that lasts changes, however much is read: of such a stretch the first and the last point
+    are struck.
+    """
+    images = [-1, *bench.images, -1]
+    ends = [at for at in range(1, len(images) - 1) if not images[at - 1] == images[at] == images[at + 1]]
+    return [(point,) for point in ends[::stride]]
+
+
+def enumerate_whole(bench: Bench, stride: int = 1) -> list[tuple[int, ...]]:
+    """List every `stride`-th point there is."""
+    return [(point,) for point in range(1, len(bench.names) + 1, stride)]
 
 
 def sample_twice(bench: Bench, count: int, seed: int) -> list[tuple[int, ...]]:
@@ -225,6 +230,7 @@ def main(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--scenario", action="append", help="its name; all when left out")
     parser.add_argument("--stride", type=int, default=1, help="strike every so many-th point")
+    parser.add_argument("--whole", action="store_true", help="strike reads between the same two writes, too")
     parser.add_argument("--twice", type=int, default=0, help="sample so many double kills a scenario instead")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--jobs", type=int, default=2)
@@ -241,11 +247,17 @@ def main(arguments: Sequence[str]) -> int:
             elif asked.twice:
                 cases = sample_twice(bench, asked.twice, asked.seed)
             else:
-                cases = enumerate_all(bench, asked.stride)
+                cases = (enumerate_whole if asked.whole else enumerate_all)(bench, asked.stride)
             strikes = strike_all(bench, cases, Path(directory), asked.jobs)
             failed = [one for one in strikes if one.wrong]
             bad += len(failed)
-            line = {"scenario": name, "points": len(bench.names), "struck": len(strikes), "failed": len(failed)}
+            line = {
+                "scenario": name,
+                "points": len(bench.names),
+                "writes": len(set(bench.images)),
+                "struck": len(strikes),
+                "failed": len(failed),
+            }
             print(json.dumps(line), flush=True)
             for one in failed:
                 print(json.dumps(vars(one)), flush=True)

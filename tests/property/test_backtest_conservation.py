@@ -20,7 +20,7 @@ from core_builders import (
     replayed_equity,
     some_params,
 )
-from eternal_engine.backtest import fills, loop
+from eternal_engine.backtest import fills, loop, settlements
 from eternal_engine.backtest.simulate import Simulation
 from eternal_engine.backtest.tape import BARS, EVENTS, ORDERS, TRADES
 from eternal_engine.market_data.history import MarketHistory
@@ -99,7 +99,7 @@ def test_j6_the_replay_notices_a_fee_that_is_not_paid(monkeypatch: pytest.Monkey
 
     history = a_random_history(3, days=25)
     assert_reconciles(history, wild())
-    monkeypatch.setattr(loop, "settle_funding", generous)
+    monkeypatch.setattr(settlements, "settle_funding", generous)
     with pytest.raises(AssertionError):
         assert_reconciles(history, wild())
 

@@ -1,8 +1,9 @@
 """Fast travel through the hours in which nothing can happen: the backtest's one shortcut, never a rule of its own.
 
-Most bars trade nothing and decide nothing. `cruise` marks such bars in a tight loop and stops before the first one
-that might do more; that one goes through the whole procedure. Every check here is narrower than the rule it stands
-for, so stopping too early costs time and nothing else. A test runs with and without it and compares hashes.
+Most bars trade nothing and decide nothing. `cruise` marks a stretch of such bars at once, symbol by symbol, and stops
+before the first one that might do more; that one goes through the whole procedure. Every check here is narrower than
+the rule it stands for, so stopping too early costs time and nothing else; what does advance (a day's roll, a trail, a
+count of refusals) is advanced by the rules' own functions. A test runs with and without it and compares hashes.
 """
 
 from __future__ import annotations
@@ -13,35 +14,113 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from eternal_engine.backtest.fills import Market, liquidation_price, liquidation_reach
-from eternal_engine.backtest.tape import BARS, Tape
-from eternal_engine.portfolio.hour import pair_is_open
-from eternal_engine.portfolio.params import BookView, Features, Marks, Params, States
+from eternal_engine.backtest.fills import Lots, Market, liquidation_price, liquidation_reach
+from eternal_engine.backtest.settlements import pay_funding
+from eternal_engine.backtest.tape import BARS, HOURLY, PERIOD, ROW_HOURS, Tape, row_of
+from eternal_engine.model import reason
+from eternal_engine.portfolio.flows import month_of
+from eternal_engine.portfolio.hour import advance_risk, pair_is_open, trend_refusal
+from eternal_engine.portfolio.params import BookView, Equities, Features, Marks, Params, States
 from eternal_engine.risk import breaker
-from eternal_engine.strategies import core_hodl, funding
+from eternal_engine.strategies import core_hodl, funding, tactical, trend
 from eternal_engine.strategies.base import BUY, CORE_HODL, FUNDING, HOURS_PER_DAY, SELL, TACTICAL, TREND
 
 Int64Array = npt.NDArray[np.int64]
 Float64Array = npt.NDArray[np.float64]
-BoolArray = npt.NDArray[np.bool_]
 
 # A price this close to a limit leaves the decision to the exact check.
 NEAR: Final = 1e-9
+# The day is not at rest: somebody has something to decide at its close.
+RESTLESS: Final = -1
+NOT_ASKED: Final = -1
 
 
 def quiet_until(params: Params, states: States, market: Market, first_bar: int, last_bar: int, until_h: int) -> int:
-    """Give the bar before whose close something is due by the clock: a day's end, a cycle, a review, `until_h`."""
+    """Give the bar before whose close something is due by the clock: a cycle, a review, `until_h`; at most a day's end.
+
+    The bar that closes the day is included.
+    """
     now_h = market.first_h + first_bar
-    # A bar that closes at midnight rolls bases and brings daily decisions.
-    end_h = min(until_h, (now_h // HOURS_PER_DAY + 1) * HOURS_PER_DAY - 1)
+    end_h = min(until_h, (now_h // HOURS_PER_DAY + 1) * HOURS_PER_DAY)
     if params.core.enabled:
         if states.core.settling or states.core.phase == core_hodl.NEW:
             return first_bar
         end_h = min(end_h, states.core.due_h - 1)
-    for s in range(len(states.funding.opened_h)):
-        if states.funding.opened_h[s] > 0:
-            end_h = min(end_h, states.funding.review_h[s] - 1)
+    if params.funding.enabled:
+        opened_h, review_h = states.funding.opened_h, states.funding.review_h
+        for s in range(len(opened_h)):
+            if opened_h[s] > 0:
+                end_h = min(end_h, review_h[s] - 1)
     return int(min(last_bar - 1, end_h - market.first_h))
+
+
+def cruise(  # noqa: C901 (ifs up here, loops below: each helper is one loop)
+    params: Params,
+    features: Features,
+    sides: Int64Array,
+    market: Market,
+    book: BookView,
+    lots: Lots,
+    marks: Marks,
+    states: States,
+    tape: Tape,
+    paid: Int64Array,
+    settled: Int64Array,
+    month: int,
+    marked: int,
+    first_bar: int,
+    end_bar: int,
+    next_payment_h: int,
+) -> tuple[int, int, States]:
+    """Mark bars from `first_bar` on while nothing can happen, at most up to `end_bar`; give the first bar left over.
+
+    To be called with no order on its way and everything paid, for bars of one day; `sides` are TREND's candidates by
+    day, `month` is the one that flows have looked at, `marked` the first bar whose closes the marks have not taken.
+    Writes the marked bars on the tape; their closes are left to `take_closes`. With FUNDING's pairs the marks must be
+    up to date. Gives the hour of the next payment, too.
+    """
+    now_h = market.first_h + first_bar
+    if first_bar >= end_bar or breaker.day_of(now_h) != states.risk.day:
+        return first_bar, next_payment_h, states
+    if book.active[FUNDING] > 0 and not pairs_at_rest(params, features, book, marks, states, settled, now_h + 1):
+        return first_bar, next_payment_h, states
+    refused = 0
+    if (market.first_h + end_bar) % HOURS_PER_DAY == 0:
+        refused = refusals_at_rest(params, features, sides, market, book, states, settled, month, end_bar - 1)
+        if refused == RESTLESS:
+            end_bar -= 1
+    end_bar = clear_bars(params, features, market, book, states, settled, first_bar, end_bar)
+    if end_bar <= first_bar:
+        return first_bar, next_payment_h, states
+    hourly = tape.layout[ROW_HOURS] == HOURLY
+    at = row_of(tape, now_h) if hourly else 0
+    equity = tape.equity if hourly else tape.draft_equity
+    exposure = tape.exposure if hourly else tape.draft_exposure
+    mark_bars(market, book, equity, exposure, at, first_bar, end_bar)
+    band = breaker.corridor(params.risk.breaker, states.risk)
+    level = states.risk.level
+    bar = first_bar
+    while bar < end_bar:
+        if market.first_h + bar >= next_payment_h:
+            next_payment_h = pay_funding(features, market, book, tape, lots, marks, paid, bar, marked)
+        stretch_end = min(end_bar, next_payment_h - market.first_h)
+        column = at + bar - first_bar
+        add_cash(equity[TREND], book.cash[TREND], column, stretch_end - bar)
+        count, band = inside_corridor(params, level, band, equity, column, stretch_end - bar)
+        if hourly:
+            write_rows(tape, column, count, market.first_h + bar, level)
+        else:
+            write_day(tape, column, count, market.first_h + bar, level)
+        bar += count
+        if bar < stretch_end:
+            break
+    if bar > first_bar and band.high_usdt > states.risk.high_usdt and states.risk.level == breaker.NORMAL:
+        states = states._replace(risk=states.risk._replace(high_usdt=band.high_usdt))
+    if bar > first_bar and (market.first_h + bar) % HOURS_PER_DAY == 0:
+        states = close_day(params, features, book, states, tape, market.first_h + bar)
+        if refused > 0:
+            tape.denials[TREND, trend_refusal(params, book, states, market.first_h + bar)] += refused
+    return bar, next_payment_h, states
 
 
 def pairs_at_rest(
@@ -67,171 +146,323 @@ def pairs_at_rest(
     return True
 
 
-def cruise(  # noqa: C901 (one flat loop: every call in it would cost more than its work)
+def refusals_at_rest(
+    params: Params,
+    features: Features,
+    sides: Int64Array,
+    market: Market,
+    book: BookView,
+    states: States,
+    settled: Int64Array,
+    month: int,
+    bar: int,
+) -> int:
+    """Count TREND's candidates at the day's end that `bar` brings, all of which are refused; else RESTLESS.
+
+    Trails may move on such a day; nothing else does.
+    """
+    now_h = market.first_h + bar + 1
+    day = now_h // HOURS_PER_DAY - 1 - features.first_day
+    if month_of(now_h) != month:
+        return RESTLESS
+    if day < 0:
+        return 0
+    refused = 0
+    if params.trend.enabled:
+        refusal = NOT_ASKED
+        rows, held = features.trend, book.perp_qty
+        for s in range(held.shape[1]):
+            if held[TREND, s] != 0.0:
+                if trend.day_decides(rows, s, day) and trend.leaves(rows, states.trend, s, day):
+                    return RESTLESS
+            elif sides[day, s] != 0:
+                if refusal == NOT_ASKED:
+                    refusal = trend_refusal(params, book, states, now_h)
+                if refusal == reason.NONE or settled[s] == 0 or not has_bars(market, s, bar):
+                    return RESTLESS
+                refused += 1
+    if params.tactical.enabled and not tactical.at_rest(
+        params.tactical,
+        features.tactical,
+        states.tactical,
+        day,
+        now_h,
+        book.spot_qty[TACTICAL],
+        book.spot_cost[TACTICAL],
+        params.instruments.spot_min_usdt,
+    ):
+        return RESTLESS
+    return refused
+
+
+def has_bars(market: Market, symbol: int, bar: int) -> bool:
+    """Tell whether a symbol is listed and has both its bars."""
+    at_h = market.first_h + bar
+    if at_h < market.listed_h[symbol] or at_h >= market.delisted_h[symbol]:
+        return False
+    return not (math.isnan(market.spot_close[symbol, bar]) or math.isnan(market.perp_close[symbol, bar]))
+
+
+def clear_bars(
     params: Params,
     features: Features,
     market: Market,
     book: BookView,
-    marks: Marks,
     states: States,
-    tape: Tape,
     settled: Int64Array,
     first_bar: int,
     end_bar: int,
-) -> tuple[int, States]:
-    """Mark bars from `first_bar` on while nothing can happen, at most up to `end_bar`; give the first bar left over.
+) -> int:
+    """Give the first bar in which a price might trigger something, or `end_bar`."""
+    closes = market.spot_close
+    for bar in range(first_bar, end_bar):
+        # With a bar of the first symbol the hour counts.
+        if math.isnan(closes[0, bar]):
+            end_bar = bar
+            break
+    if book.active[TREND] > 0:
+        end_bar = clear_of_stops(params, market, book, states, first_bar, end_bar)
+    if book.active[FUNDING] > 0:
+        end_bar = clear_of_margin(params, market, book, first_bar, end_bar)
+    if params.funding.enabled:
+        end_bar = clear_of_entries(params, features, market, book, settled, first_bar, end_bar)
+    return end_bar
 
-    To be called with no order on its way. Writes the marked bars on the tape and takes their closes into the marks;
-    all that the states may learn on the way is a new high of the scope.
-    """
-    risk = states.risk
-    active = book.active
-    band = breaker.corridor(params.risk.breaker, risk)
-    portfolio_scope = params.risk.breaker.scope == breaker.SCOPE_PORTFOLIO
-    own = params.funding
-    enter_basis, exit_basis = own.entry_basis_frac + NEAR, own.exit_basis_frac - NEAR
-    min_margin, maintenance = own.min_margin_frac + NEAR, own.maintenance_frac + NEAR
-    weights, pays, funding_on = own.weights, features.funding.pays, own.enabled
-    if breaker.day_of(market.first_h + first_bar + 1) != risk.day:
-        return first_bar, states
-    if first_bar >= end_bar:
-        return first_bar, states
-    if active[FUNDING] > 0 and not pairs_at_rest(
-        params, features, book, marks, states, settled, market.first_h + first_bar + 1
-    ):
-        return first_bar, states
-    low_usdt, high_usdt = band.low_usdt, band.high_usdt
-    may_rise = risk.level == breaker.NORMAL and high_usdt > low_usdt
-    spot_close, perp_close, perp_open = market.spot_close, market.perp_close, market.perp_open
-    spot_low, spot_high, perp_low, perp_high = market.spot_low, market.spot_high, market.perp_low, market.perp_high
-    coins, contracts, entry, cash = book.spot_qty, book.perp_qty, book.perp_entry, book.cash
-    stops = states.trend.stop
-    rows, exposure, close_h, levels = tape.equity, tape.exposure, tape.close_h, tape.level
-    watched = watch_list(book, weights, pays, settled, funding_on)
+
+def clear_of_stops(params: Params, market: Market, book: BookView, states: States, first_bar: int, end_bar: int) -> int:
+    """Give the first bar in which TREND's stops or liquidation might be touched, or a bar is missing (U-11)."""
+    contracts, entry, stops = book.perp_qty, book.perp_entry, states.trend.stop
     reach = liquidation_reach(params)
-    bar = first_bar
-    while bar < end_bar:
-        if math.isnan(spot_close[0, bar]):
-            break
-        quiet = True
-        core = 0.0
-        tactical = 0.0
-        carried = 0.0
-        trend_gain = 0.0
-        trend_notional = 0.0
-        pair_gain = 0.0
-        pair_notional = 0.0
-        high_margin = cash[FUNDING]
-        high_notional = 0.0
-        for s in watched:
-            spot = spot_close[s, bar]
-            perp = perp_close[s, bar]
-            held = contracts[TREND, s]
-            if held != 0.0:
-                side = BUY if held > 0.0 else SELL
-                ruin = liquidation_price(reach, side, entry[TREND, s])
-                worst = (
-                    max(spot_low[s, bar], perp_low[s, bar]) if held > 0.0 else min(spot_high[s, bar], perp_high[s, bar])
-                )
-                # A missing bar makes `worst` NaN, which is not clear of anything.
-                clear = side * worst > max(side * stops[s], side * ruin) and side * perp_open[s, bar] > side * stops[s]
-                if math.isnan(spot) or not clear:
-                    quiet = False
+    for s in range(contracts.shape[1]):
+        held = contracts[TREND, s]
+        if held > 0.0:
+            limit = max(stops[s], liquidation_price(reach, BUY, entry[TREND, s]))
+            spot, perp = market.spot_low[s, first_bar:end_bar], market.perp_low[s, first_bar:end_bar]
+            for k in range(len(spot)):
+                # Clear when both lows are known and the mark, the higher one, is above the limit.
+                if not (spot[k] > limit and perp[k] > -math.inf) and not (perp[k] > limit and spot[k] > -math.inf):
+                    end_bar = first_bar + k
                     break
-                trend_gain += held * (perp - entry[TREND, s])
-                trend_notional += abs(held) * perp
-            if active[CORE_HODL] > 0 and coins[CORE_HODL, s] != 0.0:
-                core += coins[CORE_HODL, s] * spot
-            if active[TACTICAL] > 0 and coins[TACTICAL, s] != 0.0:
-                tactical += coins[TACTICAL, s] * spot
-            if active[FUNDING] > 0:
-                if coins[FUNDING, s] != 0.0:
-                    carried += coins[FUNDING, s] * spot
-                held = contracts[FUNDING, s]
-                if held != 0.0:
-                    top = min(spot_high[s, bar], perp_high[s, bar])
-                    pair_gain += held * (perp - entry[FUNDING, s])
-                    pair_notional += abs(held) * perp
-                    high_margin += held * (top - entry[FUNDING, s])
-                    high_notional += abs(held) * top
-                    # NaN prices fail this comparison as they should.
-                    if not abs(perp / spot - 1.0) < exit_basis:
-                        quiet = False
-                        break
-            tempted = funding_on and weights[s] > 0.0 and settled[s] > 0 and contracts[FUNDING, s] == 0.0
-            if tempted and pays[s, settled[s] - 1] and not abs(perp / spot - 1.0) > enter_basis:
-                quiet = False
-                break
-        if not quiet:
-            break
-        core_usdt = cash[CORE_HODL] + core if active[CORE_HODL] > 0 else cash[CORE_HODL]
-        tactical_usdt = cash[TACTICAL] + tactical if active[TACTICAL] > 0 else cash[TACTICAL]
-        trend_usdt = cash[TREND] + trend_gain if active[TREND] > 0 else cash[TREND]
-        funding_usdt = cash[FUNDING] + (carried + pair_gain) if active[FUNDING] > 0 else cash[FUNDING]
-        scope = trend_usdt + funding_usdt + tactical_usdt
-        if portfolio_scope:
-            scope = core_usdt + trend_usdt + funding_usdt + tactical_usdt
-        # NaN, of a holding without a bar, fails these comparisons as it should.
-        if not (scope > low_usdt and core_usdt > -math.inf and (scope <= high_usdt or may_rise)):
-            break
-        if pair_notional > 0.0 and not cash[FUNDING] + pair_gain > min_margin * pair_notional:
-            break
+        elif held < 0.0:
+            limit = min(stops[s], liquidation_price(reach, SELL, entry[TREND, s]))
+            spot, perp = market.spot_high[s, first_bar:end_bar], market.perp_high[s, first_bar:end_bar]
+            for k in range(len(spot)):
+                if not (spot[k] < limit and perp[k] < math.inf) and not (perp[k] < limit and spot[k] < math.inf):
+                    end_bar = first_bar + k
+                    break
+    return end_bar
+
+
+def clear_of_margin(params: Params, market: Market, book: BookView, first_bar: int, end_bar: int) -> int:
+    """Give the first bar in which a pair's basis or FUNDING's margin might ask for something (FUND-X1, FUND-X2)."""
+    own = params.funding
+    exit_basis = own.exit_basis_frac - NEAR
+    min_margin, maintenance = own.min_margin_frac + NEAR, own.maintenance_frac + NEAR
+    contracts, entry, cash = book.perp_qty, book.perp_entry, book.cash[FUNDING]
+    for bar in range(first_bar, end_bar):
+        gain = 0.0
+        notional = 0.0
+        high_margin = cash
+        high_notional = 0.0
+        for s in range(contracts.shape[1]):
+            held = contracts[FUNDING, s]
+            if held == 0.0:
+                continue
+            perp = market.perp_close[s, bar]
+            top = min(market.spot_high[s, bar], market.perp_high[s, bar])
+            gain += held * (perp - entry[FUNDING, s])
+            notional += abs(held) * perp
+            high_margin += held * (top - entry[FUNDING, s])
+            high_notional += abs(held) * top
+            # NaN prices fail these comparisons as they should.
+            if not abs(perp / market.spot_close[s, bar] - 1.0) < exit_basis:
+                return bar
+        if notional > 0.0 and not cash + gain > min_margin * notional:
+            return bar
         if high_notional > 0.0 and not high_margin > maintenance * high_notional:
+            return bar
+    return end_bar
+
+
+def clear_of_entries(
+    params: Params,
+    features: Features,
+    market: Market,
+    book: BookView,
+    settled: Int64Array,
+    first_bar: int,
+    end_bar: int,
+) -> int:
+    """Give the first bar in which FUNDING might enter a pair that pays, its basis being narrow (FUND-E1)."""
+    weights, pays = params.funding.weights, features.funding.pays
+    spot_close, perp_close = market.spot_close, market.perp_close
+    enter_basis = params.funding.entry_basis_frac + NEAR
+    for s in range(len(weights)):
+        if weights[s] <= 0.0 or settled[s] == 0 or book.perp_qty[FUNDING, s] != 0.0 or not pays[s, settled[s] - 1]:
+            continue
+        for bar in range(first_bar, end_bar):
+            if not abs(perp_close[s, bar] / spot_close[s, bar] - 1.0) > enter_basis:
+                end_bar = bar
+                break
+    return end_bar
+
+
+def write_rows(tape: Tape, row: int, count: int, now_h: int, level: int) -> None:
+    """Keep `count` marked bars as rows from `row` on; the first of them opens at `now_h`."""
+    if count > 0:
+        close_h, levels = tape.close_h, tape.level
+        for k in range(count):
+            close_h[row + k] = now_h + k + 1
+            levels[row + k] = level
+        tape.counts[BARS] = row + count - 1
+        tape.layout[PERIOD] = now_h + count - 1
+
+
+def write_day(tape: Tape, column: int, count: int, now_h: int, level: int) -> None:
+    """Keep the last of `count` bars on the draft, from `column` on, as the state of the day so far."""
+    if count > 0:
+        row = row_of(tape, now_h)
+        drafts, lowest = tape.draft_equity, tape.lowest
+        for engine in range(4):
+            tape.equity[engine, row] = drafts[engine, column + count - 1]
+            tape.exposure[engine, row] = tape.draft_exposure[engine, column + count - 1]
+        for k in range(column, column + count):
+            lowest[0] = min(lowest[0], drafts[TREND, k])
+        tape.close_h[row] = now_h + count
+        tape.level[row] = level
+        tape.counts[BARS] = row
+        tape.layout[PERIOD] = now_h // tape.layout[ROW_HOURS]
+
+
+def add_cash(usdt: Float64Array, cash: float, column: int, count: int) -> None:
+    """Add an engine's cash to the results of its perps in `count` columns."""
+    part = usdt[column : column + count]
+    for k in range(len(part)):
+        part[k] += cash
+
+
+def mark_bars(
+    market: Market,
+    book: BookView,
+    equity: Float64Array,
+    exposures: Float64Array,
+    at: int,
+    first_bar: int,
+    end_bar: int,
+) -> None:
+    """Write equities and exposures [4, K] of the bars into columns from `at` on, summed in the order of `equities`.
+
+    TREND's equity lacks its cash, which payments change on the way.
+    """
+    end = at + end_bar - first_bar
+    for engine in range(4):
+        usdt, exposure = equity[engine, at:end], exposures[engine, at:end]
+        cash = 0.0 if engine == TREND else book.cash[engine]
+        if book.active[engine] == 0:
+            for k in range(len(usdt)):
+                usdt[k] = cash
+            for k in range(len(exposure)):
+                exposure[k] = 0.0
+        elif engine == TREND:
+            mark_perps(market, book, usdt, exposure, first_bar)
+        elif engine == FUNDING:
+            mark_pairs(market, book, usdt, exposure, first_bar)
+        else:
+            mark_coins(market.spot_close, book.spot_qty[engine], cash, usdt, exposure, first_bar)
+
+
+def mark_coins(
+    closes: Float64Array, coins: Float64Array, cash: float, usdt: Float64Array, exposure: Float64Array, first_bar: int
+) -> None:
+    """Write an engine's equity and the value of its coins [K] for the K bars from `first_bar` on."""
+    usdt[:] = 0.0
+    for s in range(len(coins)):
+        held = coins[s]
+        if held != 0.0:
+            prices = closes[s, first_bar : first_bar + len(usdt)]
+            for k in range(len(usdt)):
+                usdt[k] += held * prices[k]
+    for k in range(len(usdt)):
+        usdt[k] += cash
+        exposure[k] = usdt[k] - cash
+
+
+def mark_perps(market: Market, book: BookView, usdt: Float64Array, exposure: Float64Array, first_bar: int) -> None:
+    """Write the results of TREND's perps and their notional [K] for the K bars from `first_bar` on."""
+    closes = market.perp_close
+    usdt[:] = 0.0
+    exposure[:] = 0.0
+    for s in range(book.perp_qty.shape[1]):
+        held = book.perp_qty[TREND, s]
+        if held != 0.0:
+            entry = book.perp_entry[TREND, s]
+            prices = closes[s, first_bar : first_bar + len(usdt)]
+            for k in range(len(usdt)):
+                usdt[k] += held * (prices[k] - entry)
+                exposure[k] += abs(held) * prices[k]
+
+
+def mark_pairs(market: Market, book: BookView, usdt: Float64Array, exposure: Float64Array, first_bar: int) -> None:
+    """Write FUNDING's equity and exposure [K] for the K bars from `first_bar` on."""
+    cash, coins, contracts, entry = book.cash[FUNDING], book.spot_qty, book.perp_qty, book.perp_entry
+    for k in range(len(usdt)):
+        carried = 0.0
+        gain = 0.0
+        notional = 0.0
+        for s in range(contracts.shape[1]):
+            if coins[FUNDING, s] != 0.0:
+                carried += coins[FUNDING, s] * market.spot_close[s, first_bar + k]
+            held = contracts[FUNDING, s]
+            if held != 0.0:
+                perp = market.perp_close[s, first_bar + k]
+                gain += held * (perp - entry[FUNDING, s])
+                notional += abs(held) * perp
+        usdt[k] = cash + (carried + gain)
+        exposure[k] = carried + notional
+
+
+def inside_corridor(
+    params: Params, level: int, band: breaker.Corridor, equity: Float64Array, at: int, count: int
+) -> tuple[int, breaker.Corridor]:
+    """Count the marked bars in columns `at` to `at` + `count` in which neither limits nor breaker move.
+
+    A new high at level NORMAL moves nothing but the corridor, which is given anew.
+    """
+    low_usdt, high_usdt = band.low_usdt, band.high_usdt
+    whole = params.risk.breaker.scope == breaker.SCOPE_PORTFOLIO
+    may_rise = level == breaker.NORMAL and high_usdt > low_usdt
+    core, trend_, funding_, tactical_ = equity[CORE_HODL], equity[TREND], equity[FUNDING], equity[TACTICAL]
+    inside = count
+    for k in range(count):
+        scope = trend_[at + k] + funding_[at + k] + tactical_[at + k]
+        if whole:
+            scope = core[at + k] + trend_[at + k] + funding_[at + k] + tactical_[at + k]
+        # NaN, of a holding without a bar, fails these comparisons as it should.
+        if not (scope > low_usdt and core[at + k] > -math.inf and (scope <= high_usdt or may_rise)):
+            inside = k
             break
         if scope > high_usdt:
             high_usdt = scope
             low_usdt = max(low_usdt, breaker.corridor_floor(params.risk.breaker, scope))
-        at = tape.counts[BARS] + 1
-        tape.counts[BARS] = at
-        close_h[at] = market.first_h + bar + 1
-        levels[at] = risk.level
-        rows[CORE_HODL, at] = core_usdt
-        rows[TREND, at] = trend_usdt
-        rows[FUNDING, at] = funding_usdt
-        rows[TACTICAL, at] = tactical_usdt
-        exposure[CORE_HODL, at] = core_usdt - cash[CORE_HODL]
-        exposure[TREND, at] = trend_notional
-        exposure[FUNDING, at] = carried + pair_notional
-        exposure[TACTICAL, at] = tactical_usdt - cash[TACTICAL]
-        bar += 1
-    if bar > first_bar:
-        take_closes(market, marks, first_bar, bar)
-    if may_rise and high_usdt > risk.high_usdt:
-        states = states._replace(risk=risk._replace(high_usdt=high_usdt))
-    return bar, states
+    return inside, breaker.Corridor(low_usdt, high_usdt)
 
 
-def watch_list(
-    book: BookView, weights: Float64Array, pays: BoolArray, settled: Int64Array, funding_on: bool
-) -> Int64Array:
-    """List the symbols that are held, or that FUNDING might enter at the right basis."""
-    coins, contracts = book.spot_qty, book.perp_qty
-    found = np.empty(len(weights), np.int64)
-    count = 0
-    for s in range(len(weights)):
-        held = contracts[TREND, s] != 0.0 or contracts[FUNDING, s] != 0.0
-        for e in range(coins.shape[0]):
-            held = held or coins[e, s] != 0.0
-        if held or (funding_on and weights[s] > 0.0 and settled[s] > 0 and pays[s, settled[s] - 1]):
-            found[count] = s
-            count += 1
-    return found[:count]
-
-
-def take_closes(market: Market, marks: Marks, first_bar: int, end_bar: int) -> None:
-    """Take the last known closes of bars [first_bar, end_bar) into the marks, as bar by bar would have."""
-    spot_close, perp_close = market.spot_close, market.perp_close
-    spot, perp, spot_h, perp_h = marks.spot, marks.perp, marks.spot_h, marks.perp_h
-    for s in range(len(spot)):
-        first = max(first_bar, market.listed_h[s] - market.first_h)
-        end = min(end_bar, market.delisted_h[s] - market.first_h)
-        for bar in range(end - 1, first - 1, -1):
-            if not math.isnan(spot_close[s, bar]):
-                spot[s] = spot_close[s, bar]
-                spot_h[s] = market.first_h + bar
-                break
-        for bar in range(end - 1, first - 1, -1):
-            if not math.isnan(perp_close[s, bar]):
-                perp[s] = perp_close[s, bar]
-                perp_h[s] = market.first_h + bar
-                break
+def close_day(params: Params, features: Features, book: BookView, states: States, tape: Tape, now_h: int) -> States:
+    """Do what a day at rest still brings: the roll of the loss limits and TREND's trails."""
+    at = tape.counts[BARS]
+    usdt, exposure = tape.equity, tape.exposure
+    equity = Equities(
+        usdt[CORE_HODL, at], usdt[TREND, at], usdt[FUNDING, at], usdt[TACTICAL, at],
+        exposure[TREND, at], exposure[FUNDING, at], True,
+    )  # fmt: skip
+    states = advance_risk(params, states, now_h, equity)
+    day = now_h // HOURS_PER_DAY - 1 - features.first_day
+    if params.trend.enabled and book.active[TREND] > 0 and day >= 0:
+        state = states.trend
+        for s in range(len(state.side)):
+            if book.perp_qty[TREND, s] != 0.0 and state.side[s] != 0 and trend.day_decides(features.trend, s, day):
+                state = trend.trailed(
+                    params.trend, state, s, features.trend.close[s, day], params.instruments.perp_tick[s]
+                )
+        states = states._replace(trend=state)
+    return states

@@ -8,14 +8,15 @@ import os
 import sys
 from collections.abc import Callable
 from functools import lru_cache
+from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-import eternal_engine
 from eternal_engine.absent import absent
-from eternal_engine.backtest import cruise, fills, loop, tape
-from eternal_engine.model import steps
+from eternal_engine.backtest import cruise, fills, lending, loop, settlements, tape
+from eternal_engine.backtest.lending import lend, refer, spread, teach_lending, teach_renewal
+from eternal_engine.model import reason, steps
 from eternal_engine.portfolio import flows, hour, params, valuation
 from eternal_engine.risk import breaker, manager, sizing, verdict
 from eternal_engine.strategies import base, core_hodl, funding, tactical, trend
@@ -38,12 +39,14 @@ MODULES: tuple[ModuleType, ...] = (
     hour,
     tape,
     fills,
+    settlements,
     cruise,
     loop,
 )
-# Read-only or changed in place: compiled code passes these by reference instead of spreading all their fields
-# over every call, which would make compiling take minutes.
-REFERENCED = (
+# Whose numbers the compiled functions contain.
+CONSTANTS: tuple[ModuleType, ...] = (reason,)
+# Read-only or changed in place; the caller keeps them for the whole run.
+LENT: tuple[type, ...] = (
     params.Params,
     core_hodl.CoreParams,
     trend.TrendParams,
@@ -62,8 +65,8 @@ REFERENCED = (
     fills.Lots,
     tape.Tape,
 )
-# The same, but renewed by `_replace`.
-REPLACED = (
+# Renewed by `_replace`.
+RENEWED: tuple[type, ...] = (
     breaker.RiskState,
     core_hodl.CoreState,
     trend.TrendState,
@@ -74,13 +77,11 @@ REPLACED = (
 
 
 def source_hash() -> str:
-    """Hash the package's sources: numba does not notice edits in functions that a cached loop calls."""
-    root = Path(eternal_engine.__file__).parent
+    """Hash the sources of what is compiled: numba does not notice edits in functions that a cached loop calls."""
     digest = hashlib.sha256()
-    for package in ("backtest", "model", "portfolio", "risk", "strategies"):
-        for path in sorted((root / package).rglob("*.py")):
-            digest.update(path.name.encode())
-            digest.update(path.read_bytes())
+    for module in (*MODULES, *CONSTANTS, lending, sys.modules[__name__]):
+        digest.update(module.__name__.encode())
+        digest.update(Path(str(module.__file__)).read_bytes())
     return digest.hexdigest()[:16]
 
 
@@ -98,120 +99,6 @@ def _plain_functions(module: ModuleType) -> list[Callable[..., Any]]:
     ]
 
 
-def refer(values: Any) -> Any:
-    """Give the compiled twin of a REFERENCED tuple; only compiled code calls this."""
-    return values
-
-
-def spread(values: Any) -> Any:
-    """Give the tuple of a compiled twin, to hand it back to Python; only compiled code calls this."""
-    return values
-
-
-def _compiled_text(lines: list[str], scope: dict[str, Any]) -> Any:
-    """Make a function from lines of our own field names only."""
-    exec("\n".join(lines), scope)  # noqa: S102  # nosec B102
-    return scope["impl"]
-
-
-def _make_twins() -> dict[type, Any]:
-    """Make the compiler a reference type for every REFERENCED and REPLACED tuple."""
-    from numba import types
-    from numba.experimental import structref
-
-    twins: dict[type, Any] = {}
-    for kind in (*REFERENCED, *REPLACED):
-        twin = structref.register(type(f"{kind.__name__}Reference", (types.StructRef,), {}))  # type: ignore[no-untyped-call]
-        structref.define_attributes(twin)  # type: ignore[no-untyped-call]
-        twins[kind] = twin
-    return twins
-
-
-def _make_borrowed() -> Any:
-    """Make the compiler a copy of an array without its owner: reading it costs no reference counting."""
-    from llvmlite.ir import Constant  # type: ignore[import-untyped]
-    from numba.extending import intrinsic
-
-    @intrinsic
-    def borrowed(_typing: Any, array: Any) -> Any:
-        def build_array(context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
-            seen = context.make_array(array)(context, builder, arguments[0])
-            seen.meminfo = Constant(seen.meminfo.type, None)
-            seen.parent = Constant(seen.parent.type, None)
-            return seen._getvalue()
-
-        return array(array), build_array
-
-    return borrowed
-
-
-def _teach_references(twins: dict[type, Any]) -> None:
-    """Teach the compiler `refer` and `spread` between tuples and their reference twins."""
-    from numba import types
-    from numba.experimental import structref
-    from numba.extending import overload
-
-    kinds = {twin: kind for kind, twin in twins.items()}
-    borrowed = _make_borrowed()
-
-    def is_referenced(seen: Any) -> bool:
-        return isinstance(seen, types.NamedTuple) and seen.instance_class in twins
-
-    def twin_of(seen: Any) -> Any:
-        if not is_referenced(seen):
-            return seen
-        fields = zip(seen.fields, seen.types, strict=True)
-        return twins[seen.instance_class]([(name, twin_of(kind)) for name, kind in fields])
-
-    def refer_compiled(values: Any) -> Any:
-        lines = ["def impl(values):", "    out = new(twin)"]
-        # What the loop never renews belongs to the caller for the whole run.
-        lent = values.instance_class in REFERENCED
-        for name, kind in zip(values.fields, values.types, strict=True):
-            value = f"values.{name}"
-            if is_referenced(kind):
-                value = f"refer({value})"
-            elif lent and isinstance(kind, types.Array):
-                value = f"borrowed({value})"
-            lines.append(f"    out.{name} = {value}")
-        known = {"new": structref.new, "twin": twin_of(values), "refer": refer, "borrowed": borrowed}
-        return _compiled_text([*lines, "    return out"], known)
-
-    def spread_compiled(values: Any) -> Any:
-        parts = [
-            f"spread(values.{name})" if type(seen) in kinds else f"values.{name}"
-            for name, seen in values.field_dict.items()
-        ]
-        lines = ["def impl(values):", f"    return kind({', '.join(parts)})"]
-        return _compiled_text(lines, {"kind": kinds[type(values)], "spread": spread})
-
-    # The compiler compares the signatures to the letter, annotations included.
-    for taught, function in ((refer, refer_compiled), (spread, spread_compiled)):
-        function.__annotations__ = {}
-        overload(taught)(function)
-
-
-def _teach_replace(twins: dict[type, Any]) -> None:
-    """Teach the compiler `_replace` of the REPLACED tuples' twins."""
-    from numba import types
-    from numba.experimental import structref
-    from numba.extending import overload_method
-
-    absent = (types.Omitted, types.NoneType)
-
-    def build(self: Any, seen: dict[str, Any], names: tuple[str, ...], text: str) -> Any:
-        given = {n for n in names if seen[n] is not None and not isinstance(seen[n], absent)}
-        lines = [f"def impl(self, {text}):", "    out = new(twin)"]
-        lines += [f"    out.{name} = {name if name in given else f'self.{name}'}" for name in names]
-        return _compiled_text([*lines, "    return out"], {"new": structref.new, "twin": self})
-
-    for kind in REPLACED:
-        signature = ", ".join(f"{name}=None" for name in kind._fields)
-        scope: dict[str, Any] = {"build": build, "names": kind._fields, "text": signature}
-        lines = [f"def impl(self, {signature}):", "    return build(self, locals(), names, text)"]
-        overload_method(twins[kind], "_replace")(_compiled_text(lines, scope))
-
-
 def entry(
     all_params: Any,
     features: Any,
@@ -227,8 +114,8 @@ def entry(
 ) -> Any:
     """Call the loop with everything large passed by reference; same arguments as `loop.run`."""
     done = loop.run(
-        refer(all_params), refer(features), refer(market), refer(book), refer(lots), refer(marks), refer(states),
-        refer(records), first_bar, last_bar, deposit_weekly_usdt,
+        lend(all_params), lend(features), lend(market), lend(book), lend(lots), lend(marks), refer(states),
+        lend(records), first_bar, last_bar, deposit_weekly_usdt,
     )  # fmt: skip
     return spread(done)
 
@@ -239,17 +126,15 @@ def compiled_run(base_dir: Path | None = None) -> Callable[..., Any]:
     folder = cache_dir(base_dir)
     if "numba" not in sys.modules:
         os.environ["NUMBA_CACHE_DIR"] = str(folder)
-    import numba
-    from numba.extending import register_jitable
-
-    setattr(numba.config, "CACHE_DIR", str(folder))  # noqa: B010 (made at run time, unknown to the types)
-    twins = _make_twins()
-    _teach_references(twins)
-    _teach_replace(twins)
+    numba: Any = import_module("numba")
+    numba.config.CACHE_DIR = str(folder)
+    # In the scope of `entry` the name stands for what the compiler knows from here on.
+    entry.__globals__["lend"] = teach_lending(LENT)
+    teach_renewal(RENEWED)
     for module in MODULES:
         for function in _plain_functions(module):
-            register_jitable(function)
-    dispatcher = numba.njit(cache=True)(entry)
+            numba.extending.register_jitable(function)
+    dispatcher = numba.njit(cache=True, no_cfunc_wrapper=True)(entry)
 
     def run(*arguments: Any) -> Any:
         with absent("scipy"):

@@ -17,9 +17,9 @@ from eternal_engine.backtest.fills import (
     fill_intent,
     liquidate_funding,
     run_stops,
-    settle_funding,
 )
-from eternal_engine.backtest.tape import BARS, Tape, write_event
+from eternal_engine.backtest.settlements import NEVER_H, count_settled, next_payment, pay_funding, take_closes
+from eternal_engine.backtest.tape import BARS, HOURLY, ORDERS, PERIOD, ROW_HOURS, Tape, open_row, write_event
 from eternal_engine.model import reason
 from eternal_engine.model.rule import Rule
 from eternal_engine.portfolio.flows import FlowState, funding_share_usdt, month_of, peak_after_usdt
@@ -38,7 +38,7 @@ from eternal_engine.portfolio.params import (
 )
 from eternal_engine.portfolio.valuation import count_active, equities, free_usdt, prices_known
 from eternal_engine.risk import breaker
-from eternal_engine.strategies import core_hodl
+from eternal_engine.strategies import core_hodl, trend
 from eternal_engine.strategies.base import CORE_HODL, FUNDING, TACTICAL, TREND
 
 Int64Array = npt.NDArray[np.int64]
@@ -70,14 +70,13 @@ RULES = (
     ),
 )
 
-NEVER_H: Final = 1 << 40
 # What a bar brought of the symbols priced before it.
 NO_BARS: Final = 0
 SOME_BARS: Final = 1
 ALL_BARS: Final = 2
 
 
-def run(
+def run(  # noqa: C901 (the order of U-8, in one place)
     params: Params,
     features: Features,
     market: Market,
@@ -97,7 +96,6 @@ def run(
     start_h = market.first_h + first_bar
     paid = np.zeros(len(marks.spot), np.int64)
     settled = np.zeros(len(marks.spot), np.int64)
-    count_settled(features, paid, start_h)
     count_settled(features, settled, start_h)
     pending = no_intents()
     decisions = no_decisions()
@@ -111,45 +109,57 @@ def run(
     else:
         equity = equities(book, marks, True)
         write_bar(tape, book, equity, states, start_h)
-    next_payment_h = next_stamp(features, paid)
-    next_stamp_h = next_stamp(features, settled)
+    sides = trend.sides_by_day(params.trend, features.trend)
+    next_payment_h = next_payment(features, book, paid, start_h)
+    # Only FUNDING decides on settlements; without it they are counted when somebody looks.
+    next_stamp_h = count_settled(features, settled, start_h) if params.funding.enabled else NEVER_H
     next_delisting_h = next_end(market, start_h)
     active = book.active
     bar = first_bar
+    marked = first_bar
     while bar < last_bar:
         now_h = market.first_h + bar
+        if active[FUNDING] > 0:
+            # They tell a pair from dust.
+            take_closes(market, marks, marked, bar)
+            marked = bar
         if now_h >= next_payment_h:
-            pay_funding(features, market, book, tape, lots, marks, paid, bar, now_h)
-            next_payment_h = next_stamp(features, paid)
+            next_payment_h = pay_funding(features, market, book, tape, lots, marks, paid, bar, marked)
         if now_h + 1 >= next_stamp_h:
-            count_settled(features, settled, now_h + 1)
-            next_stamp_h = next_stamp(features, settled)
+            next_stamp_h = count_settled(features, settled, now_h + 1)
         if len(pending) == 0:
-            until_h = min(next_delisting_h, next_deposit_h - 1)
-            # Payments that nobody holding a perp waits for are passed over, and consumed before the next fill.
-            if active[TREND] > 0 or active[FUNDING] > 0:
+            until_h = min(next_delisting_h, next_deposit_h - 1, next_stamp_h - 1)
+            if active[FUNDING] > 0:
+                # A pair's margin changes with every payment.
                 until_h = min(until_h, next_payment_h)
-            if params.funding.enabled:
-                until_h = min(until_h, next_stamp_h - 1)
             end_bar = quiet_until(params, states, market, bar, last_bar, until_h)
-            reached, states = cruise(params, features, market, book, marks, states, tape, settled, bar, end_bar)
+            reached, next_payment_h, states = cruise(
+                params, features, sides, market, book, lots, marks, states, tape, paid, settled, flows.month, marked,
+                bar, end_bar, next_payment_h,
+            )  # fmt: skip
             if reached > bar:
                 bar = reached
                 continue
-        tape.counts[BARS] += 1
+        count_settled(features, settled, now_h + 1)
+        take_closes(market, marks, marked, bar)
+        row, period = tape.counts[BARS], tape.layout[PERIOD]
+        open_row(tape, now_h)
         bar += 1
+        marked = bar
         if len(pending) > 0 or active[TREND] > 0 or active[FUNDING] > 0 or now_h >= next_delisting_h:
+            orders = tape.counts[ORDERS]
             states, pending = trade_bar(params, market, book, tape, lots, marks, states, pending, bar - 1)
             next_delisting_h = next_end(market, now_h + 1)
+            if tape.counts[ORDERS] != orders:
+                next_payment_h = next_payment(features, book, paid, now_h)
         found = update_marks(market, marks, bar - 1)
         if found == NO_BARS:
-            tape.counts[BARS] -= 1
+            tape.counts[BARS], tape.layout[PERIOD] = row, period
             continue
         now_h += 1
         deposit = 0.0
-        while now_h >= next_deposit_h and bar < last_bar:
-            deposit += deposit_weekly_usdt
-            next_deposit_h += params.core.interval_h
+        if bar < last_bar:
+            deposit, next_deposit_h = deposits_due(params, deposit_weekly_usdt, next_deposit_h, now_h)
         known = found == ALL_BARS or prices_known(book, marks, now_h - 1, params.risk.stale_bars)
         states, flows = close_bar(
             params, features, book, marks, states, flows, tape, pending, decisions, settled, now_h, deposit, known,
@@ -157,6 +167,15 @@ def run(
         )  # fmt: skip
     tape.counts[BARS] += 1
     return states
+
+
+def deposits_due(params: Params, weekly_usdt: float, next_deposit_h: int, now_h: int) -> tuple[float, int]:
+    """Sum the weekly deposits due by `now_h`, of which there are several after an outage; give the next one's hour."""
+    deposit = 0.0
+    while now_h >= next_deposit_h:
+        deposit += weekly_usdt
+        next_deposit_h += params.core.interval_h
+    return deposit, next_deposit_h
 
 
 def trade_bar(
@@ -180,16 +199,6 @@ def trade_bar(
     return states, pending
 
 
-def next_stamp(features: Features, counted: Int64Array) -> int:
-    """Give the hour of the earliest settlement not yet counted."""
-    stamps = features.funding.stamp_h
-    earliest = NEVER_H
-    for s in range(len(counted)):
-        if counted[s] < stamps.shape[1]:
-            earliest = min(earliest, stamps[s, counted[s]])
-    return earliest
-
-
 def next_end(market: Market, from_h: int) -> int:
     """Give the hour of the first delisting at or after `from_h`."""
     earliest = NEVER_H
@@ -197,16 +206,6 @@ def next_end(market: Market, from_h: int) -> int:
         if market.delisted_h[s] >= from_h:
             earliest = min(earliest, market.delisted_h[s])
     return earliest
-
-
-def count_settled(features: Features, settled: Int64Array, now_h: int) -> None:
-    """Advance, per symbol, the count of settlements stamped up to `now_h` (U-4)."""
-    stamps = features.funding.stamp_h
-    for s in range(len(settled)):
-        k = settled[s]
-        while k < stamps.shape[1] and stamps[s, k] <= now_h:
-            k += 1
-        settled[s] = k
 
 
 def prime_marks(market: Market, marks: Marks, first_bar: int) -> bool:
@@ -259,32 +258,6 @@ def update_marks(market: Market, marks: Marks, bar: int) -> int:
     if found == 0:
         return NO_BARS
     return ALL_BARS if missing == 0 else SOME_BARS
-
-
-def pay_funding(
-    features: Features,
-    market: Market,
-    book: BookView,
-    tape: Tape,
-    lots: Lots,
-    marks: Marks,
-    paid: Int64Array,
-    bar: int,
-    now_h: int,
-) -> None:
-    """Settle every contract stamped up to `now_h` on the positions held before it (U-8), at the bar's open."""
-    stamps = features.funding.stamp_h
-    perps = book.perp_qty
-    for s in range(len(paid)):
-        k = paid[s]
-        while k < stamps.shape[1] and stamps[s, k] <= now_h:
-            if perps[TREND, s] != 0.0 or perps[FUNDING, s] != 0.0:
-                mark = market.perp_open[s, bar]
-                if math.isnan(mark):
-                    mark = marks.perp[s]
-                settle_funding(book, tape, lots, s, mark, features.funding.rate[s, k])
-            k += 1
-        paid[s] = k
 
 
 def fill_pending(
@@ -442,3 +415,5 @@ def write_bar(tape: Tape, book: BookView, equity: Equities, states: States, now_
     exposure[TREND, bar] = equity.trend_notional
     exposure[FUNDING, bar] = equity.funding_notional
     exposure[TACTICAL, bar] = equity.tactical - cash[TACTICAL]
+    if tape.layout[ROW_HOURS] != HOURLY:
+        tape.lowest[0] = min(tape.lowest[0], equity.trend)

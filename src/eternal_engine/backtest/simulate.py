@@ -8,7 +8,7 @@ from typing import Any
 
 from eternal_engine.backtest import loop
 from eternal_engine.backtest.fills import Lots, Market, empty_lots
-from eternal_engine.backtest.tape import OVERFLOW, Tape, new_tape, rewind
+from eternal_engine.backtest.tape import HOURLY, OVERFLOW, ROW_HOURS, Tape, new_tape, rewind
 from eternal_engine.model import reason
 from eternal_engine.model.errors import EternalError
 from eternal_engine.portfolio.params import BookView, Features, Marks, Params, States, empty_book, empty_marks
@@ -42,11 +42,13 @@ def initial_states(params: Params, symbols: int) -> States:
     )
 
 
-def tape_for(symbols: int, bars: int) -> Tape:
-    """Make a tape with room for a run of so many bars."""
+def tape_for(symbols: int, bars: int, row_hours: int = HOURLY) -> Tape:
+    """Make a tape with room for a run of so many bars; one with DAILY rows only for runs without moved money."""
     years = bars / 8760.0 + 1.0
-    rows = int(ORDERS_PER_SYMBOL_YEAR * symbols * years)
-    return new_tape(bars + 1, rows, rows, int(EVENTS_PER_YEAR * years), reason.COUNT)
+    orders = int(ORDERS_PER_SYMBOL_YEAR * symbols * years)
+    return new_tape(
+        bars // row_hours + 2, orders, orders, int(EVENTS_PER_YEAR * years), reason.COUNT, row_hours=row_hours
+    )
 
 
 def simulate(
@@ -70,6 +72,9 @@ def simulate(
         tape = tape_for(symbols, last_bar - first_bar)
     else:
         rewind(tape)
+    moves_money = params.funding.enabled or params.tactical.enabled or deposit_weekly_usdt > 0.0
+    if tape.layout[ROW_HOURS] != HOURLY and moves_money:
+        raise ValueError("the breaker reads the flows of one bar, which a row of many bars does not tell")
     book = empty_book(symbols, params.risk.kelly_window)
     for engine, amount in enumerate(capital):
         book.cash[engine] = amount

@@ -9,7 +9,7 @@ from typing import Any
 from eternal_engine.backtest.prepare import market_of
 from eternal_engine.backtest.runner import switched
 from eternal_engine.backtest.simulate import simulate, tape_for
-from eternal_engine.backtest.tape import BARS, ORDERS
+from eternal_engine.backtest.tape import BARS, DAILY, ORDERS, ROW_HOURS, Tape
 from eternal_engine.market_data.history import HOUR_MS, MarketHistory
 from eternal_engine.portfolio.params import Features, Params
 from eternal_engine.reports.daily import day_grid, growth_index
@@ -44,26 +44,37 @@ def sweep_trend(
     """Run TREND alone once per variant over bars [first_bar, last_bar)."""
     alone = switched(params, ("trend",))
     market = market_of(history)
-    tape = tape_for(len(history.symbols), last_bar - first_bar)
+    bars = last_bar - first_bar
+    daily_tape = tape_for(len(history.symbols), bars, DAILY)
     shared = _Indicators(daily, features.trend)
     sets = list(variants)
     rows = []
     for variant in sets:
         chosen = alone._replace(trend=variant)
         seen = features._replace(trend=shared.features(variant))
+        tape = daily_tape
         simulate(run, chosen, seen, market, first_bar=first_bar, last_bar=last_bar, capital=capital, tape=tape)
-        bars = int(tape.counts[BARS])
-        grid = day_grid(tape.close_h[:bars] * HOUR_MS)
-        index = growth_index(tape.equity[TREND, :bars], tape.engine_flow[TREND, :bars], grid.row)
-        rows.append(
-            SweepRow(
-                params=variant,
-                orders=int(tape.counts[ORDERS]),
-                final_equity_usdt=float(tape.equity[TREND, bars - 1]),
-                metrics=measure(index, trials=len(sets)),
-            )
-        )
+        if tape.lowest[0] <= 0.0:
+            # How a ruined book is measured depends on its hours.
+            tape = tape_for(len(history.symbols), bars)
+            simulate(run, chosen, seen, market, first_bar=first_bar, last_bar=last_bar, capital=capital, tape=tape)
+        rows.append(_row(variant, tape, len(sets)))
     return rows
+
+
+def _row(variant: TrendParams, tape: Tape, trials: int) -> SweepRow:
+    count = int(tape.counts[BARS])
+    equity, flow = tape.equity[TREND, :count], tape.engine_flow[TREND, :count]
+    if tape.layout[ROW_HOURS] == DAILY:
+        index = growth_index(equity, flow)
+    else:
+        index = growth_index(equity, flow, day_grid(tape.close_h[:count] * HOUR_MS).row)
+    return SweepRow(
+        params=variant,
+        orders=int(tape.counts[ORDERS]),
+        final_equity_usdt=float(equity[-1]),
+        metrics=measure(index, trials=trials),
+    )
 
 
 class _Indicators:

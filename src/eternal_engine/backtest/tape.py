@@ -35,18 +35,34 @@ TRADES: Final = 2
 EVENTS: Final = 3
 OVERFLOW: Final = 4
 
+# Slots of `layout`.
+ROW_HOURS: Final = 0
+PERIOD: Final = 1
+
+HOURLY: Final = 1
+DAILY: Final = 24
+
 
 class Tape(NamedTuple):
     """Hold the records of one run; `counts` [5] says how many of each are valid and whether one overflowed.
 
-    Per bar: `close_h` [N] hours, `equity`, `engine_flow`, `exposure`, `fees`, `slippage`, `funding` [4, N],
+    Per row: `close_h` [N] hours, `equity`, `engine_flow`, `exposure`, `fees`, `slippage`, `funding` [4, N],
     `external` [N] and `level` [N]. Orders: `order_i` [M, 8] decided_h, filled_h, engine, symbol, market, side, reason,
     rule; `order_f` [M, 4] qty, price, fee, slippage. Trades: `trade_i` [K, 7] engine, symbol, side, opened_h,
     closed_h, entry and exit reason; `trade_f` [K, 6] qty, entry, exit, pnl, fees, funding. Events: `event_i` [L, 5]
     at_h, kind, engine, symbol, value; `event_f` [L] amount. `denials` [4, reasons].
+
+    A row is a bar, or on a daily tape a UTC day, which then holds the state at its last bar and the sums over it.
+    `layout` [2] holds the hours a row covers and the number of the period that the last row is for. Only a daily tape
+    uses `draft_equity` and `draft_exposure` [4, 24], for the bars of the day at work, and `lowest` [1], TREND's lowest
+    equity at any bar.
     """
 
     counts: Int64Array
+    layout: Int64Array
+    lowest: Float64Array
+    draft_equity: Float64Array
+    draft_exposure: Float64Array
     close_h: Int64Array
     equity: Float64Array
     engine_flow: Float64Array
@@ -65,19 +81,25 @@ class Tape(NamedTuple):
     denials: Int64Array
 
 
-def new_tape(bars: int, orders: int, trades: int, events: int, reasons: int) -> Tape:
+def new_tape(bars: int, orders: int, trades: int, events: int, reasons: int, row_hours: int = HOURLY) -> Tape:
     """Make an empty tape with room for so many records; a run that overflows says so in `counts`."""
+    # One block of memory is cheaper to get than seven.
+    rows = np.zeros((27, bars))
     return Tape(
         counts=np.zeros(5, np.int64),
-        close_h=np.zeros(bars, np.int64),
-        equity=np.zeros((4, bars)),
-        engine_flow=np.zeros((4, bars)),
-        exposure=np.zeros((4, bars)),
-        fees=np.zeros((4, bars)),
-        slippage=np.zeros((4, bars)),
-        funding=np.zeros((4, bars)),
-        external=np.zeros(bars),
-        level=np.zeros(bars, np.int64),
+        layout=np.array([row_hours, -1]),
+        lowest=np.full(1, np.inf),
+        draft_equity=np.zeros((4, DAILY)),
+        draft_exposure=np.zeros((4, DAILY)),
+        close_h=rows[0].view(np.int64),
+        level=rows[1].view(np.int64),
+        external=rows[2],
+        equity=rows[3:7],
+        exposure=rows[7:11],
+        engine_flow=rows[11:15],
+        fees=rows[15:19],
+        slippage=rows[19:23],
+        funding=rows[23:27],
         order_i=np.zeros((orders, 8), np.int64),
         order_f=np.zeros((orders, 4)),
         trade_i=np.zeros((trades, 7), np.int64),
@@ -89,9 +111,23 @@ def new_tape(bars: int, orders: int, trades: int, events: int, reasons: int) -> 
 
 
 def rewind(tape: Tape) -> None:
-    """Make a filled tape ready for another run of the same bars: what a run only adds to goes back to zero."""
+    """Make a filled tape ready for another run of the same bars: what a run only adds to goes back to its start."""
     for sums in (tape.counts, tape.engine_flow, tape.fees, tape.slippage, tape.funding, tape.external, tape.denials):
         sums[:] = 0
+    tape.layout[PERIOD] = -1
+    tape.lowest[:] = np.inf
+
+
+def row_of(tape: Tape, opens_h: int) -> int:
+    """Give the row of the bar that opens at `opens_h`: the last one, or the one after it when a period begins."""
+    row: int = tape.counts[BARS]
+    return row if opens_h // tape.layout[ROW_HOURS] == tape.layout[PERIOD] else row + 1
+
+
+def open_row(tape: Tape, opens_h: int) -> None:
+    """Make the row of the bar that opens at `opens_h` the last one."""
+    tape.counts[BARS] = row_of(tape, opens_h)
+    tape.layout[PERIOD] = opens_h // tape.layout[ROW_HOURS]
 
 
 def write_order(

@@ -14,7 +14,16 @@ import numpy as np
 from eternal_engine.model import reason
 from eternal_engine.model.rule import Rule
 from eternal_engine.model.steps import whole_steps
-from eternal_engine.portfolio.params import BookView, Decision, Equities, Features, Intent, Marks, Params, States
+from eternal_engine.portfolio.params import (
+    BookView,
+    Decision,
+    Equities,
+    Features,
+    Intent,
+    Marks,
+    Params,
+    States,
+)
 from eternal_engine.portfolio.valuation import (
     engine_usdt,
     exposure_usdt,
@@ -73,12 +82,18 @@ def scope_usdt(params: Params, equity: Equities) -> float:
     return equity.trend + equity.funding + equity.tactical
 
 
-def _open_trend_positions(book: BookView, pending: list[Intent]) -> int:
-    """Count TREND's symbols held or being entered; one whose exit has not filled still counts (TREND-E1)."""
+def _held_trend_positions(book: BookView) -> int:
+    """Count TREND's symbols held; one whose exit has not filled still counts (TREND-E1)."""
     count = 0
     for s in range(book.perp_qty.shape[1]):
         if book.perp_qty[TREND, s] != 0.0:
             count += 1
+    return count
+
+
+def _open_trend_positions(book: BookView, pending: list[Intent]) -> int:
+    """Count TREND's symbols held or being entered."""
+    count = _held_trend_positions(book)
     for intent in pending:
         if intent.engine == TREND and not intent.reduces:
             count += 1
@@ -153,6 +168,29 @@ def _exposure(
         exposure_usdt=exposure_usdt(params, book, marks, pending),
         mark=mark,
     )
+
+
+def trend_refusal(params: Params, book: BookView, states: States, now_h: int) -> int:
+    """Give what refuses every entry of TREND now, or NONE: known equity, no operator halt, nothing on its way."""
+    seen = Exposure(
+        now_h=now_h,
+        state=states.risk,
+        known=True,
+        halted=False,
+        stale_bars=0,
+        portfolio_usdt=0.0,
+        engine_usdt=0.0,
+        free_usdt=0.0,
+        position_usdt=0.0,
+        perp_usdt=0.0,
+        open_count=_held_trend_positions(book),
+        correlation=-1.0,
+        kelly_frac=math.inf,
+        orders_last_minute=0,
+        exposure_usdt=0.0,
+        mark=0.0,
+    )
+    return manager.standing_refusal(params.risk, TREND, seen)
 
 
 def _to_intent(signal: Signal, qty_steps: int, quote_steps: int, rule: int, now_h: int) -> Intent:
@@ -392,7 +430,10 @@ def decide_trend(
     for signal in exits:
         _reduce(params, signal, now_h, pending, decisions)
     for signal in candidates:
-        correlation = _trend_correlation(params, features, book, pending, signal.symbol, day)
+        # Without a free slot a candidate is refused before anybody looks at its correlation (RISK-8).
+        correlation = -1.0
+        if _open_trend_positions(book, pending) < params.risk.max_positions_trend:
+            correlation = _trend_correlation(params, features, book, pending, signal.symbol, day)
         review(params, book, marks, pending, decisions, equity, states, signal, now_h, halted, correlation)
     return states
 

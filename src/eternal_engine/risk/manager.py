@@ -138,6 +138,16 @@ def may_enter(params: RiskParams, engine: int, seen: Exposure) -> int:
     return reason.NONE
 
 
+def standing_refusal(params: RiskParams, engine: int, seen: Exposure) -> int:
+    """Give what refuses every entry of an engine now, whatever its coin and size: a halt, or no slot (RISK-8)."""
+    halt = may_enter(params, engine, seen)
+    if halt != reason.NONE:
+        return halt
+    if engine == TREND and seen.open_count >= params.max_positions_trend:
+        return reason.RISK_8_SLOTS
+    return reason.NONE
+
+
 def position_room_usdt(params: RiskParams, engine: int, seen: Exposure) -> float:
     """Give the notional that RISK-6 still allows."""
     limit = params.max_position_frac * seen.portfolio_usdt
@@ -180,9 +190,13 @@ def review_quote(params: RiskParams, engine: int, quote_usdt: float, price: floa
 
 def review_qty(params: RiskParams, engine: int, market: int, qty: float, price: float, seen: Exposure) -> Verdict:
     """Review an entry sized in coins (TREND's perp, FUNDING's pair); the caller rounds to steps and minimum."""
-    halt = may_enter(params, engine, seen)
-    if halt != reason.NONE:
-        return denied(halt)
+    refusal = standing_refusal(params, engine, seen)
+    if refusal == reason.NONE and engine == TREND:
+        refusal = _correlation_refusal(params, seen)
+    if refusal == reason.NONE:
+        refusal = _order_refusal(params, price, seen)
+    if refusal != reason.NONE:
+        return denied(refusal)
     rule = reason.NONE
     allowed = qty * size_factor(params.breaker, seen.state, seen.now_h, engine == TREND)
     room = position_room_usdt(params, engine, seen)
@@ -192,11 +206,6 @@ def review_qty(params: RiskParams, engine: int, market: int, qty: float, price: 
         kelly_usdt = max(seen.kelly_frac * seen.engine_usdt, params.kelly_floor_frac * qty * price)
         if allowed * price > kelly_usdt + EPSILON:
             allowed, rule = kelly_usdt / price, reason.RISK_7_KELLY
-    refusal = _trend_refusal(params, seen) if engine == TREND else reason.NONE
-    if refusal == reason.NONE:
-        refusal = _order_refusal(params, price, seen)
-    if refusal != reason.NONE:
-        return denied(refusal)
     leverage = params.trend_leverage if engine == TREND else params.funding_leverage
     leverage_room = leverage * seen.engine_usdt - seen.perp_usdt
     if allowed * price > leverage_room + EPSILON:
@@ -212,10 +221,8 @@ def review_qty(params: RiskParams, engine: int, market: int, qty: float, price: 
     return Verdict(allowed > 0.0, allowed, 0.0, rule)
 
 
-def _trend_refusal(params: RiskParams, seen: Exposure) -> int:
-    """Refuse a fourth position and one that moves with another (RISK-8, RISK-11); denials before any resizing."""
-    if seen.open_count >= params.max_positions_trend:
-        return reason.RISK_8_SLOTS
+def _correlation_refusal(params: RiskParams, seen: Exposure) -> int:
+    """Refuse a position that moves with another; denials come before any resizing (RISK-11)."""
     # An unknown correlation is not a low one.
     if math.isnan(seen.correlation) or seen.correlation >= params.correlation_deny - EPSILON:
         return reason.RISK_11_CORRELATION

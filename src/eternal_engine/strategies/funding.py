@@ -144,7 +144,7 @@ def features(
         stamp_h[s, :n] = stamps_h[s]
         rate[s, :n] = rates[s]
         interval_h[s, :n] = intervals_h[s]
-        if params.weights[s] > 0.0:
+        if params.enabled and params.weights[s] > 0.0:
             mean_rate[s, :n] = _rolling_mean(rates[s], params.rate_window)
             positive[s, :n] = _last_positive(rates[s], params.positive_settlements)
             income = mean_rate[s, :n] * (params.horizon_days * HOURS_PER_DAY / intervals_h[s])

@@ -40,29 +40,35 @@ def daily_bars(high: Float64Array, low: Float64Array, close: Float64Array, volum
     symbols, hours = close.shape
     days = hours // HOURS_PER_DAY
     used = days * HOURS_PER_DAY
-    starts = np.arange(0, symbols * used, HOURS_PER_DAY)
-    highs, lows, closes = (np.ascontiguousarray(hourly[:, :used]) for hourly in (high, low, close))
-    shape = (symbols, days)
-    day_high = np.maximum.reduceat(highs.reshape(-1), starts).reshape(shape)
-    day_low = np.minimum.reduceat(lows.reshape(-1), starts).reshape(shape)
-    by_day = closes.reshape(symbols, days, HOURS_PER_DAY)
-    day_close = by_day[:, :, -1].copy()
-    bars = np.full(shape, HOURS_PER_DAY, np.int64)
-    # The fast path above gave NaN for every day with a hole; most of these have no bar at all.
+    shape = (symbols, days, HOURS_PER_DAY)
+    highs, lows, closes = (np.ascontiguousarray(hourly[:, :used]).reshape(shape) for hourly in (high, low, close))
+    day_high, day_low = _folded(highs, np.maximum), _folded(lows, np.minimum)
+    day_close = closes[:, :, -1].copy()
+    bars = np.full((symbols, days), HOURS_PER_DAY, np.int64)
+    # A day with a hole has come out as NaN; most of these have no bar at all.
     broken = np.isnan(day_high)
-    known = ~np.isnan(by_day[broken])
-    bars[broken] = known.sum(axis=1)
-    for s, d in np.argwhere(broken & (bars > 0)):
-        hours_known = ~np.isnan(by_day[s, d])
-        at = slice(d * HOURS_PER_DAY, (d + 1) * HOURS_PER_DAY)
-        day_high[s, d] = highs[s, at][hours_known].max()
-        day_low[s, d] = lows[s, at][hours_known].min()
-        day_close[s, d] = by_day[s, d][hours_known][-1]
-    if volume is None:
-        day_volume = np.zeros(shape)
-    else:
-        day_volume = np.nansum(volume[:, :used].reshape(symbols, days, HOURS_PER_DAY), axis=2)
+    if broken.any():
+        known = ~np.isnan(closes[broken])
+        bars[broken] = np.count_nonzero(known, axis=1)
+        last = HOURS_PER_DAY - 1 - np.argmax(known[:, ::-1], axis=1)
+        day_high[broken] = np.fmax.reduce(highs[broken], axis=1)
+        day_low[broken] = np.fmin.reduce(lows[broken], axis=1)
+        day_close[broken] = np.take_along_axis(closes[broken], last[:, None], axis=1)[:, 0]
+    day_volume = np.zeros((symbols, days))
+    if volume is not None:
+        day_volume = np.nansum(volume[:, :used].reshape(shape), axis=2)
     return DailyBars(day_high, day_low, day_close, day_volume, bars)
+
+
+def _folded(hourly: Float64Array, pick: Callable[[Float64Array, Float64Array], Float64Array]) -> Float64Array:
+    """Fold [S, D, 24] to [S, D] by halves of neighbours: much faster than along short axes."""
+    left = hourly
+    while left.shape[2] % 2 == 0:
+        left = pick(left[:, :, 0::2], left[:, :, 1::2])
+    out = left[:, :, 0]
+    for k in range(1, left.shape[2]):
+        out = pick(out, left[:, :, k])
+    return out
 
 
 def _per_symbol(
@@ -70,11 +76,14 @@ def _per_symbol(
 ) -> Float64Array:
     """Run an indicator of (high, low, close, volume) over each symbol's days with bars; NaN on the others."""
     out = np.full(daily.close.shape, np.nan)
-    for s in range(daily.close.shape[0]):
-        known = ~np.isnan(daily.close[s])
-        if known.any():
-            out[s, known] = indicator(
-                daily.high[s][known], daily.low[s][known], daily.close[s][known], daily.volume[s][known]
+    known = ~np.isnan(daily.close)
+    for s in range(len(out)):
+        if known[s].any():
+            first = int(np.argmax(known[s]))
+            # Mostly the days before a listing are all that is missing.
+            days: slice | BoolArray = slice(first, None) if known[s, first:].all() else known[s]
+            out[s, days] = indicator(
+                daily.high[s, days], daily.low[s, days], daily.close[s, days], daily.volume[s, days]
             )
     return out
 

@@ -168,13 +168,28 @@ def _exits(
             continue
         if rows.bars[s, seen.day] < MIN_BARS_PER_DAY:
             continue
-        average = seen.cost_usdt[s] / held
-        aged = seen.now_h >= state.first_buy_h[s] + params.max_hold_days * HOURS_PER_DAY
-        if reached(rows.close[s, seen.day], (1.0 + params.take_profit_frac) * average):
-            exits.append(reduce_signal(TACTICAL, s, SPOT, SELL, held, seen.price[s], reason.TACT_PROFIT))
-        elif aged:
-            exits.append(reduce_signal(TACTICAL, s, SPOT, SELL, held, seen.price[s], reason.TACT_AGE))
+        why = _exit_reason(params, state, rows, s, seen.day, seen.now_h, held, seen.cost_usdt[s])
+        if why != reason.NONE:
+            exits.append(reduce_signal(TACTICAL, s, SPOT, SELL, held, seen.price[s], why))
     return exits
+
+
+def _exit_reason(
+    params: TacticalParams,
+    state: TacticalState,
+    rows: TacticalFeatures,
+    symbol: int,
+    day: int,
+    now_h: int,
+    held_qty: float,
+    cost_usdt: float,
+) -> int:
+    """Give the reason to sell a holding at a daily close, or NONE (TACT-X1)."""
+    if reached(rows.close[symbol, day], (1.0 + params.take_profit_frac) * (cost_usdt / held_qty)):
+        return reason.TACT_PROFIT
+    if now_h >= state.first_buy_h[symbol] + params.max_hold_days * HOURS_PER_DAY:
+        return reason.TACT_AGE
+    return reason.NONE
 
 
 def _rearmed(state: TacticalState, high: float) -> TacticalState:
@@ -208,19 +223,50 @@ def _fired(
     return state._replace(fired=fired, armed_usdt=armed)
 
 
-def _triggered(params: TacticalParams, rows: TacticalFeatures, state: TacticalState, seen: TacticalObservation) -> int:
+def _triggered(params: TacticalParams, rows: TacticalFeatures, state: TacticalState, day: int, now_h: int) -> int:
     """Give the option that fires today, or NO_LEVEL (TACT-E2)."""
     cooldown = params.trigger_cooldown_days * HOURS_PER_DAY
-    rested = state.trigger_h[FEAR] == 0 or seen.now_h >= state.trigger_h[FEAR] + cooldown
-    if params.fear_enabled and rested and rows.fear[seen.day] <= params.fear_max_value:
+    rested = state.trigger_h[FEAR] == 0 or now_h >= state.trigger_h[FEAR] + cooldown
+    if params.fear_enabled and rested and rows.fear[day] <= params.fear_max_value:
         return FEAR
-    rested = state.trigger_h[CAPITULATION] == 0 or seen.now_h >= state.trigger_h[CAPITULATION] + cooldown
-    if params.capitulation_enabled and rested and seen.day + 1 >= params.capitulation_days:
+    rested = state.trigger_h[CAPITULATION] == 0 or now_h >= state.trigger_h[CAPITULATION] + cooldown
+    if params.capitulation_enabled and rested and day + 1 >= params.capitulation_days:
         for k in range(params.capitulation_days):
-            if not rows.funding_8h[seen.day - k] <= params.capitulation_rate_8h:
+            if not rows.funding_8h[day - k] <= params.capitulation_rate_8h:
                 return NO_LEVEL
         return CAPITULATION
     return NO_LEVEL
+
+
+def at_rest(
+    params: TacticalParams,
+    rows: TacticalFeatures,
+    state: TacticalState,
+    day: int,
+    now_h: int,
+    held_qty: Float64Array,
+    cost_usdt: Float64Array,
+    min_usdt: Float64Array,
+) -> bool:
+    """Tell whether `decide` surely gives neither signal nor new state for a day; `held_qty`, `cost_usdt` per symbol."""
+    for s in range(len(params.weights)):
+        held = held_qty[s]
+        if held != 0.0 and _exit_reason(params, state, rows, s, day, now_h, held, cost_usdt[s]) != reason.NONE:
+            return False
+    high = rows.btc_high[day]
+    if math.isnan(high):
+        return True
+    if high > state.high or _triggered(params, rows, state, day, now_h) != NO_LEVEL:
+        return False
+    fall = drawdown_frac(rows.close[params.btc, day], high)
+    for level in range(len(params.level_drawdown)):
+        if reached(fall, params.level_drawdown[level]):
+            if not state.fired[level]:
+                return False
+            for s in range(len(params.weights)):
+                if state.armed_usdt[level, s] >= min_usdt[s]:
+                    return False
+    return True
 
 
 def decide(
@@ -247,7 +293,7 @@ def decide(
             wanted = state.armed_usdt[level, s]
             if wanted >= seen.min_usdt[s] and seen.fresh[s] and not seen.busy[s]:
                 buys.append(buy_quote_signal(TACTICAL, s, wanted, seen.price[s], reason.TACT_LEVEL, 0.0, level))
-    option = _triggered(params, rows, state, seen)
+    option = _triggered(params, rows, state, seen.day, seen.now_h)
     if option != NO_LEVEL:
         trigger_h = state.trigger_h.copy()
         trigger_h[option] = seen.now_h

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import NamedTuple
 
 import numpy as np
@@ -181,8 +180,7 @@ def entry_side(params: TrendParams, rows: TrendFeatures, symbol: int, day: int) 
     fast = rows.ema[symbol, day]
     strength = rows.adx[symbol, day]
     span = rows.atr[symbol, day]
-    if math.isnan(close) or math.isnan(mean) or math.isnan(fast) or math.isnan(strength) or math.isnan(span):
-        return 0
+    # What is not known yet is NaN and fails every comparison.
     if not exceeded(strength, params.adx_min) or span <= 0.0:
         return 0
     if not reached(params.max_stop_frac * close, params.stop_atr * span):
@@ -197,9 +195,25 @@ def entry_side(params: TrendParams, rows: TrendFeatures, symbol: int, day: int) 
     return 0
 
 
+def leaves(rows: TrendFeatures, state: TrendState, symbol: int, day: int) -> bool:
+    """Tell whether a position ends on a daily close beyond SMA200 against it (TREND-X1)."""
+    return bool(state.side[symbol] * (rows.close[symbol, day] - rows.sma[symbol, day]) < 0.0)
+
+
 def is_warm(params: TrendParams, rows: TrendFeatures, symbol: int, day: int) -> bool:
     """Tell whether the symbol has its minimum number of daily bars (reason WARMUP n/200 otherwise)."""
     return bool(rows.days_known[symbol, day] >= params.warmup_days)
+
+
+def sides_by_day(params: TrendParams, rows: TrendFeatures) -> Int64Array:
+    """Give `entry_side` of every day [D, S] on which a symbol may be entered; no row when TREND is off."""
+    symbols, days = rows.close.shape
+    sides = np.zeros((days if params.enabled else 0, symbols), np.int64)
+    for s in range(symbols):
+        for day in range(len(sides)):
+            if day_decides(rows, s, day) and is_warm(params, rows, s, day):
+                sides[day, s] = entry_side(params, rows, s, day)
+    return sides
 
 
 def stop_price(params: TrendParams, side: int, entry: float, atr_usdt: float, tick: float) -> float:
@@ -212,8 +226,10 @@ def on_tick(price: float, side: int, tick: float) -> float:
     return whole_steps(price, tick) * tick if side > 0 else steps_up(price, tick) * tick
 
 
-def trailed(params: TrendParams, state: TrendState, symbol: int, close: float, tick: float) -> TrendState:
-    """Advance the trail of one position by a daily close (TREND-S2); the stop only ever tightens."""
+def trail_after(
+    params: TrendParams, state: TrendState, symbol: int, close: float, tick: float
+) -> tuple[float, bool, float]:
+    """Give best close, whether the trail follows, and the stop of one position after a daily close (TREND-S2)."""
     side = state.side[symbol]
     best = state.best_close[symbol]
     best = max(best, close) if side > 0 else min(best, close)
@@ -223,6 +239,14 @@ def trailed(params: TrendParams, state: TrendState, symbol: int, close: float, t
     if trailing:
         trail = on_tick(best - side * params.trail_atr * state.atr[symbol], side, tick)
         stop = max(stop, trail) if side > 0 else min(stop, trail)
+    return best, trailing, stop
+
+
+def trailed(params: TrendParams, state: TrendState, symbol: int, close: float, tick: float) -> TrendState:
+    """Advance the trail of one position by a daily close (TREND-S2); the stop only ever tightens."""
+    best, trailing, stop = trail_after(params, state, symbol, close, tick)
+    if best == state.best_close[symbol] and trailing == state.trailing[symbol] and stop == state.stop[symbol]:
+        return state
     best_close = state.best_close.copy()
     trailing_flags = state.trailing.copy()
     stops = state.stop.copy()
@@ -297,15 +321,15 @@ def decide(
             continue
         close = rows.close[s, day]
         if seen.held_qty[s] != 0.0:
-            if state.side[s] * (close - rows.sma[s, day]) < 0.0:
+            if leaves(rows, state, s, day):
                 if not seen.busy[s]:
                     side = SELL if seen.held_qty[s] > 0.0 else BUY
                     qty = abs(seen.held_qty[s])
                     exits.append(reduce_signal(TREND, s, PERP, side, qty, seen.price[s], reason.TREND_EXIT))
             elif state.side[s] != 0:
                 state = trailed(params, state, s, close, seen.tick[s])
-        elif not seen.busy[s] and is_warm(params, rows, s, day):
-            side = entry_side(params, rows, s, day)
+        elif not seen.busy[s]:
+            side = entry_side(params, rows, s, day) if is_warm(params, rows, s, day) else 0
             if side != 0:
                 span = rows.atr[s, day]
                 qty = risk_qty(params, seen.engine_usdt, span)

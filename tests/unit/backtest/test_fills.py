@@ -272,7 +272,7 @@ def test_trend_reduction_closes_its_share_and_keeps_the_rest() -> None:
 def test_g5_a_long_pays_a_positive_rate(qty: float, mark: float, rate: float, received: float) -> None:
     bench = Bench()
     bench.hold_trend(coins=qty)
-    fills.settle_funding(bench.book, bench.tape, bench.lots, 0, mark, rate)
+    fills.settle_funding(bench.book, bench.tape, bench.lots, 0, mark, rate, 1)
     assert bench.book.cash[TREND] == pytest.approx(20_000 + received)
     assert bench.tape.funding[TREND].sum() == pytest.approx(received)
 
@@ -281,9 +281,9 @@ def test_g5_a_long_pays_a_positive_rate(qty: float, mark: float, rate: float, re
 def test_h1_a_short_receives_a_positive_rate(rate: float, received: float) -> None:
     bench = Bench()
     bench.book.perp_qty[FUNDING, 0] = -0.5
-    fills.settle_funding(bench.book, bench.tape, bench.lots, 0, 60_000.0, rate)
+    fills.settle_funding(bench.book, bench.tape, bench.lots, 0, 60_000.0, rate, 1)
     assert bench.book.cash[FUNDING] == pytest.approx(15_000 + received)
-    fills.settle_funding(bench.book, bench.tape, bench.lots, 1, 60_000.0, 0.5)
+    fills.settle_funding(bench.book, bench.tape, bench.lots, 1, 60_000.0, 0.5, 1)
     assert bench.book.cash[FUNDING] == pytest.approx(15_000 + received)
 
 
@@ -304,7 +304,7 @@ def test_j13_h7_a_pair_through_any_move_ends_flat_minus_its_costs(move: float) -
     for params in (FREE, PAID):
         bench = Bench(params)
         bench.fill(engine=FUNDING, symbol=0, market=PAIR, side=BUY, qty_steps=90, reason=reason.FUND_ENTRY)
-        fills.settle_funding(bench.book, bench.tape, bench.lots, 0, 40_000.0, 0.001)
+        fills.settle_funding(bench.book, bench.tape, bench.lots, 0, 40_000.0, 0.001, 1)
         price = 40_000.0 * move
         bench.bar(perp=(price, price, price), at=2)
         bench.fill(at=2, engine=FUNDING, symbol=0, market=PAIR, side=SELL, qty_steps=90, reduces=True)

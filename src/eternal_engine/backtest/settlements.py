@@ -1,0 +1,102 @@
+"""Funding settlements in the loop: which are known to decisions (U-4), and paying those of the positions held (U-8)."""
+
+from __future__ import annotations
+
+import math
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from eternal_engine.backtest.fills import Lots, Market, settle_funding
+from eternal_engine.backtest.tape import Tape, row_of
+from eternal_engine.portfolio.params import BookView, Features, Marks
+from eternal_engine.strategies.base import FUNDING, TREND
+
+Int64Array = npt.NDArray[np.int64]
+
+NEVER_H: Final = 1 << 40
+
+
+def count_settled(features: Features, settled: Int64Array, now_h: int) -> int:
+    """Advance, per symbol, the count of settlements stamped up to `now_h` (U-4); give the hour of the next one."""
+    stamps = features.funding.stamp_h
+    last = stamps.shape[1]
+    earliest = NEVER_H
+    for s in range(len(settled)):
+        k = settled[s]
+        while k < last and stamps[s, k] <= now_h:
+            k += 1
+        settled[s] = k
+        if k < last:
+            earliest = min(earliest, stamps[s, k])
+    return earliest
+
+
+def next_payment(features: Features, book: BookView, paid: Int64Array, now_h: int) -> int:
+    """Give the hour of the next settlement of a perp that is held, once all up to `now_h` are paid.
+
+    To be called whenever positions may have changed: settlements before an entry are passed over.
+    """
+    count_settled(features, paid, now_h)
+    stamps, perps = features.funding.stamp_h, book.perp_qty
+    earliest = NEVER_H
+    for s in range(len(paid)):
+        if (perps[TREND, s] != 0.0 or perps[FUNDING, s] != 0.0) and paid[s] < stamps.shape[1]:
+            earliest = min(earliest, stamps[s, paid[s]])
+    return earliest
+
+
+def pay_funding(
+    features: Features,
+    market: Market,
+    book: BookView,
+    tape: Tape,
+    lots: Lots,
+    marks: Marks,
+    paid: Int64Array,
+    bar: int,
+    marked: int,
+) -> int:
+    """Settle every contract stamped up to a bar's open on the positions held before it (U-8), at the bar's open.
+
+    `marked` is the first bar whose closes the marks have not taken yet. Gives the hour of the next payment.
+    """
+    stamps, rates, perps = features.funding.stamp_h, features.funding.rate, book.perp_qty
+    last = stamps.shape[1]
+    now_h = market.first_h + bar
+    earliest = NEVER_H
+    for s in range(len(paid)):
+        if perps[TREND, s] == 0.0 and perps[FUNDING, s] == 0.0:
+            continue
+        k = paid[s]
+        while k < last and stamps[s, k] <= now_h:
+            mark = market.perp_open[s, bar]
+            if math.isnan(mark):
+                take_closes(market, marks, marked, bar)
+                mark = marks.perp[s]
+            settle_funding(book, tape, lots, s, mark, rates[s, k], row_of(tape, now_h))
+            k += 1
+        paid[s] = k
+        if k < last:
+            earliest = min(earliest, stamps[s, k])
+    return earliest
+
+
+def take_closes(market: Market, marks: Marks, first_bar: int, end_bar: int) -> None:
+    """Take the last known closes of bars [first_bar, end_bar) into the marks, as bar by bar would have."""
+    spot_close, perp_close = market.spot_close, market.perp_close
+    spot, perp, spot_h, perp_h = marks.spot, marks.perp, marks.spot_h, marks.perp_h
+    for s in range(len(spot)):
+        first = max(first_bar, market.listed_h[s] - market.first_h)
+        end = min(end_bar, market.delisted_h[s] - market.first_h)
+        for bar in range(end - 1, first - 1, -1):
+            if not math.isnan(spot_close[s, bar]):
+                spot[s] = spot_close[s, bar]
+                spot_h[s] = market.first_h + bar
+                break
+        for bar in range(end - 1, first - 1, -1):
+            if not math.isnan(perp_close[s, bar]):
+                perp[s] = perp_close[s, bar]
+                perp_h[s] = market.first_h + bar
+                break
