@@ -27,7 +27,7 @@ from eternal_engine.model.event import Decided as DecidedEvent
 from eternal_engine.model.ids import Engine, RuleId, Symbol
 from eternal_engine.model.money import ZERO, exact
 from eternal_engine.portfolio.params import Decision, Features, Intent, Marks, Params
-from eternal_engine.portfolio.valuation import engine_usdt, intent_notional_usdt
+from eternal_engine.portfolio.valuation import engine_usdt, intent_notional_usdt, portfolio_usdt
 from eternal_engine.risk.breaker import LEVELS, RiskState, loss_frac
 from eternal_engine.strategies import core_hodl
 from eternal_engine.strategies.base import CORE_HODL, FUNDING, HOURS_PER_DAY, TACTICAL, TREND
@@ -49,6 +49,7 @@ def decision_events(
     """List the events of one decided hour, without its orders."""
     events: list[Event] = list(_equities(decided, now_h))
     events += _risk_events(decided, at)
+    events += _portfolio_events(decided, memory_before, at)
     events += _core_events(decided, memory_before, at)
     for number, engine in enumerate(ENGINES):
         own = [decision for decision in decided.decisions if decision.engine == number]
@@ -90,6 +91,16 @@ def _risk_events(decided: Decided, at: datetime) -> list[Event]:
     if after.halted and not before.halted:
         events.append(Noted(at, RuleId("RISK-1"), "emergency stop: all engines wait for the operator"))
     return events
+
+
+def _portfolio_events(decided: Decided, before: Memory, at: datetime) -> list[Event]:
+    """Say that the whole portfolio has fallen to another level of the ladder; nothing acts on it (section 7)."""
+    after = decided.memory
+    if after.portfolio_level <= before.portfolio_level:
+        return []
+    fall = 1.0 - portfolio_usdt(decided.equity) / after.portfolio_high_usdt
+    words = f"the whole portfolio is {fall:.4f} below its high, as deep as {LEVELS[after.portfolio_level]}; only said"
+    return [Noted(at, RuleId("BRK-1"), words)]
 
 
 def _losses(before: RiskState, after: RiskState, scope_usdt: float, at: datetime) -> list[Event]:

@@ -23,7 +23,7 @@ from eternal_engine.portfolio.params import (
     Params,
     no_decisions,
 )
-from eternal_engine.portfolio.valuation import equities, prices_known
+from eternal_engine.portfolio.valuation import equities, portfolio_usdt, prices_known
 from eternal_engine.risk import breaker
 from eternal_engine.risk.breaker import RiskState
 from eternal_engine.strategies.base import CORE_HODL
@@ -86,7 +86,7 @@ def decide_hour(
     )
     fresh = [_plain(intent) for intent in pending[len(memory.pending) :] if not _waits(memory, intent, now_h)]
     after = replace(
-        memory,
+        _with_portfolio(params, memory, equity, flowed_usdt) if equity.known else memory,
         states=states,
         cycle_h=now_h,
         started_h=memory.started_h or now_h,
@@ -104,6 +104,23 @@ def _operate(params: Params, state: RiskState, now_h: int, scope_usdt: float, de
     if breaker.resume_is_due(state, now_h, delay_h):
         state = breaker.resume(state)
     return state
+
+
+def _with_portfolio(params: Params, memory: Memory, equity: Equities, flowed_usdt: Sequence[Decimal]) -> Memory:
+    """Follow the whole portfolio's high, net of flows, and the level of its drawdown: said, but acted on by nobody."""
+    total = float(portfolio_usdt(equity))
+    with exact_arithmetic():
+        flow = float(sum(flowed_usdt, Decimal(0)) - sum(memory.flowed_usdt, Decimal(0)))
+    high = memory.portfolio_high_usdt
+    if total - flow > 0.0:
+        high *= total / (total - flow)
+    high = max(high, total)
+    fall = 1.0 - total / high if high > 0.0 else 0.0
+    ladder = params.risk.breaker
+    level = breaker.level_for(ladder, fall)
+    if level < memory.portfolio_level and fall > ladder.recover_frac:
+        level = memory.portfolio_level
+    return replace(memory, portfolio_high_usdt=high, portfolio_level=level)
 
 
 def _new_flow(params: Params, before: Sequence[Decimal], after: Sequence[Decimal]) -> Decimal:

@@ -50,7 +50,8 @@ class Memory:
     money moved in or out (deposits, transfers) that the breaker has already taken into account. `paused` are symbols in
     which entries wait for a review (ORD-7); `stops` are the protective stops the exchange has confirmed, by symbol
     index (TREND-X3). `held_back` are coins that CORE_HODL does not buy before an hour, because the database was lost
-    while they were held (CORE-12). `started_h` is the first decided hour.
+    while they were held (CORE-12). `started_h` is the first decided hour. `portfolio_high_usdt` and `portfolio_level`
+    are the whole portfolio's high, net of flows, and the level of its drawdown that was last said; it halts nothing.
     """
 
     symbols: tuple[str, ...]
@@ -64,6 +65,8 @@ class Memory:
     paused: frozenset[str] = frozenset()
     stops: tuple[tuple[int, Decimal], ...] = ()
     held_back: tuple[tuple[int, int], ...] = ()
+    portfolio_high_usdt: float = 0.0
+    portfolio_level: int = 0
 
     def stop_of(self, symbol: int) -> Decimal | None:
         """Give the stop that rests at the exchange in a symbol, None when none was confirmed."""
@@ -148,6 +151,8 @@ def write(memory: Memory) -> str:
         "paused": sorted(memory.paused),
         "stops": [[s, str(price)] for s, price in memory.stops],
         "held_back": [list(row) for row in memory.held_back],
+        "portfolio_high_usdt": memory.portfolio_high_usdt,
+        "portfolio_level": memory.portfolio_level,
     }
     return json.dumps(document, sort_keys=True, separators=(",", ":"), allow_nan=False)
 
@@ -179,6 +184,8 @@ def read(document: str, version: int, params: Params) -> Memory:
         paused=frozenset(found["paused"]),
         stops=tuple((s, Decimal(text)) for s, text in found["stops"]),
         held_back=tuple((s, until_h) for s, until_h in found["held_back"]),
+        portfolio_high_usdt=float(found["portfolio_high_usdt"]),
+        portfolio_level=found["portfolio_level"],
     )
 
 

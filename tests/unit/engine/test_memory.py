@@ -53,6 +53,8 @@ def a_memory(price: float = 1.5, stop: float = -np.inf) -> Memory:
         paused=frozenset({"BTCUSDT"}),
         stops=((0, Decimal("31000.10")),),
         held_back=((1, 473_100),),
+        portfolio_high_usdt=123_456.7,
+        portfolio_level=2,
     )
 
 
@@ -70,6 +72,7 @@ def test_c6_everything_comes_back_exactly(price: float, stop: float) -> None:
     assert (back.paused, back.stops, back.held_back, back.halted) == (
         memory.paused, memory.stops, memory.held_back, memory.halted,
     )  # fmt: skip
+    assert (back.portfolio_high_usdt, back.portfolio_level) == (123_456.7, 2)
     for name, part in memory.states._asdict().items():
         for field, value in part._asdict().items():
             found = getattr(getattr(back.states, name), field)
