@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import signal
 import socket
 import subprocess
@@ -145,3 +146,22 @@ def test_wrong_flags_are_refused_with_a_mend(tmp_path: Path, flags: tuple[str, .
     assert run.returncode == code, run.stderr
     assert said in run.stderr
     assert "mend" in run.stderr
+
+
+def test_connections_that_never_finish_lock_nobody_out(start: Any) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard != resource.RLIM_INFINITY and hard < 1_024:
+        pytest.skip("the system grants too few handles to open many")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (128, hard))
+    try:
+        server = start()
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    port = int(server.greeting["rest_url"].rpartition(":")[2])
+    held = [socket.create_connection(("127.0.0.1", port), 5) for _ in range(300)]
+    for connection in held:
+        connection.sendall(b"GET /v5/market/time HTTP/1.1\r\nHost: x")
+    assert server.pybit.get_server_time()["retCode"] == 0
+    for connection in held:
+        connection.close()
+    assert server.end() == 0

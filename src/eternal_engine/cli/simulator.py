@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 import json
 import os
+import resource
 import signal
 import socket
 import sys
@@ -33,6 +34,7 @@ app = typer.Typer(no_args_is_help=True, help="Serve the embedded exchange on loo
 STATE_FOLDER = Path("state")
 MOST_FILES = 20
 PARENT_LOOK_S = 0.5
+HANDLES_MOST = 65_536
 DEPOSIT_MOST = Decimal(1_000_000_000)
 
 
@@ -111,6 +113,7 @@ for _proof in (soak, load, endure):
 
 
 async def _serve(world: World, host: str, port: int, *, as_json: bool, parent: int | None) -> None:
+    _allow_many_connections()
     server = Server(world, host, port)
     try:
         await server.start()
@@ -138,6 +141,14 @@ def _check_free(host: str, port: int) -> None:
 
 def _cannot_listen(error: OSError, host: str, port: int) -> UsageError:
     return UsageError(f"cannot listen: {error.strerror}", where=f"{host}:{port}", mend="use --port 0 or another port")
+
+
+def _allow_many_connections() -> None:
+    """Take as many handles as the system grants: a client that leaves connections open must not lock out the others."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = HANDLES_MOST if hard == resource.RLIM_INFINITY else min(hard, HANDLES_MOST)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 async def _stop_without(parent: int, stopped: asyncio.Event) -> None:
