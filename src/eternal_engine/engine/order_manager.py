@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from decimal import Decimal
+from functools import partial
 from typing import Final
 
 from eternal_engine.engine import outcome, work
@@ -53,6 +55,7 @@ class OrderManager:
         self._clock = clock
         self._waiting = waiting
         self._levered: set[str] = set()
+        self._stops_turn = asyncio.Lock()
 
     @property
     def engine(self) -> Engine:
@@ -65,9 +68,8 @@ class OrderManager:
         Raises HaltTrading when the exchange refuses the key.
         """
         await self.sender.hear()
-        for intent in self._recorder.memory.pending:
-            if intent.engine == self._number:
-                await self._carry(intent)
+        own = [intent for intent in self._recorder.memory.pending if intent.engine == self._number]
+        await in_turn_or_together([partial(self._carry, intent) for intent in own], together=self.sender.is_wired)
         if self.engine is Engine.TREND:
             await self.keep_stops()
 
@@ -153,6 +155,9 @@ class OrderManager:
             return replace(memory.without(intent), states=states), self._ending(intent, done, memory)
 
         await self._recorder.commit(make)
+        if self.engine is Engine.TREND:
+            # A filled entry is unprotected until its stop rests; it does not wait for other orders.
+            await self.keep_stops()
 
     def _ending(self, intent: Intent, done: Done, memory: Memory) -> list[Event]:
         """Plan the transfer of TACTICAL's profit (CAP-2), and say what was not done."""
@@ -186,6 +191,14 @@ class OrderManager:
 
         Setting a stop again changes nothing, so it is simply repeated until it is confirmed.
         """
+        async with self._stops_turn:
+            before = self._recorder.memory.pending
+            await self._keep_stops()
+            leaving = [intent for intent in self._recorder.memory.pending if intent not in before and _is_stop(intent)]
+        for intent in leaving:
+            await self._carry(intent)
+
+    async def _keep_stops(self) -> None:
         memory = self._recorder.memory
         for s, symbol in enumerate(memory.symbols):
             wanted = outcome.stop_wanted(memory.states, self._recorder.projection.books, memory.symbols, s)
@@ -226,7 +239,7 @@ class OrderManager:
         await self._recorder.commit(lambda memory, _: (memory.with_stop(s, price), (note,)))
 
     async def _leave(self, s: int) -> None:
-        """Exit at once: the market is already beyond the stop, so that it cannot rest (TREND-X2)."""
+        """Ask for an exit at once: the market is already beyond the stop, so that it cannot rest (TREND-X2)."""
 
         def make(memory: Memory, projection: Projection) -> tuple[Memory, tuple[Event, ...]]:
             position = projection.books.of(Account.TREND).perp.get(Symbol(memory.symbols[s]))
@@ -252,11 +265,25 @@ class OrderManager:
             )
             return replace(memory, pending=(*memory.pending, intent)), ()
 
-        before = self._recorder.memory.pending
         await self._recorder.commit(make)
-        for intent in self._recorder.memory.pending:
-            if intent not in before:
-                await self._carry(intent)
+
+
+async def in_turn_or_together(jobs: Sequence[Callable[[], Awaitable[None]]], *, together: bool) -> None:
+    """Do jobs side by side where each waits for a wire, else one after the other, which is the same every time.
+
+    One that fails does not interrupt the others; the first failure is raised when all have ended.
+    """
+    if not together:
+        for job in jobs:
+            await job()
+        return
+    for ended in await asyncio.gather(*(job() for job in jobs), return_exceptions=True):
+        if isinstance(ended, BaseException):
+            raise ended
+
+
+def _is_stop(intent: Intent) -> bool:
+    return intent.engine == TREND and intent.reason in (reason.TREND_STOP, reason.TREND_TRAIL)
 
 
 def _mend(intent: Intent) -> str:

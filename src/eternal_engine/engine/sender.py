@@ -96,6 +96,11 @@ class Sender:
         self._sent_at: dict[ClientOrderId, datetime] = {}
         self._late_funding: list[FundingSettled] = []
 
+    @property
+    def is_wired(self) -> bool:
+        """Tell whether the exchange is reached over a wire, so that calls take time."""
+        return self._pump is None
+
     def order(self, identifier: ClientOrderId) -> Order:
         """Give an order as it is on record."""
         return self._recorder.projection.orders[identifier].order

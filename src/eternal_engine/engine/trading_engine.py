@@ -12,7 +12,7 @@ from eternal_engine.engine.decision_events import decision_events
 from eternal_engine.engine.hour import ALL_HALTED, Decided, decide_hour, mark
 from eternal_engine.engine.market_watch import MarketWatch
 from eternal_engine.engine.memory import Memory
-from eternal_engine.engine.order_manager import OrderManager
+from eternal_engine.engine.order_manager import OrderManager, in_turn_or_together
 from eternal_engine.engine.recorder import Recorder
 from eternal_engine.engine.timing import Clock, hour_of, hour_start
 from eternal_engine.engine.view import ENGINES, book_view, flowed_usdt
@@ -98,8 +98,8 @@ class TradingEngine:
 
     async def work(self) -> None:
         """Carry pending intents and transfers as far as they go now."""
-        for manager in self._managers:
-            await manager.run()
+        wired = any(manager.sender.is_wired for manager in self._managers)
+        await in_turn_or_together([manager.run for manager in self._managers], together=wired)
         await self._bank.run()
 
     async def live_through(self, until_h: int, *, decides_last: bool = True) -> None:
@@ -111,15 +111,15 @@ class TradingEngine:
         hour = memory.cycle_h + 1 if memory.cycle_h else until_h
         while hour <= until_h:
             newest = hour == until_h
-            await self._hour(hour, entries=newest, decides=decides_last or not newest, first=not memory.started_h)
+            await self._hour(hour, entries=newest, decides=decides_last or not newest)
             memory = self.recorder.memory
             hour += 1
 
-    async def _hour(self, now_h: int, *, entries: bool, decides: bool, first: bool) -> None:
+    async def _hour(self, now_h: int, *, entries: bool, decides: bool) -> None:
         for manager in self._managers:
             await manager.sender.hear()
             await manager.sender.settle_funding(now_h - 1)
-        found = first or await self.watch.advance(now_h)
+        found = await self.watch.see(now_h)
         self.recorder.marks = self.watch.marks
         if not found:
             await self.recorder.commit(lambda memory, _: (replace(memory, cycle_h=now_h), ()))
