@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
 VENUE_FILE: Final = "venue.db"
 CHILD_LOG: Final = "exchange.log"
+YEAR_MS: Final = 365 * DAY_MS
 WAIT_FOR_LIVE_S: Final = 15.0
 _TRANSFERS: Final = uuid.UUID("8f1f7c1e-6f0c-5d36-9a8b-1f6f0a5f1c01")
 Say = Callable[[str], None]
@@ -92,6 +93,7 @@ async def open_child(market: Market, settings: Settings, say: Say) -> Place:
     """Open the exchange as a child process, and the production client in front of it."""
     paths, costs = settings.paths, settings.costs
     log = paths.log_dir / CHILD_LOG
+    past = _past_of(market, settings)
     child = ChildExchange(market, paths.state_dir / VENUE_FILE, log, settings.capital_usdt, costs.slippage_bps)
     greeting = await _started(child, market, say)
     address = AddressThrottle()
@@ -123,7 +125,7 @@ async def open_child(market: Market, settings: Settings, say: Say) -> Place:
         waiting=waiting,
         ports=ports,
         table=table,
-        bars=port_bars(master, settings, table, past=_past_of(market, settings)),
+        bars=port_bars(master, settings, table, past=past),
         streams=streams,
         ends_at=from_ms(await child.ends_ms()) if market.kind is MarketKind.RECORDED else None,
         is_fast=market.speed != 1,
@@ -142,27 +144,35 @@ def _clock_of(market: Market, child: ChildExchange, waiting: WallClock) -> Clock
 
 
 def _past_of(market: Market, settings: Settings) -> Past | None:
-    """Read the days before the start from where the exchange has them, too: hundreds of requests less."""
+    """Read the days before the start from where the exchange has them, too: hundreds of requests less.
+
+    Reading begins at once, while the exchange is still starting; after a first start it is read again if it ends too
+    early.
+    """
     if market.kind is MarketKind.LIVE:
         return None
+    reading = [asyncio.ensure_future(asyncio.to_thread(_load, market, None))]
 
     async def past(end_h: int) -> tuple[int, DailyBars]:
-        history = await asyncio.to_thread(_load, market, end_h)
+        history = await reading.pop() if reading else None
+        if history is None or history.end_ms < end_h * HOUR_MS:
+            history = await asyncio.to_thread(_load, market, end_h)
         bars = FeedBars(lambda: history, settings.symbols, with_volume=settings.trend.volume_filter)
         return await bars.days(end_h)
 
     return past
 
 
-def _load(market: Market, end_h: int) -> MarketHistory:
+def _load(market: Market, end_h: int | None) -> MarketHistory:
+    """Load a market up to an hour; None: up to the day after its first start."""
     from eternal_engine.market_data.load import load_history
     from eternal_engine.market_data.synthetic import DEFAULT_END_MS, EPOCH_MS, SYMBOLS, synthesize
 
+    start_ms = DEFAULT_END_MS - YEAR_MS if market.start_ms is None else market.start_ms
+    end_ms = (-(-(start_ms if end_h is None else end_h * HOUR_MS) // DAY_MS) + 1) * DAY_MS
     if market.directory is not None:
-        return load_history(market.directory, SYMBOLS)
-    return synthesize(
-        market.seed, start_ms=EPOCH_MS, end_ms=max(DEFAULT_END_MS, -(-end_h * HOUR_MS // DAY_MS) * DAY_MS)
-    )
+        return load_history(market.directory, SYMBOLS, end_ms=None if market.start_ms is None else end_ms)
+    return synthesize(market.seed, start_ms=EPOCH_MS, end_ms=end_ms)
 
 
 def _history_of(feed: Feed) -> MarketHistory:
