@@ -9,6 +9,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any, Final
 
+from eternal_engine.engine import hour
 from eternal_engine.engine.hour import Decided
 from eternal_engine.engine.memory import Memory
 from eternal_engine.engine.timing import hour_start
@@ -34,6 +35,10 @@ from eternal_engine.strategies.base import CORE_HODL, FUNDING, HOURS_PER_DAY, TA
 from eternal_engine.strategies.core_hodl import PHASES
 
 CENT: Final = Decimal("0.01")
+HELD_WORDS: Final = {
+    hour.UNDER_REVIEW: "the symbol waits for the operator's review",
+    hour.BOUGHT_BEFORE: "bought before the database was lost, not due again yet",
+}
 
 
 def decision_events(
@@ -51,16 +56,26 @@ def decision_events(
     events += _risk_events(decided, at)
     events += _portfolio_events(decided, memory_before, at)
     events += _core_events(decided, memory_before, at)
+    verdicts = _with_intents(decided)
     for number, engine in enumerate(ENGINES):
-        own = [decision for decision in decided.decisions if decision.engine == number]
+        own = [(decision, intent) for decision, intent in verdicts if decision.engine == number]
         intents = [intent for intent in decided.intents if intent.engine == number]
         daily = number == TREND and now_h % HOURS_PER_DAY == 0 and params.trend.enabled
         if own or intents or daily:
             seen = _inputs(params, decided, features, marks, number, now_h)
             signals = [_signal(intent, decided.memory.symbols) for intent in intents]
             events.append(DecidedEvent(at, engine, hour_start(now_h), _json(seen), _json(signals), config_hash))
-        events += [_review(params, decision, intents, decided.memory.symbols, engine, now_h, at) for decision in own]
+        for decision, intent in own:
+            held_by = None if intent is None else hour.held_by(memory_before, intent, now_h)
+            symbol = Symbol(decided.memory.symbols[decision.symbol])
+            events.append(_review(params, decision, intent, held_by, symbol, engine, now_h, at))
     return events
+
+
+def _with_intents(decided: Decided) -> list[tuple[Decision, Intent | None]]:
+    """Put each verdict beside the intent it allowed: they come in the same order."""
+    asked = iter(decided.asked)
+    return [(decision, next(asked) if decision.approved else None) for decision in decided.decisions]
 
 
 def _equities(decided: Decided, now_h: int) -> list[EquityMarked]:
@@ -104,14 +119,15 @@ def _portfolio_events(decided: Decided, before: Memory, at: datetime) -> list[Ev
 
 
 def _losses(before: RiskState, after: RiskState, scope_usdt: float, at: datetime) -> list[Event]:
+    """Say the losses by the bases they were checked against: at 00:00 the new day has begun since (U-8)."""
     events: list[Event] = []
     rows = (
-        ("RISK-4", before.day_block_h, after.day_block_h, after.day_base_usdt, after.day_warned > before.day_warned),
+        ("RISK-4", before.day_block_h, after.day_block_h, before.day_base_usdt, after.day_warned > before.day_warned),
         (
             "RISK-5",
             before.week_block_h,
             after.week_block_h,
-            after.week_base_usdt,
+            before.week_base_usdt,
             after.week_warned > before.week_warned,
         ),
     )
@@ -141,29 +157,32 @@ def _core_events(decided: Decided, before: Memory, at: datetime) -> list[Event]:
 def _review(
     params: Params,
     decision: Decision,
-    intents: Sequence[Intent],
-    symbols: Sequence[str],
+    intent: Intent | None,
+    held_by: RuleId | None,
+    symbol: Symbol,
     engine: Engine,
     now_h: int,
     at: datetime,
 ) -> Reviewed:
-    passed = next((one for one in intents if one.symbol == decision.symbol and one.reason == decision.reason), None)
-    allowed = ZERO if passed is None else _money(intent_notional_usdt(params, passed)).quantize(CENT)
+    """Say one verdict; an approved entry that is held back is denied by what holds it."""
+    asked = ZERO if intent is None else _money(intent_notional_usdt(params, intent)).quantize(CENT)
     verdict = "denied"
-    if decision.approved:
+    if decision.approved and held_by is None:
         verdict = "approved" if decision.rule == reason.NONE else "resized"
-    rule = decision.rule if decision.rule != reason.NONE else decision.reason
+    rule = RuleId(reason.rule_id(decision.rule if decision.rule != reason.NONE else decision.reason))
+    why = f" by {reason.words(decision.rule)}" if decision.rule != reason.NONE else ""
+    if held_by is not None:
+        rule, why = held_by, f" by {held_by} {HELD_WORDS[held_by]}"
     return Reviewed(
         at=at,
         engine=engine,
-        symbol=Symbol(symbols[decision.symbol]),
+        symbol=symbol,
         decided_at=hour_start(now_h),
         verdict=verdict,
-        rule=RuleId(reason.rule_id(rule)),
-        detail=f"{reason.words(decision.reason)}: {verdict}"
-        + (f" by {reason.words(decision.rule)}" if decision.rule != reason.NONE else ""),
-        asked=allowed,
-        allowed=allowed,
+        rule=rule,
+        detail=f"{reason.words(decision.reason)}: {verdict}{why}",
+        asked=asked,
+        allowed=asked if held_by is None else ZERO,
     )
 
 

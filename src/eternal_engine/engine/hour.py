@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from decimal import Decimal
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from eternal_engine.engine.memory import Memory
+from eternal_engine.model.ids import RuleId
 from eternal_engine.model.money import exact_arithmetic
 from eternal_engine.portfolio.hour import advance_risk, decide_all, scope_usdt
 from eternal_engine.portfolio.params import (
@@ -30,10 +31,16 @@ from eternal_engine.strategies.base import CORE_HODL
 
 Int64Array = npt.NDArray[np.int64]
 ALL_HALTED = 0b1111
+UNDER_REVIEW: Final = RuleId("ORD-7")
+BOUGHT_BEFORE: Final = RuleId("CORE-12")
 
 
 class Decided(NamedTuple):
-    """Hold what an hour brought: the memory after it, equities, new intents, verdicts, CORE_HODL's NOTE_ flags."""
+    """Hold what an hour brought: the memory after it, equities, new intents, verdicts, CORE_HODL's NOTE_ flags.
+
+    `asked` has one intent per approved verdict, in their order; `intents` are those of them that are not held back.
+    `risk_before` is the risk state the hour found, with the money that has moved since taken into account.
+    """
 
     memory: Memory
     equity: Equities
@@ -42,6 +49,7 @@ class Decided(NamedTuple):
     notes: int
     risk_before: RiskState
     scope_usdt: float
+    asked: tuple[Intent, ...]
 
 
 def mark(params: Params, book: BookView, marks: Marks, now_h: int) -> Equities:
@@ -74,7 +82,8 @@ def decide_hour(
     states = memory.states
     if equity.known:
         flow = float(_new_flow(params, memory.flowed_usdt, flowed_usdt))
-        states = states._replace(risk=breaker.with_flow(before, scope - flow, flow))
+        before = breaker.with_flow(before, scope - flow, flow)
+        states = states._replace(risk=before)
         states = advance_risk(params, states, now_h, equity)
         if operator_delay_h is not None:
             states = states._replace(risk=_operate(params, states.risk, now_h, scope, operator_delay_h))
@@ -84,7 +93,8 @@ def decide_hour(
     states, notes = decide_all(
         params, features, book, marks, pending, decisions, equity, states, now_h, settled, before.level, stopped
     )
-    fresh = [_plain(intent) for intent in pending[len(memory.pending) :] if not _waits(memory, intent, now_h)]
+    asked = tuple(_plain(intent) for intent in pending[len(memory.pending) :])
+    fresh = tuple(intent for intent in asked if held_by(memory, intent, now_h) is None)
     after = replace(
         _with_portfolio(params, memory, equity, flowed_usdt) if equity.known else memory,
         states=states,
@@ -94,7 +104,7 @@ def decide_hour(
         flowed_usdt=flowed_usdt if equity.known else memory.flowed_usdt,
         held_back=tuple(row for row in memory.held_back if row[1] > now_h),
     )
-    return Decided(after, equity, tuple(fresh), tuple(decisions), notes, before, scope)
+    return Decided(after, equity, fresh, tuple(decisions), notes, before, scope, asked)
 
 
 def _operate(params: Params, state: RiskState, now_h: int, scope_usdt: float, delay_h: int) -> RiskState:
@@ -135,12 +145,13 @@ def _plain(intent: Intent) -> Intent:
     return Intent._make(value.item() if isinstance(value, np.generic) else value for value in intent)
 
 
-def _waits(memory: Memory, intent: Intent, now_h: int) -> bool:
-    """Tell whether an entry is held back: bought before the database was lost, or its symbol is under review."""
+def held_by(memory: Memory, intent: Intent, now_h: int) -> RuleId | None:
+    """Name the rule that holds an approved entry back: a review of its symbol, or a purchase before data was lost."""
     if intent.reduces:
-        return False
+        return None
     if memory.symbols[intent.symbol] in memory.paused:
-        return True
+        return UNDER_REVIEW
     if intent.engine != CORE_HODL:
-        return False
-    return any(s == intent.symbol and now_h < until_h for s, until_h in memory.held_back)
+        return None
+    is_held = any(s == intent.symbol and now_h < until_h for s, until_h in memory.held_back)
+    return BOUGHT_BEFORE if is_held else None
