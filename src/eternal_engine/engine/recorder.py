@@ -69,8 +69,12 @@ class Recorder:
     async def commit(self, make: Make) -> Appended:
         """Let `make` say the next memory and events from the present ones, and write both as one.
 
-        Only one maker at a time sees the present. Raises what `Store.append` raises; then nothing has changed.
+        Only one maker at a time sees the present. Raises what `Store.append` raises; then nothing has changed. A
+        cancelled caller does not interrupt a commit that has begun: memory and journal never part.
         """
+        return await asyncio.shield(asyncio.ensure_future(self._commit(make)))
+
+    async def _commit(self, make: Make) -> Appended:
         async with self._turn:
             memory, events = make(self.memory, self.projection)
             memory = self._followed(memory, events)
