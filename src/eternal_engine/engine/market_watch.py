@@ -21,6 +21,8 @@ SPOT: Final = "spot"
 PERP: Final = "perp"
 # How far back rates are read at a start: far more than any rule's window.
 RATE_HISTORY_H: Final = 60 * HOURS_PER_DAY
+# An exchange may publish a settlement minutes after its stamp, when its hour has been asked for already.
+RATE_OVERLAP_H: Final = 4
 # How far back the last price of a silent symbol is looked for.
 MARK_HISTORY_H: Final = 7 * HOURS_PER_DAY
 
@@ -61,6 +63,7 @@ class MarketWatch:
         self._today: dict[int, Float64Array] = {}
         self._moods = Moods(np.zeros(0, np.int64), np.zeros(0))
         self._rates_until_h = 0
+        self._seen_h = 0
         self._features: Features | None = None
 
     @property
@@ -71,9 +74,10 @@ class MarketWatch:
     async def start(self, now_h: int) -> None:
         """Read what is needed to decide hour `now_h`; bars that are missing in the store are stored."""
         today_h = now_h // HOURS_PER_DAY * HOURS_PER_DAY
-        self._first_day, self._daily = await self._source.days(today_h)
         since_h = now_h - MARK_HISTORY_H
+        # Reading the days may store spot bars: what is missing must be known before.
         known_h = self._store.last_h() if self._store is not None else None
+        self._first_day, self._daily = await self._source.days(today_h)
         bars = await self._source.hours(since_h if known_h is None else min(since_h, known_h + 1), now_h)
         if self._store is not None:
             self._store.put(bars)
@@ -84,21 +88,29 @@ class MarketWatch:
         await self._read_rates(now_h)
         self._moods = await self._source.moods(now_h)
         self._features = None
+        self._seen_h = now_h
+
+    async def see(self, now_h: int) -> bool:
+        """Take every bar that closed by hour `now_h` and was not taken yet; False when none closed then (U-7, U-10)."""
+        found = self.last_bar_h >= now_h - 1
+        while self._seen_h < now_h:
+            found = await self.advance(self._seen_h + 1)
+        return found
 
     async def advance(self, now_h: int) -> bool:
         """Take the bars that closed at hour `now_h`; False when there is none at all (U-7, U-10)."""
         bars = await self._source.hours(now_h - 1, now_h)
         for bar in bars:
             self._take(bar)
-        before = self._rates_until_h
         rates = await self._read_rates(now_h)
         if self._store is not None and (bars or rates):
             self._store.put(bars, rates)
+        self._seen_h = now_h
         if now_h % HOURS_PER_DAY == 0:
             self._close_day(now_h // HOURS_PER_DAY - 1)
             self._moods = await self._source.moods(now_h)
             self._features = None
-        elif rates and self._features is not None and before < now_h:
+        elif rates and self._features is not None:
             own = funding_features(self._params, self._settlements())
             self._features = self._features._replace(funding=own)
         return bool(bars)
@@ -148,7 +160,7 @@ class MarketWatch:
         self._today = {known: hours for known, hours in self._today.items() if known > day}
 
     async def _read_rates(self, now_h: int) -> list[SettledRate]:
-        rates = await self._source.rates(self._rates_until_h, now_h)
+        rates = await self._source.rates(self._rates_until_h - RATE_OVERLAP_H, now_h)
         self._rates_until_h = now_h
         fresh = []
         for rate in rates:
