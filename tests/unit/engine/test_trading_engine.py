@@ -1,0 +1,263 @@
+"""The daemon's hours: each decided once and in order, missed ones without entries, none without a bar (U-2, U-7)."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime
+from decimal import Decimal
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from core_builders import OFF, QUICK_TREND, TWO, a_history, some_params
+from eternal_engine.engine.timing import hour_start
+from eternal_engine.market_data.history import MarketHistory
+from eternal_engine.model.errors import UnknownOutcome
+from eternal_engine.model.event import (
+    Decided,
+    EquityMarked,
+    FundingSettled,
+    OrderMoved,
+    OrderPlanned,
+    Reviewed,
+    StateSaved,
+    TransferPlanned,
+    Transferred,
+)
+from eternal_engine.model.ids import Account, Engine, ExecutionId, Symbol
+from eternal_engine.strategies.base import HOURS_PER_DAY
+from hours_bench import Daemon, World, a_daemon
+
+PARAMS = some_params(TWO, trend=QUICK_TREND, funding=OFF, tactical=OFF)
+DAY = HOURS_PER_DAY
+BEGIN = 12 * DAY
+FIRST_BUYS = ["co-2001130000-BTCUSDT-buy-1", "co-2001130000-ETHUSDT-buy-1"]
+ENTRY, EXIT = "tr-2001130000-BTCUSDT-in-1", "tr-2001150000-BTCUSDT-out-1"
+
+
+def a_market() -> MarketHistory:
+    """Two coins from 2020-01-01 on: BTC rises until the 14th and falls then; ETH does it the other way round."""
+    days = np.arange(DAY * DAY) / DAY
+    btc = np.where(days < 13, 36_000 + 300 * days, 39_900 - 900 * (days - 13))
+    eth = np.where(days < 13.5, 42_000 - 100 * days, 40_650 + 700 * (days - 13.5))
+    noise = np.random.default_rng(1).normal(0.0, 0.0004, (2, len(days)))
+    return a_history(np.vstack((btc, eth)) * np.exp(noise), symbols=TWO)
+
+
+def a_hole(history: MarketHistory, first: int, last: int) -> MarketHistory:
+    """Take the bars [first, last) of both markets out."""
+    for bars in (history.spot, history.perp):
+        for column in (bars.open, bars.high, bars.low, bars.close):
+            column[:, first:last] = np.nan
+    return history
+
+
+def reviews(daemon: Daemon, symbol: str) -> list[tuple[str, str, datetime]]:
+    return [
+        (event.verdict, event.rule, event.decided_at)
+        for event in daemon.told
+        if isinstance(event, Reviewed) and event.symbol == symbol
+    ]
+
+
+async def test_u_7_missed_hours_make_no_entries(tmp_path: Path) -> None:
+    world = World(a_market())
+    start = world.first_h + BEGIN
+    async with a_daemon(tmp_path, world, PARAMS, at_h=start) as daemon:
+        await daemon.each(start, start + DAY + 5)
+    assert world.placed(Engine.CORE_HODL) == FIRST_BUYS
+    assert world.placed(Engine.TREND) == [ENTRY]
+    stop = world.exchanges[Engine.TREND].stops["BTCUSDT"]
+    back = world.first_h + 20 * DAY + 3
+    async with a_daemon(tmp_path, world, PARAMS, at_h=back) as daemon:
+        await daemon.live(back)
+        # Every hour was lived through, in order and once.
+        decided = [event.at for event in daemon.told if isinstance(event, EquityMarked)][::4]
+        assert decided == [hour_start(hour) for hour in range(start + DAY + 6, back + 1)]
+        # The exit of the 15th was made; ETH's trend, begun meanwhile, was seen on five midnights and not entered.
+        assert world.placed(Engine.TREND) == [ENTRY, EXIT]
+        assert world.exchanges[Engine.TREND].placed[-1].reduce_only
+        denied = {("denied", "RISK-1", hour_start(world.first_h + day * DAY)) for day in range(15, 21)}
+        assert denied == {row for row in reviews(daemon, "ETHUSDT") if row[1] == "RISK-1"}
+        # The cycle that fell due on the 20th was bought once, in the newest hour; the next is due at its anchor.
+        assert world.placed(Engine.CORE_HODL)[2:] == [name.replace("130000", "210300") for name in FIRST_BUYS]
+        core = daemon.recorder.memory.states.core
+        assert (core.due_h, core.weeks_remaining) == (start + 2 * 168, 10)
+        # A day later the daemon is up: what the missed hours might not, a present one may.
+        await daemon.each(back + 1, world.first_h + 21 * DAY)
+        assert world.placed(Engine.TREND)[2:] == ["tr-2001220000-ETHUSDT-in-1"]
+    assert stop is not None
+    assert stop < Decimal(40_000)
+
+
+async def test_trend_s2_a_trail_rises_in_missed_hours(tmp_path: Path) -> None:
+    closes = np.vstack((36_000 + 400 * np.arange(18 * DAY) / DAY, np.full(18 * DAY, 40_000.0)))
+    world = World(a_history(closes, symbols=TWO))
+    start = world.first_h + BEGIN
+    params = some_params(TWO, trend=QUICK_TREND, funding=OFF, tactical=OFF, core=OFF)
+    async with a_daemon(tmp_path, world, params, at_h=start) as daemon:
+        await daemon.each(start, start + 2)
+        first = world.exchanges[Engine.TREND].stops["BTCUSDT"]
+    async with a_daemon(tmp_path, world, params, at_h=start + 3 * DAY + 1) as daemon:
+        await daemon.live(start + 3 * DAY + 1)
+        assert daemon.recorder.memory.states.trend.trailing[0]
+        risen = world.exchanges[Engine.TREND].stops["BTCUSDT"]
+        assert first is not None
+        assert risen is not None
+        assert risen > first
+        assert daemon.recorder.memory.stop_of(0) == risen
+
+
+async def test_c6_restarts_at_any_hour_give_the_orders_of_an_undisturbed_run(tmp_path: Path) -> None:
+    first_h = World(a_market()).first_h
+    start, end = first_h + BEGIN, first_h + 15 * DAY + 2
+    whole, cut = World(a_market()), World(a_market())
+    async with a_daemon(tmp_path / "whole", whole, PARAMS, at_h=start) as daemon:
+        await daemon.each(start, end)
+        wanted = daemon.recorder.memory
+    hour = start
+    for length in (1, 5, 18, 24, 27):
+        until = min(hour + length - 1, end)
+        async with a_daemon(tmp_path / "cut", cut, PARAMS, at_h=hour) as daemon:
+            await daemon.engine.work()
+            await daemon.each(hour, until)
+            # What is decided already is not decided again.
+            marked = len(daemon.told)
+            await daemon.live(until)
+            assert len(daemon.told) == marked
+        hour = until + 1
+    assert hour == end + 1
+    for engine in Engine:
+        assert cut.placed(engine) == whole.placed(engine)
+    assert whole.placed(Engine.TREND) == [ENTRY, EXIT, "tr-2001160000-ETHUSDT-in-1"]
+    found = daemon.recorder.memory
+    assert (found.cycle_h, found.pending, found.started_h) == (wanted.cycle_h, wanted.pending, wanted.started_h)
+    assert found.states.risk == wanted.states.risk
+
+
+async def test_u_7_an_hour_without_any_bar_decides_nothing(tmp_path: Path) -> None:
+    world = World(a_hole(a_market(), BEGIN + 3, BEGIN + 5))
+    start = world.first_h + BEGIN
+    async with a_daemon(tmp_path, world, PARAMS, at_h=start) as daemon:
+        await daemon.each(start, start + 6)
+        decided = [event.at for event in daemon.told if isinstance(event, EquityMarked)][::4]
+        # Bar 3 would have closed at 04:00.
+        assert decided == [hour_start(start + hour) for hour in (0, 1, 2, 3, 6)]
+        assert daemon.recorder.memory.cycle_h == start + 6
+
+
+async def test_u_2_the_last_hour_is_marked_and_decides_nothing(tmp_path: Path) -> None:
+    world = World(a_market())
+    start = world.first_h + BEGIN - 1
+    async with a_daemon(tmp_path, world, PARAMS, at_h=start) as daemon:
+        await daemon.each(start, start)
+        placed = world.placed(Engine.CORE_HODL)
+        before = len(daemon.told)
+        await daemon.live(start + 1, decides_last=False)
+        last = daemon.told[before:]
+        assert [event.account for event in last if isinstance(event, EquityMarked)] == [e.account for e in Engine]
+        assert not any(isinstance(event, Decided | Reviewed | OrderPlanned) for event in last)
+        assert world.placed(Engine.TREND) == []
+        assert world.placed(Engine.CORE_HODL) == placed
+        assert daemon.engine.equity is not None
+        assert daemon.engine.equity.known
+
+
+async def test_risk_1_a_halt_from_outside_stops_the_entries_of_its_engines_alone(tmp_path: Path) -> None:
+    world = World(a_market())
+    start = world.first_h + BEGIN
+    async with a_daemon(tmp_path, world, PARAMS, at_h=start, halted=lambda _: 0b0010) as daemon:
+        await daemon.each(start, start)
+        assert world.placed(Engine.TREND) == []
+        assert reviews(daemon, "BTCUSDT")[-1] == ("denied", "RISK-1", hour_start(start))
+        assert world.placed(Engine.CORE_HODL) == FIRST_BUYS
+
+
+async def test_ord_1_orders_are_on_record_with_the_decision_before_anything_is_sent(tmp_path: Path) -> None:
+    world = World(a_market())
+    start = world.first_h + BEGIN
+    async with a_daemon(tmp_path, world, PARAMS, at_h=start) as daemon:
+        await daemon.each(start, start)
+        kinds = [type(event) for event in daemon.told]
+        first_sent = kinds.index(OrderMoved)
+        assert kinds[:first_sent].count(OrderPlanned) == kinds.count(OrderPlanned) == 3
+        assert kinds[:first_sent].count(Decided) == 2
+        # One batch: after the orders comes only the memory that knows of them.
+        batch = kinds[kinds.index(EquityMarked) : first_sent]
+        assert batch[-5:] == [*[OrderPlanned] * 3, StateSaved, StateSaved]
+
+
+async def test_cap_2_fundings_share_moves_once_a_month_even_when_the_answer_is_lost(tmp_path: Path) -> None:
+    history = a_history(np.full((2, 40 * DAY), 40_000.0), symbols=TWO)
+    world = World(history)
+    new_month = world.first_h + 31 * DAY
+    params = some_params(TWO, trend=OFF, funding=OFF, tactical=OFF, core=OFF)
+    earned = Decimal("801.23456789")
+    async with a_daemon(tmp_path, world, params, at_h=new_month - 2) as daemon:
+        await daemon.each(new_month - 2, new_month - 1)
+        at = hour_start(new_month - 1)
+        paid = FundingSettled(
+            at, Account.FUNDING, Symbol("BTCUSDT"), ExecutionId("f1"), Decimal(-1), Decimal(1), Decimal(1), earned, at
+        )
+        await daemon.recorder.append(paid)
+        world.teller.script = [UnknownOutcome("time-out")]
+        await daemon.live(new_month)
+        (planned,) = [event for event in daemon.told if isinstance(event, TransferPlanned)]
+        assert (planned.source, planned.target) == (Account.FUNDING, Account.TACTICAL)
+        assert planned.amount == Decimal("400.61728394")
+        assert daemon.recorder.memory.flows.funding_peak_usdt == pytest.approx(float(earned))
+    async with a_daemon(tmp_path, world, params, at_h=new_month + 1) as daemon:
+        await daemon.each(new_month + 1, new_month + 3)
+        assert len([event for event in daemon.told if isinstance(event, Transferred)]) <= 1
+        assert not any(isinstance(event, TransferPlanned) for event in daemon.told)
+    assert list(world.teller.moved) == [planned.transfer_id]
+
+
+async def test_u_2_a_first_start_that_takes_past_the_hour_decides_on_the_bars_closed_then(tmp_path: Path) -> None:
+    world = World(a_market())
+    start = world.first_h + BEGIN - 2
+    async with a_daemon(tmp_path, world, PARAMS, at_h=start) as daemon:
+        # Reading all history took two hours.
+        await daemon.live(start + 2)
+        assert daemon.recorder.memory.started_h == start + 2
+        assert int(daemon.engine.watch.marks.spot_h[0]) == start + 1
+        assert world.placed(Engine.CORE_HODL) == FIRST_BUYS
+        assert world.placed(Engine.TREND) == [ENTRY]
+
+
+async def test_u_7_time_that_an_exchange_forgot_is_waited_for(tmp_path: Path) -> None:
+    world = World(a_market())
+    start = world.first_h + BEGIN
+    async with a_daemon(tmp_path, world, PARAMS, at_h=start) as daemon:
+        await daemon.each(start, start + 3)
+    world.clock.at = hour_start(start + 1)
+    async with a_daemon(tmp_path, world, PARAMS) as daemon:
+        assert world.clock.at == hour_start(start + 3)
+        await daemon.live(start + 3)
+        assert not any(isinstance(event, EquityMarked) for event in daemon.told)
+
+
+async def test_the_each_hour_hook_is_told_every_hour_after_its_work(tmp_path: Path) -> None:
+    world = World(a_market())
+    start = world.first_h + BEGIN
+    seen: list[tuple[int, int]] = []
+    async with a_daemon(tmp_path, world, PARAMS, at_h=start) as daemon:
+
+        async def look(hour: int) -> None:
+            seen.append((hour, len(world.placed(Engine.CORE_HODL))))
+
+        daemon.engine._each_hour = look
+        await daemon.each(start, start + 1)
+    assert seen == [(start, 2), (start + 1, 2)]
+
+
+async def test_ord_7_entries_in_a_paused_symbol_wait_and_the_others_go_on(tmp_path: Path) -> None:
+    world = World(a_market())
+    start = world.first_h + BEGIN
+    async with a_daemon(tmp_path, world, PARAMS, at_h=start) as daemon:
+        await daemon.recorder.commit(lambda memory, _: (replace(memory, paused=frozenset({"BTCUSDT"})), ()))
+        await daemon.each(start, start)
+        assert world.placed(Engine.CORE_HODL) == FIRST_BUYS[1:]
+        assert world.placed(Engine.TREND) == []
+        assert {row[:2] for row in reviews(daemon, "BTCUSDT")} == {("denied", "ORD-7")}
