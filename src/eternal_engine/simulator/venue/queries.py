@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 from eternal_engine.simulator.venue.entities import ZERO, ClosedPnl, Execution, LogRow, Order, VenueReject
 from eternal_engine.simulator.venue.state import VenueState
 
+Row = TypeVar("Row")
 DAY_MS = 86_400_000
 WEEK_MS = 7 * DAY_MS
 RECENT_CLOSED = 500
@@ -102,7 +104,8 @@ def history(
         found = find_order(state, uid, order_id, link_id)
         rows: Iterable[Order] = [] if found is None or found.is_open else [found]
     else:
-        rows = state.closed.get(uid, ())
+        # An order closes after it was created, and rows stand in the order in which they closed.
+        rows = _newest(state.closed.get(uid, ()), window.start_ms, lambda order: order.updated_ms)
     kept = [
         order
         for order in rows
@@ -129,13 +132,15 @@ def executions(
     window: Window,
 ) -> list[Execution]:
     """List fills and fundings, newest first; with an order id every other filter is ignored."""
-    rows = state.executions.get(uid, ())
+    every = state.executions.get(uid, ())
     if order_id or link_id:
+        found = find_order(state, uid, order_id, link_id)
+        rows = _newest(every, 0 if found is None else found.created_ms, lambda row: row.time_ms)
         kept = [row for row in rows if (row.order_id == order_id if order_id else row.link_id == link_id)]
     else:
         kept = [
             row
-            for row in rows
+            for row in _newest(every, window.start_ms, lambda row: row.time_ms)
             if row.category == category
             and (not symbol or row.symbol == symbol)
             and (not base or state.instruments[row.category, row.symbol].base == base)
@@ -149,8 +154,8 @@ def transaction_log(
     state: VenueState, uid: int, *, category: str = "", coin: str = "", base: str = "", kind: str = "", window: Window
 ) -> list[LogRow]:
     """List wallet movements, newest first."""
-    rows = state.logs.get(uid, ())
-    kept = [
+    rows = _newest(state.logs.get(uid, ()), window.start_ms, lambda row: row.time_ms)
+    return [
         row
         for row in rows
         if (not category or row.category == category)
@@ -159,7 +164,6 @@ def transaction_log(
         and (not kind or row.kind == kind)
         and window.holds(row.time_ms)
     ]
-    return kept[::-1]
 
 
 def closed_pnl(state: VenueState, uid: int, *, symbol: str = "", window: Window) -> list[ClosedPnl]:
@@ -167,6 +171,14 @@ def closed_pnl(state: VenueState, uid: int, *, symbol: str = "", window: Window)
     rows = state.closed_pnl.get(uid, {}).values()
     kept = [row for row in rows if (not symbol or row.symbol == symbol) and window.holds(row.created_ms)]
     return kept[::-1]
+
+
+def _newest(rows: Sequence[Row], since_ms: int, time_of: Callable[[Row], int]) -> Iterator[Row]:
+    """Go through rows from the newest on, and stop a day before `since_ms`: settlements may be noted a little late."""
+    for row in reversed(rows):
+        if time_of(row) < since_ms - DAY_MS:
+            return
+        yield row
 
 
 def _filter_of(order: Order) -> str:
