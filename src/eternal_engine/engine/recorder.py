@@ -11,6 +11,7 @@ from eternal_engine.engine.memory import Memory, saves, written_after
 from eternal_engine.engine.outcome import after_books, after_deposit
 from eternal_engine.engine.timing import Clock
 from eternal_engine.ledger.pnl import closed_trades
+from eternal_engine.model.errors import EternalError, ModelError
 from eternal_engine.model.event import BookEntry, Corrected, Deposited, Event, Filled, FundingSettled, Transferred
 from eternal_engine.model.ids import Account
 from eternal_engine.model.money import CASH_COINS
@@ -48,6 +49,7 @@ class Recorder:
         self._written = None if is_new else written_after(None, memory, ())
         self._observers = observers
         self._turn = asyncio.Lock()
+        self._queue: list[tuple[Sequence[Event], asyncio.Future[Appended]]] = []
         self._parts: dict[Account, list[ClosedPart]] = {account: [] for account in REMEMBERED}
         self._trend_pnls: list[Decimal] = []
         self._note_closed(list(parts))
@@ -63,8 +65,47 @@ class Recorder:
         return self._trend_pnls
 
     async def append(self, *events: Event) -> Appended:
-        """Commit events; book entries also move the memory they touch (stops, liquidations, deposits)."""
-        return await self.commit(lambda memory, _: (memory, events))
+        """Commit events; book entries also move the memory they touch (stops, liquidations, deposits).
+
+        What many tasks append while a commit runs goes into the next one together: the disk is asked once.
+        """
+        asked: asyncio.Future[Appended] = asyncio.get_running_loop().create_future()
+        self._queue.append((events, asked))
+        await asyncio.shield(asyncio.ensure_future(self._flush(asked)))
+        return asked.result()
+
+    async def _flush(self, asked: asyncio.Future[Appended]) -> None:
+        """Write all that waits, unless another task has written `asked` already."""
+        async with self._turn:
+            if asked.done():
+                return
+            queue, self._queue = self._queue, []
+            try:
+                together = await self._write(lambda memory, _: (memory, [one for row, _ in queue for one in row]))
+            except ModelError as error:
+                if len(queue) == 1:
+                    asked.set_exception(error)
+                    return
+                for row in queue:
+                    await self._write_alone(*row)
+            except EternalError as error:
+                for _, waiting in queue:
+                    waiting.set_exception(error)
+            else:
+                seen = 0
+                for events, waiting in queue:
+                    waiting.set_result(replace(together, new=together.new[seen : seen + len(events)]))
+                    seen += len(events)
+            finally:
+                for _, waiting in queue:
+                    waiting.cancel()  # a defect ended this; nobody may wait for ever
+
+    async def _write_alone(self, events: Sequence[Event], waiting: asyncio.Future[Appended]) -> None:
+        """Find out which of several was the one that cannot follow."""
+        try:
+            waiting.set_result(await self._write(lambda memory, _: (memory, events)))
+        except EternalError as error:
+            waiting.set_exception(error)
 
     async def commit(self, make: Make) -> Appended:
         """Let `make` say the next memory and events from the present ones, and write both as one.
@@ -76,16 +117,19 @@ class Recorder:
 
     async def _commit(self, make: Make) -> Appended:
         async with self._turn:
-            memory, events = make(self.memory, self.projection)
-            memory = self._followed(memory, events)
-            is_same = memory is self.memory and self._written is not None
-            saved = () if is_same else saves(memory, self._written, self._clock.now())
-            batch = (*events, *saved)
-            if not batch:
-                return Appended(self.store.head, (), ())
-            appended = await self.store.append(*batch)
-            self.memory, self._written = memory, written_after(self._written, memory, saved)
-            self._note_closed(appended.closed)
+            return await self._write(make)
+
+    async def _write(self, make: Make) -> Appended:
+        memory, events = make(self.memory, self.projection)
+        memory = self._followed(memory, events)
+        is_same = memory is self.memory and self._written is not None
+        saved = () if is_same else saves(memory, self._written, self._clock.now())
+        batch = (*events, *saved)
+        if not batch:
+            return Appended(self.store.head, (), ())
+        appended = await self.store.append(*batch)
+        self.memory, self._written = memory, written_after(self._written, memory, saved)
+        self._note_closed(appended.closed)
         for event, is_new in zip(batch, appended.new, strict=True):
             if is_new:
                 for observer in self._observers:
