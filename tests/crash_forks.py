@@ -95,14 +95,19 @@ def prepare(scenario: Scenario, directory: Path) -> Bench:
         return asyncio.run(live(state, scenario, bench.history, until, knife))
 
     # In the parent itself, so that its children find everything imported and compiled.
-    if not scenario.from_nothing:
-        run(bench.template, scenario.before, Knife())
+    before = {"orders": []} if scenario.from_nothing else run(bench.template, scenario.before, Knife())
     state, knife = directory / f"{scenario.name}-undisturbed", Knife()
     shutil.copytree(bench.template, state)
     bench.wanted = run(state, scenario.until, knife)
     bench.names, bench.images = knife.names, knife.images
+    sent = len(_ours(bench.wanted)) - len(_ours(before))
+    assert sent == scenario.orders, f"{scenario.name} sends {sent} orders, not {scenario.orders}"
     assert threading.active_count() == 1, "a thread would not live on in a forked process"
     return bench
+
+
+def _ours(found: dict[str, Any]) -> list[Any]:
+    return [row for row in found["orders"] if row[1]]
 
 
 def strike(bench: Bench, points: Sequence[int], directory: Path) -> Strike:
