@@ -170,9 +170,9 @@ def _review(
     if decision.approved and held_by is None:
         verdict = "approved" if decision.rule == reason.NONE else "resized"
     rule = RuleId(reason.rule_id(decision.rule if decision.rule != reason.NONE else decision.reason))
-    why = f" by {reason.words(decision.rule)}" if decision.rule != reason.NONE else ""
+    why = f", by {reason.words(decision.rule)}" if decision.rule != reason.NONE else ""
     if held_by is not None:
-        rule, why = held_by, f" by {held_by} {HELD_WORDS[held_by]}"
+        rule, why = held_by, f", by {held_by} {HELD_WORDS[held_by]}"
     return Reviewed(
         at=at,
         engine=engine,
@@ -180,7 +180,7 @@ def _review(
         decided_at=hour_start(now_h),
         verdict=verdict,
         rule=rule,
-        detail=f"{reason.words(decision.reason)}: {verdict}{why}",
+        detail=f"{reason.words(decision.reason)}{why}",
         asked=asked,
         allowed=asked if held_by is None else ZERO,
     )

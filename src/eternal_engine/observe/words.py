@@ -69,9 +69,8 @@ def _say_trading(event: ev.OrderPlanned | ev.OrderMoved | ev.Filled | ev.Decided
             return f"{title(event.engine)} decided{_signals(event.signals)}"
         case ev.Reviewed():
             verdict = f"{title(event.engine)} {event.symbol} {event.verdict}"
-            by = f" by {ruled(event.rule)}" if event.rule else ""
             allowed = f", {usdt(event.allowed)} USDT" if event.allowed else ""
-            return f"{verdict}{by}{allowed}{_more(event.detail)}"
+            return f"{verdict}{allowed}{_more(event.detail)}"
 
 
 def _say_money(
