@@ -6,12 +6,15 @@ import json
 import random
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from decimal import Decimal
 from enum import StrEnum
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
 from eternal_engine.model.errors import UsageError
+
+TEXTS = frozenset({"path", "account", "text", "field"})
 
 
 class FaultKind(StrEnum):
@@ -100,10 +103,11 @@ class FaultPlan:
             struck.append(fault)
         return struck
 
-    def add(self, rows: Iterable[dict[str, Any]], *, where: str = "request") -> None:
+    def add(self, rows: object, *, where: str = "request") -> None:
         """Take further faults from plain rows; a row that makes no sense is refused by name."""
-        for number, row in enumerate(rows, start=1):
-            self.faults.append(_fault(row, f"{where}, fault {number}"))
+        if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+            raise UsageError("faults are not a list of objects", where=where, mend="see docs/simulator.md")
+        self.faults += [_fault(row, f"{where}, fault {number}") for number, row in enumerate(rows, start=1)]
 
     def clear(self) -> None:
         """Forget every fault."""
@@ -119,7 +123,10 @@ def read_faults(path: Path) -> FaultPlan:
             f"the fault file cannot be read: {error}", where=str(path), mend="see docs/simulator.md for its form"
         ) from error
     rows = doc.get("faults", []) if isinstance(doc, dict) else doc
-    plan = FaultPlan(seed=int(doc.get("seed", 0)) if isinstance(doc, dict) else 0)
+    seed = doc.get("seed", 0) if isinstance(doc, dict) else 0
+    if not isinstance(seed, int):
+        raise UsageError(f"{seed!r} is not a seed", where=str(path), mend="write a whole number")
+    plan = FaultPlan(seed=seed)
     plan.add(rows, where=str(path))
     return plan
 
@@ -136,4 +143,20 @@ def _fault(row: dict[str, Any], where: str) -> Fault:
         raise UsageError(
             f"there is no fault {row['kind']!r}", where=where, mend=f"use one of {', '.join(FaultKind)}"
         ) from error
+    for name, value in row.items():
+        if name != "kind" and not _fits(name, value):
+            raise UsageError(f"{name} of a fault cannot be {value!r}", where=where, mend="see docs/simulator.md")
     return Fault(**{**row, "kind": kind})
+
+
+def _fits(name: str, value: object) -> bool:
+    """Tell whether a value has the kind of the field's default: a text, a whole number from 0 on, a share."""
+    if name in TEXTS:
+        return isinstance(value, str)
+    if isinstance(value, bool) or not isinstance(value, (int, float, Decimal)):
+        return False
+    if name == "share":
+        return 0 <= value <= 1
+    if name == "status":
+        return isinstance(value, int) and 100 <= value <= 599
+    return isinstance(value, int) and (value >= 0 or name == "code")

@@ -53,19 +53,14 @@ class VenueStore:
         self.path = path
         path.parent.mkdir(parents=True, exist_ok=True)
         self._lock = _locked(path)
-        self._db = sqlite3.connect(path, isolation_level=None)
-        self._db.execute("PRAGMA journal_mode=WAL")
-        # NORMAL outlives a killed process, not a power cut: see docs/decisions/0050.
-        self._db.execute("PRAGMA synchronous=NORMAL")
-        version = self._db.execute("PRAGMA user_version").fetchone()[0]
-        if version not in (0, SCHEMA_VERSION):
-            raise DataError(
-                f"the state file has schema {version}, this program knows {SCHEMA_VERSION}",
-                where=str(path),
-                mend="move the file away to start an empty exchange",
-            )
-        self._db.execute(TABLE)
-        self._db.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
+        try:
+            self._db = _opened(path)
+        except sqlite3.Error as error:
+            self._lock.close()
+            raise _damaged(path, error) from error
+        except DataError:
+            self._lock.close()
+            raise
 
     def commit(self, venue: Venue, *, quiet: bool = False, **meta: Any) -> None:
         """Write what changed in one transaction; a `quiet` one writes nothing when no record changed.
@@ -100,9 +95,12 @@ class VenueStore:
 
     def load(self, venue: Venue) -> None:
         """Fill an empty venue with everything that was committed, and forget what is older than two venue years."""
-        self._db.execute(FORGET, {"edge_ms": venue.state.now_ms - HISTORY_MS})
-        for kind, key, doc in self._db.execute("SELECT kind, key, doc FROM entity ORDER BY number"):
-            _LOADERS[kind](venue, key, _decode(doc))
+        try:
+            self._db.execute(FORGET, {"edge_ms": venue.state.now_ms - HISTORY_MS})
+            for kind, key, doc in self._db.execute("SELECT kind, key, doc FROM entity ORDER BY number"):
+                _LOADERS[kind](venue, key, _decode(doc))
+        except (sqlite3.Error, KeyError, TypeError, ValueError) as error:
+            raise _damaged(self.path, error) from error
         for rows in venue.state.closed.values():
             ordered = sorted(rows, key=lambda order: (order.updated_ms, order.number))
             rows.clear()
@@ -120,6 +118,47 @@ class VenueStore:
         """Close the file and let another process have it."""
         self._db.close()
         self._lock.close()
+
+
+def _opened(path: Path) -> sqlite3.Connection:
+    """Open the file, or make it; one of another program is refused before anything is written to it."""
+    db = sqlite3.connect(path, isolation_level=None)
+    try:
+        _check_ours(db, path)
+        db.execute("PRAGMA journal_mode=WAL")
+        # NORMAL outlives a killed process, not a power cut: see docs/decisions/0050.
+        db.execute("PRAGMA synchronous=NORMAL")
+        db.execute(TABLE)
+        db.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
+    except (sqlite3.Error, DataError):
+        db.close()
+        raise
+    return db
+
+
+def _check_ours(db: sqlite3.Connection, path: Path) -> None:
+    version = db.execute("PRAGMA user_version").fetchone()[0]
+    names = {name for (name,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+    if names and "entity" not in names:
+        raise DataError(
+            "the file is a database of another program",
+            where=str(path),
+            mend="name another file with --state",
+        )
+    if version not in (0, SCHEMA_VERSION):
+        raise DataError(
+            f"the state file has schema {version}, this program knows {SCHEMA_VERSION}",
+            where=str(path),
+            mend="move the file away to start an empty exchange",
+        )
+
+
+def _damaged(path: Path, error: Exception) -> DataError:
+    return DataError(
+        f"the state file cannot be read: {type(error).__name__}: {error}",
+        where=str(path),
+        mend="restore it from a copy, or move it away (or use --fresh) to start an empty exchange",
+    )
 
 
 def wipe(path: Path) -> None:

@@ -136,3 +136,37 @@ def test_what_is_older_than_two_years_leaves_the_file_and_the_books_still_balanc
     assert {
         kind: count for kind, count in after.items() if kind not in {"order", "log", "closed_pnl", "execution"}
     } == {kind: count for kind, count in before.items() if kind not in {"order", "log", "closed_pnl", "execution"}}
+
+
+def test_a_file_that_is_no_database_is_named_and_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "venue.db"
+    path.write_text("a letter to a friend, and not a database at all\n" * 20)
+    with pytest.raises(DataError, match=r"cannot be read.*--fresh"):
+        VenueStore(path)
+    assert path.read_text().startswith("a letter")
+    wipe(path)
+    VenueStore(path).close()
+
+
+def test_a_database_of_another_program_is_refused_untouched(tmp_path: Path) -> None:
+    path = tmp_path / "journal.db"
+    with sqlite3.connect(path) as db:
+        db.execute("CREATE TABLE journal (seq INTEGER)")
+    before = path.read_bytes()
+    with pytest.raises(DataError, match="another program"):
+        VenueStore(path)
+    assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    "row", [("order", "x", "{"), ("order", "x", "{}"), ("nonsense", "x", "{}"), ("order", "x", '{"uid":1,"zzz":2}')]
+)
+def test_a_damaged_row_is_said_and_not_guessed(tmp_path: Path, row: tuple[str, str, str]) -> None:
+    path = tmp_path / "venue.db"
+    VenueStore(path).close()
+    with sqlite3.connect(path) as db:
+        db.execute("INSERT INTO entity (kind, key, doc) VALUES (?, ?, ?)", row)
+    store = VenueStore(path)
+    with pytest.raises(DataError, match=r"cannot be read.*restore it"):
+        store.load(Venue(now_ms=0))
+    store.close()
