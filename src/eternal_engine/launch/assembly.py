@@ -21,8 +21,9 @@ from eternal_engine.engine.timing import hour_of
 from eternal_engine.engine.trading_engine import Setup, TradingEngine
 from eternal_engine.launch.place import Place
 from eternal_engine.market_data.bar_store import BarStore
-from eternal_engine.model.errors import Unsupported
+from eternal_engine.model.errors import Unsupported, UsageError
 from eternal_engine.model.ids import Account, Engine
+from eternal_engine.model.instrument import InstrumentTable
 from eternal_engine.model.trade import ClosedPart
 from eternal_engine.portfolio.flows import month_of
 from eternal_engine.portfolio.params import Params, empty_marks
@@ -66,6 +67,12 @@ def assemble(
 ) -> Crew:
     """Put a crew together; nothing is sent and nothing is written yet."""
     known = memories.load(store.projection.states, orders.params)
+    if known is not None and known.symbols != orders.symbols:
+        raise UsageError(
+            f"this state trades {', '.join(known.symbols)}; the configuration says {', '.join(orders.symbols)}",
+            where="symbols",
+            mend="set symbols back, or begin a new --state-dir",
+        )
     memory = known or _fresh(place, orders)
     recorder = Recorder(
         store,
@@ -101,6 +108,13 @@ def assemble(
     bank = Bank(place.ports.get(Account.MASTER), uids, recorder, place.clock)
     setup = Setup(orders.params, orders.config_hash, orders.entries_halted, orders.operator_delay_h)
     return Crew(TradingEngine(setup, recorder, managers, watch, bank, place.clock), recorder, managers, bars)
+
+
+def use_table(crew: Crew, params: Params, table: InstrumentTable) -> None:
+    """Let a running crew go on under the exchange's present rules; `params` hold them as floats."""
+    for manager in crew.managers.values():
+        manager.sender.table = table
+    use(crew, params, crew.engine.setup.config_hash)
 
 
 def use(crew: Crew, params: Params, config_hash: str) -> None:

@@ -16,7 +16,7 @@ from typing import Final
 import structlog
 
 from eternal_engine import clock as wall
-from eternal_engine.bootstrap import params_of
+from eternal_engine.bootstrap import instruments_of, params_of
 from eternal_engine.config import Mode, Settings
 from eternal_engine.engine.command_desk import CommandDesk
 from eternal_engine.engine.findings import Alert
@@ -40,18 +40,19 @@ from eternal_engine.launch.assembly import (
     read_uids,
     shares_by_account,
     use,
+    use_table,
 )
 from eternal_engine.launch.caretaker import Caretaker
 from eternal_engine.launch.hours import HourLoop
 from eternal_engine.launch.live import shares_of
 from eternal_engine.launch.opening import open_books, owners_of
 from eternal_engine.launch.paper import divide
-from eternal_engine.launch.place import Place, Stream
+from eternal_engine.launch.place import Place, Stream, read_table
 from eternal_engine.launch.summary import Summary, ledger_differences, tally
 from eternal_engine.market_data.bar_store import BarStore
 from eternal_engine.model.errors import EternalError, ExchangeError
-from eternal_engine.model.event import DaemonStarted, DaemonStopped, ErrorOccurred, Event
-from eternal_engine.model.ids import Engine
+from eternal_engine.model.event import DaemonStarted, DaemonStopped, ErrorOccurred, Event, Noted
+from eternal_engine.model.ids import Engine, RuleId
 from eternal_engine.model.money import exact
 from eternal_engine.storage.inbox import Inbox
 from eternal_engine.storage.store import Store
@@ -149,6 +150,7 @@ class _Run:
         self.plan = plan
         self.place = place
         self.crew = crew
+        self.table = place.table
         ends = [at for at in (plan.until, place.ends_at) if at is not None]
         until = min(ends, default=None)
         owners = owners_of(place, plan.settings.core_hodl.weights)
@@ -157,7 +159,7 @@ class _Run:
             crew.engine,
             place.clock,
             until=until,
-            before_hour=self.renew_cap,
+            before_hour=self.before_hour,
             take_up=self.caretaker.take_up,
             compare=self.caretaker.compare,
             is_paused=lambda: self.caretaker.is_paused,
@@ -260,6 +262,29 @@ class _Run:
         total = sum(equity[:4]) if equity is not None and equity.known else None
         money = "equity unknown" if total is None else f"equity {total:,.2f} USDT"
         self.plan.notifier.status(f"{self.plan.mode}, decided {hour_start(now_h):%Y-%m-%d %H:%M} UTC, {money}")
+
+    async def before_hour(self) -> None:
+        """Bring what a decision stands on up to date."""
+        await self.renew_cap()
+        await self.renew_rules()
+
+    async def renew_rules(self) -> None:
+        """Read the instruments again: maxima change twice a month, and symbols come and go (bybit-v5 1.2)."""
+        if self.place.is_fast:
+            return
+        settings, port = self.plan.settings, next(iter(self.place.ports.values()))
+        try:
+            table = await read_table(port, settings.symbols, self.place.table.name)
+        except ExchangeError as error:
+            where = "reading the instruments again"
+            await self.note(ErrorOccurred(self.place.clock.now(), error.message, where, error.mend))
+            return
+        if table == self.table:
+            return
+        self.table = table
+        instruments = instruments_of(table, tuple(settings.symbols))
+        use_table(self.crew, self.crew.engine.params._replace(instruments=instruments), table)
+        await self.note(Noted(self.place.clock.now(), RuleId("RISK-10"), "the exchange has changed instrument rules"))
 
     async def renew_cap(self) -> None:
         """Take over the cap of a new arming; an arming that ended leaves the cap, and halts entries (RISK-13)."""
