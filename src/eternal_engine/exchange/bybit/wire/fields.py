@@ -224,6 +224,8 @@ def read_field(row: Mapping[str, object], key: str, codec: Codec[T], where: str)
 
     Raises BadReply when the value is missing, of the wrong type or out of its range.
     """
+    if type(row) is not dict and not isinstance(row, Mapping):
+        raise bad(key, row, "an object", where)
     value = _nested(row, key, where) if "." in key else row.get(key, _MISSING)
     if value is _MISSING:
         if not codec.may_be_absent:
