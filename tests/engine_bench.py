@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -70,7 +70,10 @@ class ScriptedExchange:
     placed: list[OrderRequest] = field(default_factory=list)
     stops: dict[str, Decimal | None] = field(default_factory=dict)
     stop_script: list[Any] = field(default_factory=list)
+    lever_script: list[Any] = field(default_factory=list)
     levered: list[str] = field(default_factory=list)
+    meanwhile: Callable[[OrderRequest], Awaitable[None]] | None = None
+    forget: Callable[[], None] | None = None
     taken: dict[str, OrderRequest] = field(default_factory=dict)
     fills: bool = True
     lookups: int = 0
@@ -84,6 +87,10 @@ class ScriptedExchange:
         if line is not None:
             raise line
         self.taken[request.client_order_id] = request
+        if self.meanwhile is not None:
+            await self.meanwhile(request)
+        if self.forget is not None:
+            self.forget()
         return OrderAck(request.client_order_id, f"venue-{request.client_order_id}")
 
     async def find_order(self, market: Market, client_order_id: str) -> OrderLookup:
@@ -98,6 +105,9 @@ class ScriptedExchange:
         return self.clock.at
 
     async def set_leverage(self, symbol: str, leverage: Decimal) -> None:
+        line = self.lever_script.pop(0) if self.lever_script else None
+        if line is not None:
+            raise line
         self.levered.append(f"{symbol} {leverage}")
 
     async def set_stop(self, symbol: str, price: Decimal | None) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
+from datetime import datetime, timedelta
 from decimal import Decimal
 from functools import partial
 from typing import Final
@@ -20,10 +21,10 @@ from eternal_engine.ledger.transfers import tactical_profit
 from eternal_engine.model import reason
 from eternal_engine.model.errors import ExchangeError, HaltTrading, RejectedForGood
 from eternal_engine.model.event import ErrorOccurred, Event, Noted, OrderPlanned
-from eternal_engine.model.ids import Account, Engine, Leg, RuleId, Symbol
+from eternal_engine.model.ids import Account, ClientOrderId, Engine, Leg, RuleId, Symbol
 from eternal_engine.model.instrument import Market
 from eternal_engine.model.money import ZERO, exact, exact_arithmetic
-from eternal_engine.model.order import OrderState
+from eternal_engine.model.order import Order, OrderState
 from eternal_engine.model.rule import Rule
 from eternal_engine.model.steps import whole_steps
 from eternal_engine.portfolio.params import Intent, Params
@@ -40,12 +41,19 @@ RULES: tuple[Rule, ...] = (
     ),
 )
 
-# Legs that protect or undo: they go on however late it is.
+# Legs that protect or undo: they go on however late it is, and while the daemon ends.
 _URGENT: Final = frozenset({Leg.PERP_OPEN, Leg.SPOT_UNWIND, Leg.PERP_UNWIND})
+# Leverage is there before a pair's first leg: a second leg that has to wait for it would be no hedge.
+_LEVERED: Final = frozenset({Leg.SPOT_OPEN, Leg.PERP_OPEN})
+LEG_TIMEOUT_S: Final = 30.0
 
 
 class OrderManager:
-    """Carry out one engine's intents in its own sub-account."""
+    """Carry out one engine's intents in its own sub-account.
+
+    While `may_send` denies it (the daemon ends, the line is down) no order is sent but those of `_URGENT`: orders stay
+    planned, and what is under way is followed (ORD-6, ORD-9).
+    """
 
     def __init__(self, sender: Sender, recorder: Recorder, params: Params, clock: Clock, waiting: Waiting) -> None:
         self.sender = sender
@@ -56,6 +64,9 @@ class OrderManager:
         self._waiting = waiting
         self._levered: set[str] = set()
         self._stops_turn = asyncio.Lock()
+        self._deadlines: dict[ClientOrderId, datetime] = {}
+        self.leg_timeout_s = LEG_TIMEOUT_S
+        self.may_send: Callable[[], bool] = lambda: True
 
     @property
     def engine(self) -> Engine:
@@ -96,15 +107,44 @@ class OrderManager:
             else:
                 identifier = step.client_order_id
             before = self.sender.order(identifier)
+            deadline = self._deadline(before)
             if before.state is OrderState.PLANNED:
-                if self._too_late(intent, before.intent.key.leg):
-                    await self.sender.abandon(identifier, "the hour it was decided in is over")
+                refusal = await self._refusal(intent, before, deadline)
+                if refusal:
+                    await self.sender.abandon(identifier, refusal)
                     continue
-                if before.intent.market is Market.PERP and not await self._lever(before.intent.key.symbol):
+                if not await self._may_go(intent, before):
                     return
-            await self.sender.advance(identifier)
+            await self.sender.advance(identifier, deadline)
             if self.sender.order(identifier) == before:
                 return
+
+    async def _refusal(self, intent: Intent, order: Order, deadline: datetime | None) -> str:
+        """Say why a planned order must not be sent any more; "" lets it go on."""
+        key = order.intent.key
+        if self._too_late(intent, key.leg):
+            return "the hour it was decided in is over"
+        if deadline is not None and self._waiting.now() >= deadline:
+            return "the second leg took too long: the first is undone"
+        if key.leg is Leg.PERP_OPEN and not await self._lever(key.symbol):
+            return "no leverage could be set: the first leg is undone"
+        return ""
+
+    async def _may_go(self, intent: Intent, order: Order) -> bool:
+        """Tell whether a planned order may be sent now; one that reduces waits for no leverage (RISK-0)."""
+        key, market = order.intent.key, order.intent.market
+        if key.leg not in _URGENT and not self.may_send():
+            return False
+        if intent.reduces or not (market is Market.PERP or key.leg in _LEVERED):
+            return True
+        return await self._lever(key.symbol)
+
+    def _deadline(self, order: Order) -> datetime | None:
+        """Give when a pair's second leg must have been taken in, else None; a new start has its own time (FUND-3)."""
+        if order.intent.key.leg is not Leg.PERP_OPEN:
+            return None
+        patience = timedelta(seconds=self.leg_timeout_s)
+        return self._deadlines.setdefault(order.client_order_id, self._waiting.now() + patience)
 
     def _planned(self, step: PlanOrder) -> OrderPlanned:
         rules = self.sender.rules(step.order.market, step.order.key.symbol)
@@ -263,6 +303,10 @@ class OrderManager:
                 plan_usdt=0.0,
                 level=0,
             )
+            first = work.key_of(intent, memory.symbols, Leg.STOP).client_order_id
+            if first in projection.orders:
+                # It was tried in this hour already and ended; the next hour has an id of its own.
+                return memory, ()
             return replace(memory, pending=(*memory.pending, intent)), ()
 
         await self._recorder.commit(make)

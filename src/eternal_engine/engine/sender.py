@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Final, Protocol
 
+from eternal_engine.engine.memory import Memory
 from eternal_engine.engine.ownership import Owners, book_execution
 from eternal_engine.engine.recorder import Recorder
 from eternal_engine.engine.timing import Clock
@@ -31,6 +32,7 @@ from eternal_engine.model.instrument import InstrumentRules, InstrumentTable, Ma
 from eternal_engine.model.order import Order, OrderState, Trigger
 from eternal_engine.model.rule import Rule
 from eternal_engine.portfolio.features import HOUR_MS, LATE_STAMP_MS
+from eternal_engine.storage.projection import Projection
 
 RULES: tuple[Rule, ...] = (
     Rule(
@@ -50,6 +52,8 @@ JITTER_FRAC: Final = 0.2
 # A rate limit that never ends is a fault of its own.
 RATE_WAITS: Final = 60
 RATE_WAIT_S: Final = 1.0
+# Each would undo what somebody else has learnt of the order since: sent again, a found order would be there twice.
+_ONLY_FROM: Final = {Trigger.SEND: OrderState.PLANNED, Trigger.NOT_FOUND: OrderState.UNKNOWN}
 # How long an order is followed over the wire before it is left for the next round: the market may be silent.
 FOLLOW_WAITS_S: Final = (0.2, 0.3, 0.5, 1.0, 2.0, 4.0)
 
@@ -130,11 +134,14 @@ class Sender:
             self._late_funding = [event for event in self._late_funding if event not in due]
             await self._recorder.append(*due)
 
-    async def advance(self, identifier: ClientOrderId) -> None:
-        """Take an order one step on, by the state it is in. Raises HaltTrading when the key is refused."""
+    async def advance(self, identifier: ClientOrderId, deadline: datetime | None = None) -> None:
+        """Take an order one step on, by the state it is in; one not taken in by `deadline` is given up.
+
+        Raises HaltTrading when the key is refused.
+        """
         order = self.order(identifier)
         if order.state is OrderState.PLANNED:
-            await self._send(order)
+            await self._send(order, deadline)
         elif order.state is OrderState.SENT:
             # Only a crash leaves an order so: nobody knows whether it arrived.
             await self._move(order, Trigger.LOSE_REPLY, detail="no answer on record")
@@ -149,8 +156,10 @@ class Sender:
 
     # Sending ---------------------------------------------------------------------------------------------------
 
-    async def _send(self, order: Order) -> None:
+    async def _send(self, order: Order, deadline: datetime | None) -> None:
         await self._move(order, Trigger.SEND)
+        if self.order(order.client_order_id).state is not OrderState.SENT:
+            return  # meanwhile the exchange has shown that it has it
         retries = limits = 0
         while True:
             self._sent_at[order.client_order_id] = self._waiting.now()
@@ -158,23 +167,24 @@ class Sender:
                 ack = await self.exchange.place(request_of(order.intent))
             except RateLimited as limit:
                 limits += 1
-                if limits > RATE_WAITS:
-                    await self._give_up(order, limit, f"the rate limit did not end in {RATE_WAITS} waits")
+                if limits > RATE_WAITS or self._is_over(deadline):
+                    await self._give_up(order, limit, f"the rate limit did not end in {limits} waits")
                     return
                 await self._waiting.sleep(self._until(limit.reset_at))
             except Retry as error:
-                if retries == len(RETRY_WAITS_S):
+                if retries == len(RETRY_WAITS_S) or self._is_over(deadline):
                     await self._give_up(order, error, f"given up after {retries} retries")
                     return
                 await self._waiting.sleep(RETRY_WAITS_S[retries] * (1.0 + JITTER_FRAC * self._jitter()))
                 retries += 1
-            except RejectedForGood as error:
+            except (RejectedForGood, AlreadyDone) as error:
+                # Already done: a reduce-only order found nothing to reduce. It was not taken in, and never will be.
                 await self._move(order, Trigger.REJECT, code=error.code, detail=error.message)
                 return
             except HaltTrading as error:
                 await self._move(order, Trigger.REJECT, code=error.code, detail=error.message)
                 raise
-            except (UnknownOutcome, BadReply, AlreadyDone) as error:
+            except (UnknownOutcome, BadReply) as error:
                 await self._move(order, Trigger.LOSE_REPLY, code=error.code, detail=error.message)
                 return
             else:
@@ -185,11 +195,12 @@ class Sender:
 
     async def _give_up(self, order: Order, error: ExchangeError, words: str) -> None:
         """End an order that the exchange has refused to take in until now, and say so."""
-        at = self._clock.now()
-        await self._recorder.append(
-            OrderMoved(at, order.client_order_id, Trigger.REJECT, code=error.code, detail=f"{words}: {error.message}"),
-            ErrorOccurred(at, f"{words}: {error.message}", f"order {order.client_order_id}", error.mend, self.engine),
-        )
+        at, identifier, detail = self._clock.now(), order.client_order_id, f"{words}: {error.message}"
+        await self._recorder.append(ErrorOccurred(at, detail, f"order {identifier}", error.mend, self.engine))
+        await self._move(order, Trigger.REJECT, code=error.code, detail=detail)
+
+    def _is_over(self, deadline: datetime | None) -> bool:
+        return deadline is not None and self._waiting.now() >= deadline
 
     def _until(self, reset_at: datetime | None) -> float:
         if reset_at is None:
@@ -315,9 +326,15 @@ class Sender:
         code: int | None = None,
         detail: str = "",
     ) -> None:
-        await self._recorder.append(
-            OrderMoved(self._clock.now(), order.client_order_id, trigger, venue_order_id, code, detail)
-        )
+        """Move an order on. What the stream's task has closed, found or filled meanwhile stays as it is."""
+        moved = OrderMoved(self._clock.now(), order.client_order_id, trigger, venue_order_id, code, detail)
+
+        def make(memory: Memory, projection: Projection) -> tuple[Memory, tuple[Event, ...]]:
+            state = projection.orders[order.client_order_id].order.state
+            is_news = not state.is_closed and state is _ONLY_FROM.get(trigger, state)
+            return memory, (moved,) if is_news else ()
+
+        await self._recorder.commit(make)
 
 
 def stamp_hour(at: datetime) -> int:

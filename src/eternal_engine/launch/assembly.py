@@ -13,7 +13,7 @@ from eternal_engine.engine import memory as memories
 from eternal_engine.engine.bank import Bank
 from eternal_engine.engine.market_watch import BarSource, MarketWatch
 from eternal_engine.engine.memory import Memory
-from eternal_engine.engine.order_manager import OrderManager
+from eternal_engine.engine.order_manager import LEG_TIMEOUT_S, OrderManager
 from eternal_engine.engine.ownership import Owners
 from eternal_engine.engine.recorder import REMEMBERED, Observer, Recorder
 from eternal_engine.engine.sender import Sender
@@ -60,6 +60,7 @@ class Orders:
     owners: Owners
     observers: Sequence[Observer] = ()
     operator_delay_h: int | None = None
+    leg_timeout_s: float = LEG_TIMEOUT_S
 
 
 def assemble(
@@ -104,6 +105,8 @@ def assemble(
         for engine in Engine
         if engine.account in place.ports
     }
+    for manager in managers.values():
+        manager.leg_timeout_s = orders.leg_timeout_s
     watch = MarketWatch(orders.params, orders.symbols, source, bars)
     bank = Bank(place.ports.get(Account.MASTER), uids, recorder, place.clock)
     setup = Setup(orders.params, orders.config_hash, orders.entries_halted, orders.operator_delay_h)

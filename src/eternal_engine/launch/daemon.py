@@ -132,6 +132,7 @@ async def take_up(plan: Plan, place: Place, store: Store, bars: BarStore) -> Cre
         owners_of(place, settings.core_hodl.weights),
         plan.observers,
         operator_delay_h=settings.backtest.approval_delay_h if place.is_fast else None,
+        leg_timeout_s=settings.funding.leg_timeout_s,
     )
     crew = assemble(place, store, place.bars(bars), bars, await read_uids(place), orders)
     started = DaemonStarted(place.clock.now(), version(PACKAGE), plan.mode, settings.hash(), place.market)
@@ -167,6 +168,8 @@ class _Run:
         )
         crew.engine.setup = replace(crew.engine.setup, entries_halted=self.entries_halted)
         self.supervisor = Supervisor(self.report, lambda _: self.loop.stop(), notifier=plan.notifier)
+        for manager in crew.managers.values():
+            manager.may_send = self.may_send
         self.started_at = place.clock.now()
         self.background: set[asyncio.Task[None]] = set()
 
@@ -199,6 +202,10 @@ class _Run:
     def entries_halted(self, at: datetime) -> int:
         """Halt entries while the arming is void, the line is down or the clock is wrong."""
         return ALL_HALTED if self.caretaker.entries_wait else self.plan.entries_halted(at)
+
+    def may_send(self) -> bool:
+        """Deny new orders while the daemon ends (ORD-9) or the line is down (ORD-6)."""
+        return not (self.supervisor.is_stopping or self.caretaker.is_paused)
 
     async def hear(self, make: Stream, sender: Sender) -> None:
         """Book what an account's private stream says, and wake the engine when something was filled or ended."""

@@ -94,5 +94,7 @@ class Reloader:
         params = params_of(new, self._table())
         await crew.recorder.append(change.event(now))
         use(crew, params._replace(risk=params.risk._replace(cap_usdt=cap_usdt)), change.new_hash)
+        for manager in crew.managers.values():
+            manager.leg_timeout_s = new.funding.leg_timeout_s
         self.settings = new
         self._say(f"the configuration changed: {', '.join(change.difference)}")

@@ -1,0 +1,138 @@
+"""Orders that meet a position that is gone, and what must not wait for a leverage (RISK-0, ORD-2, TREND-X2)."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+from engine_bench import AT, a_bench
+from eternal_engine.engine.timing import hour_of
+from eternal_engine.exchange.events import OrderUpdated
+from eternal_engine.exchange.orders import OrderRequest
+from eternal_engine.exchange.terms import Market, OrderStatus, Side
+from eternal_engine.model import reason
+from eternal_engine.model.errors import AlreadyDone, RejectedForGood, Retry, UnknownOutcome
+from eternal_engine.model.ids import Engine
+from eternal_engine.portfolio.params import NO_INTENT
+from eternal_engine.strategies.base import BUY, FUNDING, PAIR, PERP, SELL, TREND
+
+ENTRY = NO_INTENT._replace(
+    engine=TREND, market=PERP, side=BUY, qty_steps=100, price=40_000.0, atr=1_000.0, stop_distance=2_000.0,
+    reason=reason.TREND_ENTRY, decided_h=hour_of(AT),
+)  # fmt: skip
+PAIR_IN = NO_INTENT._replace(
+    engine=FUNDING, market=PAIR, side=BUY, qty_steps=50, price=40_000.0, reason=reason.FUND_ENTRY,
+    decided_h=hour_of(AT),
+)  # fmt: skip
+EXIT = ENTRY._replace(side=SELL, reduces=True, reason=reason.TREND_EXIT)
+
+
+async def test_trend_x2_an_exit_that_finds_nothing_to_reduce_ends_and_is_not_sent_for_ever(tmp_path: Path) -> None:
+    async with a_bench(tmp_path, Engine.TREND) as bench:
+        await bench.give(ENTRY)
+        await bench.manager.run()
+        # The stop has filled at the exchange, and the stream has not said so yet.
+        bench.exchange.script = [AlreadyDone("reduce-only cannot be satisfied", code=110017)] * 3
+        await bench.give(EXIT)
+        await bench.manager.run()
+        assert len(bench.exchange.placed) == 2
+        assert bench.recorder.memory.pending == ()
+        assert bench.states[-1].endswith("rejected")
+
+
+async def test_risk_0_an_exit_does_not_wait_for_a_leverage(tmp_path: Path) -> None:
+    async with a_bench(tmp_path, Engine.TREND) as bench:
+        await bench.give(ENTRY)
+        await bench.manager.run()
+        bench.manager._levered.clear()  # as after a restart
+        bench.exchange.lever_script = [Retry("no leverage now")] * 9
+        await bench.give(EXIT)
+        await bench.manager.run()
+        assert [request.reduce_only for request in bench.exchange.placed] == [False, True]
+        assert bench.recorder.memory.pending == ()
+
+
+async def test_fund_3_no_first_leg_is_bought_before_the_second_has_its_leverage(tmp_path: Path) -> None:
+    async with a_bench(tmp_path, Engine.FUNDING) as bench:
+        bench.exchange.lever_script = [Retry("no leverage now")]
+        await bench.give(PAIR_IN)
+        await bench.manager.run()
+        assert bench.exchange.placed == []
+        await bench.manager.run()
+        assert [request.side for request in bench.exchange.placed] == [Side.BUY, Side.SELL]
+
+
+async def test_fund_3_a_second_leg_without_leverage_undoes_the_first(tmp_path: Path) -> None:
+    async with a_bench(tmp_path, Engine.FUNDING) as bench:
+        bench.exchange.lever_script = [None, RejectedForGood("the leverage is not allowed", code=110013)]
+        bench.exchange.forget = bench.manager._levered.clear  # a restart between the legs
+        await bench.give(PAIR_IN)
+        await bench.manager.run()
+        assert [(request.market, request.side) for request in bench.exchange.placed] == [
+            (Market.SPOT, Side.BUY),
+            (Market.SPOT, Side.SELL),
+        ]
+        assert bench.recorder.memory.pending == ()
+
+
+async def test_fund_3_a_second_leg_that_is_not_taken_in_for_30_s_undoes_the_first(tmp_path: Path) -> None:
+    async with a_bench(tmp_path, Engine.FUNDING) as bench:
+        # The try is lost on the way, and looked up until it can arrive no more: by then 30 s are over.
+        bench.exchange.script = [None, UnknownOutcome("time-out")]
+        await bench.give(PAIR_IN)
+        await bench.manager.run()
+        assert [(request.market, request.side) for request in bench.exchange.placed] == [
+            (Market.SPOT, Side.BUY),
+            (Market.PERP, Side.SELL),
+            (Market.SPOT, Side.SELL),
+        ]
+        assert bench.recorder.memory.states.funding.opened_h[0] == 0
+
+
+async def test_ord_9_a_daemon_that_ends_sends_no_new_order_but_the_hedge_of_a_first_leg(tmp_path: Path) -> None:
+    async with a_bench(tmp_path, Engine.FUNDING) as bench:
+        is_ending: list[bool] = []
+        bench.manager.may_send = lambda: not is_ending
+        bench.exchange.forget = lambda: is_ending.append(True)
+        await bench.give(PAIR_IN)
+        await bench.manager.run()
+        await bench.give(PAIR_IN._replace(symbol=1))
+        await bench.manager.run()
+        assert [(str(request.symbol), request.side) for request in bench.exchange.placed] == [
+            ("BTCUSDT", Side.BUY),
+            ("BTCUSDT", Side.SELL),
+        ]
+        assert [intent.symbol for intent in bench.recorder.memory.pending] == [1]
+        bench.manager.may_send = lambda: True
+        await bench.manager.run()
+        assert bench.recorder.memory.pending == ()
+
+
+async def test_ord_4_a_stream_that_ends_an_order_before_the_reply_leaves_it_ended(tmp_path: Path) -> None:
+    async with a_bench(tmp_path, Engine.TREND) as bench:
+        bench.exchange.fills = False
+
+        async def rejected_meanwhile(request: OrderRequest) -> None:
+            report = bench.exchange._report(request)  # what the stream would say
+            await bench.manager.sender.take(OrderUpdated(replace(report, status=OrderStatus.REJECTED)))
+
+        bench.exchange.meanwhile = rejected_meanwhile
+        await bench.give(ENTRY)
+        await bench.manager.run()
+        assert len(bench.exchange.placed) == 1
+        assert bench.states == ["tr-2401020000-BTCUSDT-in-1 rejected"]
+
+
+async def test_trend_x2_a_symbol_that_takes_neither_stop_nor_exit_is_tried_once_an_hour(tmp_path: Path) -> None:
+    async with a_bench(tmp_path, Engine.TREND) as bench:
+        refused = RejectedForGood("trading is not allowed now", code=110074)
+        bench.exchange.stop_script = [refused] * 50
+        bench.exchange.script = [None, *[refused] * 50]
+        await bench.give(ENTRY)
+        await bench.manager.run()
+        assert len(bench.exchange.placed) == 2
+        assert bench.recorder.memory.pending == ()
+        bench.clock.at += timedelta(hours=1)
+        await bench.manager.run()
+        assert len(bench.exchange.placed) == 3
