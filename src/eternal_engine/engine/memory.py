@@ -101,18 +101,20 @@ def fresh_states(params: Params, symbols: int) -> States:
 
 
 class Written(NamedTuple):
-    """Hold what was saved last: the document and the hour."""
+    """Hold what was saved last: the document, the hour, and the memory they were made of."""
 
     document: str
     cycle_h: int
+    memory: Memory
 
 
 def saves(memory: Memory, before: Written | None, at: datetime) -> tuple[StateSaved, ...]:
     """Make the events that save what differs from `before` (None: nothing was ever saved)."""
-    document = write(memory)
     found = []
-    if before is None or before.document != document:
-        found.append(StateSaved(at, OWNER, VERSION, document))
+    if before is None or not _is_same(before.memory, memory):
+        document = write(memory)
+        if before is None or before.document != document:
+            found.append(StateSaved(at, OWNER, VERSION, document))
     if before is None or before.cycle_h != memory.cycle_h:
         found.append(StateSaved(at, CLOCK_OWNER, VERSION, json.dumps({"cycle_h": memory.cycle_h})))
     return tuple(found)
@@ -123,7 +125,14 @@ def written_after(before: Written | None, memory: Memory, saved: Sequence[StateS
     document = next((event.document for event in saved if event.owner == OWNER), None)
     if document is None:
         document = write(memory) if before is None else before.document
-    return Written(document, memory.cycle_h)
+    return Written(document, memory.cycle_h, memory)
+
+
+def _is_same(before: Memory, after: Memory) -> bool:
+    """Tell at a glance that nothing but the hour can differ: most hours leave every part as it is."""
+    if any(old is not new for old, new in zip(before.states, after.states, strict=True)):
+        return False
+    return replace(before, states=after.states, cycle_h=after.cycle_h) == after
 
 
 def load(states: Mapping[str, SavedState], params: Params) -> Memory | None:

@@ -25,7 +25,7 @@ EVENT_KINDS: dict[str, type[Event]] = {kind.__name__: kind for kind in get_args(
 
 def encode_event(event: Event) -> str:
     """Write an event as canonical JSON: sorted keys, no spaces, Decimals and times as text."""
-    return canonical(_encode(event))
+    return _dumped(_encode(event))
 
 
 def decode_event(kind: str, body: str) -> Event:
@@ -47,7 +47,10 @@ def decode_event(kind: str, body: str) -> Event:
 
 def canonical(document: object) -> str:
     """Write JSON in one way only, so that equal documents have equal hashes. A float is refused."""
-    return json.dumps(_checked(document), sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+    return _dumped(_checked(document))
+
+
+_dumped = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=True).encode
 
 
 def _checked(document: object) -> object:
@@ -61,19 +64,26 @@ def _checked(document: object) -> object:
 
 
 def _encode(value: object) -> Document:
-    if is_dataclass(value) and not isinstance(value, type):
-        return {field.name: _encode(getattr(value, field.name)) for field in fields(value)}
     if isinstance(value, Enum):
         return str(value.value)
+    if value is None or isinstance(value, (str, int, bool)):
+        return value
     if isinstance(value, Decimal):
         return text(value)
     if isinstance(value, datetime):
         return time_text(value)
-    if value is None or isinstance(value, (str, int, bool)):
-        return value
+    names = _names(cast("Hashable", type(value)))
+    if names is not None:
+        return {name: _encode(getattr(value, name)) for name in names}
     raise StorageError(
         f"cannot store a {type(value).__name__} ({value!r})", mend="use Decimal, str, int or a dataclass"
     )
+
+
+@cache
+def _names(kind: Any) -> tuple[str, ...] | None:
+    """Name the fields of a dataclass, None for any other type."""
+    return tuple(field.name for field in fields(kind)) if is_dataclass(kind) else None
 
 
 Reader: TypeAlias = Callable[[Any, str], Any]

@@ -6,19 +6,21 @@ from datetime import UTC, datetime, timedelta
 
 from eternal_engine.model.errors import StorageError
 
-_FORMAT = "%Y-%m-%dT%H:%M:%S.%fZ"
+_CHARS = len("2024-01-01T00:00:00.000000Z")
 
 
 def time_text(at: datetime) -> str:
     """Write an aware UTC time with microseconds, so that texts sort like times. Raises StorageError."""
     if at.utcoffset() != timedelta(0):
         raise StorageError(f"{at!r} is not an aware UTC time", mend="use eternal_engine.clock")
-    return at.strftime(_FORMAT)
+    return at.replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
 
 
 def read_time(written: str) -> datetime:
     """Read what `time_text` wrote. Raises StorageError."""
-    try:
-        return datetime.strptime(written, _FORMAT).replace(tzinfo=UTC)
-    except ValueError:
-        raise StorageError(f"{written!r} is not a stored time", mend="restore a backup") from None
+    if len(written) == _CHARS and written[10] == "T" and written[-1] == "Z":
+        try:
+            return datetime.fromisoformat(written[:-1]).replace(tzinfo=UTC)
+        except ValueError:
+            pass
+    raise StorageError(f"{written!r} is not a stored time", mend="restore a backup")

@@ -80,7 +80,7 @@ async def test_what_is_kept_can_be_read_as_plain_tables(database: Path) -> None:
         ('{"weeks_remaining":11}',)
     ]
     assert rows(database, "SELECT level, high_usdt FROM breaker") == [(2, "40000")]
-    assert rows(database, "SELECT qty, cost_usdt FROM perp_positions") == [("0.7", "49042.042000000000000000")]
+    assert rows(database, "SELECT qty, cost_usdt FROM perp_positions") == [("0.7", "49042.042000000000")]
     assert rows(database, "SELECT state, filled_qty FROM orders ORDER BY engine DESC") == [
         ("filled", "1.0"),
         ("cancelled", "0.070227"),
