@@ -44,6 +44,7 @@ from eternal_engine.launch.assembly import (
 )
 from eternal_engine.launch.caretaker import Caretaker
 from eternal_engine.launch.hours import HourLoop
+from eternal_engine.launch.housekeeping import SEGMENTS_FOLDER, archive_old_rows
 from eternal_engine.launch.live import shares_of
 from eternal_engine.launch.opening import open_books, owners_of
 from eternal_engine.launch.paper import divide
@@ -161,6 +162,7 @@ class _Run:
             place.clock,
             until=until,
             before_hour=self.before_hour,
+            after_hour=self.after_hour,
             take_up=self.caretaker.take_up,
             compare=self.caretaker.compare,
             is_paused=lambda: self.caretaker.is_paused,
@@ -274,6 +276,11 @@ class _Run:
         """Bring what a decision stands on up to date."""
         await self.renew_cap()
         await self.renew_rules()
+
+    async def after_hour(self) -> None:
+        """Keep the database small: most of the hour is free now."""
+        folder = self.plan.settings.paths.state_dir / SEGMENTS_FOLDER
+        await archive_old_rows(self.crew.recorder, folder, self.place.clock.now())
 
     async def renew_rules(self) -> None:
         """Read the instruments again: maxima change twice a month, and symbols come and go (bybit-v5 1.2)."""

@@ -32,6 +32,7 @@ class HourLoop:
         *,
         until: datetime | None = None,
         before_hour: Callable[[], Awaitable[None]] | None = None,
+        after_hour: Callable[[], Awaitable[None]] | None = None,
         take_up: Callable[[], Awaitable[None]] | None = None,
         compare: Callable[[], Awaitable[None]] | None = None,
         is_paused: Callable[[], bool] = lambda: False,
@@ -41,6 +42,7 @@ class HourLoop:
         self._clock = clock
         self._until_h = None if until is None else hour_of(until)
         self._before_hour = before_hour
+        self._after_hour = after_hour
         self._take_up = take_up
         self._compare = compare
         self._is_paused = is_paused
@@ -92,6 +94,8 @@ class HourLoop:
             await self._engine.live_through(now_h)
             self.hours += 1
             self._beat(now_h)
+            if self._after_hour is not None:
+                await self._after_hour()
             self._busy_since_s = None
             await self._wait(hour_start(now_h + 1))
             self._busy_since_s = clock.monotonic()

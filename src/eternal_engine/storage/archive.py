@@ -7,19 +7,23 @@ import hashlib
 import json
 import os
 from collections.abc import Iterable, Iterator
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
-from sqlalchemy import Connection, delete, insert, select
+from sqlalchemy import Connection, Text, delete, insert, not_, select, type_coerce
 
 from eternal_engine.model.errors import JournalBroken, StorageError
 from eternal_engine.storage.chain import GENESIS, Head, JournalRow, checkpoint_hash, follow
 from eternal_engine.storage.codec import canonical
 from eternal_engine.storage.database import blocking_engine, reading_engine, translated
-from eternal_engine.storage.schema import CHECKPOINTS, JOURNAL
+from eternal_engine.storage.schema import CHECKPOINTS, EQUITY_MARKS, JOURNAL
 from eternal_engine.storage.table_state import pack, stored_state
 from eternal_engine.storage.verify import chain_start, rows_after, verify_chain
+
+# So long every hour's equity is kept; before that the first of each day, or the table would outgrow memory in years.
+HOURLY_MARKS: Final = timedelta(days=400)
+_MIDNIGHT: Final = "%T00:%"
 
 
 class Archived(NamedTuple):
@@ -52,6 +56,7 @@ def _archive(connection: Connection, directory: Path, at: datetime) -> Archived 
     start, last = chain_start(connection), verified.head
     segment = directory / f"journal-{start.seq + 1:012d}-{last.seq:012d}.jsonl.gz"
     digest = _write_segment(segment, rows_after(connection, start.seq))
+    _thin_marks(connection, at - HOURLY_MARKS)
     document = pack(stored_state(connection))
     hashed = checkpoint_hash(start.hash, last.seq, last.hash, document)
     connection.execute(
@@ -107,6 +112,12 @@ def read_segment(segment: Path) -> Iterator[JournalRow]:
         raise StorageError(
             f"the segment cannot be read: {problem}", where=str(segment), mend="bring it back from a backup"
         ) from problem
+
+
+def _thin_marks(connection: Connection, before: datetime) -> None:
+    """Keep one equity a day of old times; the journal's segments have the others."""
+    old = EQUITY_MARKS.c.at < before
+    connection.execute(delete(EQUITY_MARKS).where(old, not_(type_coerce(EQUITY_MARKS.c.at, Text).like(_MIDNIGHT))))
 
 
 def _write_segment(segment: Path, rows: Iterable[JournalRow]) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from eternal_engine.model.event import BreakerChanged, DaemonStarted, PhaseChanged, TransferPlanned
 from eternal_engine.model.fill import Fill, FillKind
@@ -27,12 +27,16 @@ from eternal_engine.storage import schema
 from eternal_engine.storage.book_rows import TableRows, read_books
 from eternal_engine.storage.projection import Projection, SavedState, StoredOrder, in_order
 
+# What grows with every hour is not read at a start: nothing that is decided follows from it.
+START_TABLES: Final = tuple(
+    table for table in schema.PROJECTIONS if table not in (schema.EQUITY_MARKS, schema.CLOSED_PARTS)
+)
 AnyRow = Mapping[str, Any]
 Id = TypeVar("Id", bound=str)
 
 
 def read_projection(rows: TableRows) -> Projection:
-    """Build a projection from the rows of all projection tables, by table name."""
+    """Build a projection from the rows of the projection tables (`START_TABLES` are enough), by table name."""
     fills: dict[ClientOrderId, list[Fill]] = {}
     for row in rows[schema.FILLS.name]:
         if row["client_order_id"] is not None:

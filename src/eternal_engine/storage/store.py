@@ -23,11 +23,11 @@ from eternal_engine.storage.codec import decode_event, encode_event
 from eternal_engine.storage.database import prepare, translated, writing_engine
 from eternal_engine.storage.lock import DatabaseLock
 from eternal_engine.storage.projection import Projection, step
-from eternal_engine.storage.reader import read_projection
+from eternal_engine.storage.reader import START_TABLES, read_projection
 from eternal_engine.storage.schema import JOURNAL
 from eternal_engine.storage.table_state import Key, key_of, rows_by_table, stored_state
 from eternal_engine.storage.times import time_text
-from eternal_engine.storage.verify import read_head, stored_head, verify, verify_chain
+from eternal_engine.storage.verify import chain_start, read_head, stored_head, verify, verify_chain
 from eternal_engine.storage.writing import Statement, deletion, insertion, upsertion
 
 RULES: tuple[Rule, ...] = (
@@ -67,12 +67,15 @@ class _Batch(NamedTuple):
 class Store:
     """Hold the database open for one daemon. Use `Store.open`; after a StorageError only `close` is of use."""
 
-    def __init__(self, path: Path, lock: DatabaseLock, engine: AsyncEngine, projection: Projection, head: Head) -> None:
+    def __init__(
+        self, path: Path, lock: DatabaseLock, engine: AsyncEngine, projection: Projection, head: Head, start: int
+    ) -> None:
         self.path = path
         self._lock = lock
         self._engine = engine
         self._projection = projection
         self._head = head
+        self._archived_to = start
         self._mutex = asyncio.Lock()
         self._is_sound = True
 
@@ -91,9 +94,10 @@ class Store:
             with translated(str(path)):
                 async with engine.connect() as connection:
                     await connection.run_sync(verify_chain)
-                    state = await connection.run_sync(stored_state)
+                    state = await connection.run_sync(stored_state, START_TABLES)
                     head = await connection.run_sync(stored_head)
-            return cls(path, lock, engine, read_projection(rows_by_table(state)), head)
+                    start = await connection.run_sync(chain_start)
+            return cls(path, lock, engine, read_projection(rows_by_table(state)), head, start.seq)
         except BaseException:
             await engine.dispose()
             lock.release()
@@ -108,6 +112,11 @@ class Store:
     def head(self) -> Head:
         """Give the end of the chain; note its hash down elsewhere and a cut tail can be found."""
         return self._head
+
+    @property
+    def rows(self) -> int:
+        """Count the journal's rows that are not archived yet."""
+        return self._head.seq - self._archived_to
 
     async def append(self, *events: Event) -> Appended:
         """Commit events, all or none, and return when they are on the disk.
@@ -154,7 +163,7 @@ class Store:
                 self._is_sound = await asyncio.to_thread(read_head, self.path) == self._head
                 raise
             if archived is not None:
-                self._head = archived.head
+                self._head, self._archived_to = archived.head, archived.head.seq
             self._is_sound = True
             return archived
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import zlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from typing import Any, TypeAlias
 
@@ -29,10 +29,10 @@ def empty_state() -> TableState:
     return {table.name: {} for table in PROJECTIONS}
 
 
-def stored_state(connection: Connection) -> TableState:
-    """Read every row of every projection table."""
+def stored_state(connection: Connection, tables: Sequence[Table] = PROJECTIONS) -> TableState:
+    """Read every row of these projection tables; the others come empty."""
     state = empty_state()
-    for table in PROJECTIONS:
+    for table in tables:
         for row in connection.execute(select(table)).mappings():
             values = dict(row)
             state[table.name][key_of(table, values)] = values
