@@ -144,12 +144,12 @@ def _fault(row: dict[str, Any], where: str) -> Fault:
             f"there is no fault {row['kind']!r}", where=where, mend=f"use one of {', '.join(FaultKind)}"
         ) from error
     for name, value in row.items():
-        if name != "kind" and not _fits(name, value):
+        if name != "kind" and not _fits(kind, name, value):
             raise UsageError(f"{name} of a fault cannot be {value!r}", where=where, mend="see docs/simulator.md")
     return Fault(**{**row, "kind": kind})
 
 
-def _fits(name: str, value: object) -> bool:
+def _fits(kind: FaultKind, name: str, value: object) -> bool:
     """Tell whether a value has the kind of the field's default: a text, a whole number from 0 on, a share."""
     if name in TEXTS:
         return isinstance(value, str)
@@ -159,4 +159,6 @@ def _fits(name: str, value: object) -> bool:
         return 0 <= value <= 1
     if name == "status":
         return isinstance(value, int) and 100 <= value <= 599
-    return isinstance(value, int) and (value >= 0 or name == "code")
+    # A clock may be behind, and codes such as -2015 exist.
+    below = name == "code" or (name == "delay_ms" and kind is FaultKind.CLOCK_SKEW)
+    return isinstance(value, int) and (value >= 0 or below)

@@ -49,6 +49,12 @@ def test_a_fault_that_makes_no_sense_is_refused(tmp_path: Path, text: str, said:
         read_faults(file)
 
 
+def test_a_clock_may_be_ahead_or_behind() -> None:
+    plan = FaultPlan()
+    plan.add([{"kind": "clock_skew", "delay_ms": -30_000}, {"kind": "clock_skew", "delay_ms": 30_000}])
+    assert [fault.delay_ms for fault in plan.faults] == [-30_000, 30_000]
+
+
 def test_one_bad_row_takes_none_of_the_others() -> None:
     plan = FaultPlan()
     with pytest.raises(UsageError):
