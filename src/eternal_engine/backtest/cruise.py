@@ -9,13 +9,13 @@ count of refusals) is advanced by the rules' own functions. A test runs with and
 from __future__ import annotations
 
 import math
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from eternal_engine.backtest.fills import Lots, Market, liquidation_price, liquidation_reach
-from eternal_engine.backtest.settlements import pay_funding
+from eternal_engine.backtest.settlements import pay_funding, take_close
 from eternal_engine.backtest.tape import BARS, HOURLY, PERIOD, ROW_HOURS, Tape, row_of
 from eternal_engine.model import reason
 from eternal_engine.portfolio.flows import month_of
@@ -33,6 +33,24 @@ NEAR: Final = 1e-9
 # The day is not at rest: somebody has something to decide at its close.
 RESTLESS: Final = -1
 NOT_ASKED: Final = -1
+# Bars whose coins are valued at once: three weeks fit the processor's nearest memory.
+AHEAD_BARS: Final = 504
+
+
+class Ahead(NamedTuple):
+    """Hold what an engine's coins are worth at the next closes, while it holds the same ones.
+
+    Per engine: `coins` [4, S] they were, `first_bar` [4] and `worth` [4, AHEAD_BARS] in USDT.
+    """
+
+    coins: Float64Array
+    first_bar: Int64Array
+    worth: Float64Array
+
+
+def nothing_ahead(symbols: int) -> Ahead:
+    """Give the value of coins before any was looked at."""
+    return Ahead(np.full((4, symbols), np.nan), np.full(4, -AHEAD_BARS), np.zeros((4, AHEAD_BARS)))
 
 
 def quiet_until(params: Params, states: States, market: Market, first_bar: int, last_bar: int, until_h: int) -> int:
@@ -58,6 +76,7 @@ def cruise(  # noqa: C901 (ifs up here, loops below: each helper is one loop)
     params: Params,
     features: Features,
     sides: Int64Array,
+    ahead: Ahead,
     market: Market,
     book: BookView,
     lots: Lots,
@@ -76,13 +95,14 @@ def cruise(  # noqa: C901 (ifs up here, loops below: each helper is one loop)
 
     To be called with no order on its way and everything paid, for bars of one day; `sides` are TREND's candidates by
     day, `month` is the one that flows have looked at, `marked` the first bar whose closes the marks have not taken.
-    Writes the marked bars on the tape; their closes are left to `take_closes`. With FUNDING's pairs the marks must be
-    up to date. Gives the hour of the next payment, too.
+    Writes the marked bars on the tape; their closes are left to `take_closes`. Gives the hour of the next payment, too.
     """
     now_h = market.first_h + first_bar
     if first_bar >= end_bar or breaker.day_of(now_h) != states.risk.day:
         return first_bar, next_payment_h, states
-    if book.active[FUNDING] > 0 and not pairs_at_rest(params, features, book, marks, states, settled, now_h + 1):
+    if book.active[FUNDING] > 0 and not pairs_at_rest(
+        params, features, market, book, marks, states, settled, marked, first_bar
+    ):
         return first_bar, next_payment_h, states
     refused = 0
     if (market.first_h + end_bar) % HOURS_PER_DAY == 0:
@@ -96,7 +116,7 @@ def cruise(  # noqa: C901 (ifs up here, loops below: each helper is one loop)
     at = row_of(tape, now_h) if hourly else 0
     equity = tape.equity if hourly else tape.draft_equity
     exposure = tape.exposure if hourly else tape.draft_exposure
-    mark_bars(market, book, equity, exposure, at, first_bar, end_bar)
+    mark_bars(market, book, ahead, equity, exposure, at, first_bar, end_bar)
     band = breaker.corridor(params.risk.breaker, states.risk)
     level = states.risk.level
     bar = first_bar
@@ -124,14 +144,24 @@ def cruise(  # noqa: C901 (ifs up here, loops below: each helper is one loop)
 
 
 def pairs_at_rest(
-    params: Params, features: Features, book: BookView, marks: Marks, states: States, settled: Int64Array, now_h: int
+    params: Params,
+    features: Features,
+    market: Market,
+    book: BookView,
+    marks: Marks,
+    states: States,
+    settled: Int64Array,
+    marked: int,
+    bar: int,
 ) -> bool:
-    """Tell whether no pair has a reason to leave, grow or be mended that does not depend on the next prices.
-
-    `now_h` is the close of the next bar.
-    """
+    """Tell whether no pair has a reason to leave, grow or be mended in `bar` that does not depend on its prices."""
     stamps = features.funding.stamp_h
+    now_h = market.first_h + bar + 1
     for s in range(len(marks.spot)):
+        if book.spot_qty[FUNDING, s] == 0.0 and book.perp_qty[FUNDING, s] == 0.0:
+            continue
+        # The last close tells a pair from dust.
+        take_close(market, marks, s, marked, bar)
         if not pair_is_open(book, marks, s):
             continue
         short = -book.perp_qty[FUNDING, s]
@@ -344,6 +374,7 @@ def add_cash(usdt: Float64Array, cash: float, column: int, count: int) -> None:
 def mark_bars(
     market: Market,
     book: BookView,
+    ahead: Ahead,
     equity: Float64Array,
     exposures: Float64Array,
     at: int,
@@ -368,23 +399,32 @@ def mark_bars(
         elif engine == FUNDING:
             mark_pairs(market, book, usdt, exposure, first_bar)
         else:
-            mark_coins(market.spot_close, book.spot_qty[engine], cash, usdt, exposure, first_bar)
+            value_coins(market, book.spot_qty[engine], ahead, engine, first_bar, end_bar)
+            worth = ahead.worth[engine, first_bar - ahead.first_bar[engine] :]
+            for k in range(len(usdt)):
+                usdt[k] = cash + worth[k]
+            for k in range(len(usdt)):
+                exposure[k] = usdt[k] - cash
 
 
-def mark_coins(
-    closes: Float64Array, coins: Float64Array, cash: float, usdt: Float64Array, exposure: Float64Array, first_bar: int
-) -> None:
-    """Write an engine's equity and the value of its coins [K] for the K bars from `first_bar` on."""
-    usdt[:] = 0.0
+def value_coins(market: Market, coins: Float64Array, ahead: Ahead, engine: int, first_bar: int, end_bar: int) -> None:
+    """Have an engine's coins valued ahead for at least the bars [first_bar, end_bar), one coin after the other."""
+    known = ahead.coins[engine]
+    same = ahead.first_bar[engine] <= first_bar and end_bar <= ahead.first_bar[engine] + AHEAD_BARS
+    for s in range(len(coins)):
+        same = same and coins[s] == known[s]
+    if same:
+        return
+    ahead.first_bar[engine] = first_bar
+    worth = ahead.worth[engine]
+    worth[:] = 0.0
     for s in range(len(coins)):
         held = coins[s]
+        known[s] = held
         if held != 0.0:
-            prices = closes[s, first_bar : first_bar + len(usdt)]
-            for k in range(len(usdt)):
-                usdt[k] += held * prices[k]
-    for k in range(len(usdt)):
-        usdt[k] += cash
-        exposure[k] = usdt[k] - cash
+            prices = market.spot_close[s, first_bar : first_bar + AHEAD_BARS]
+            for k in range(len(prices)):
+                worth[k] += held * prices[k]
 
 
 def mark_perps(market: Market, book: BookView, usdt: Float64Array, exposure: Float64Array, first_bar: int) -> None:

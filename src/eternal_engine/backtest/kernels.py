@@ -14,9 +14,9 @@ from types import ModuleType
 from typing import Any
 
 from eternal_engine.absent import absent
-from eternal_engine.backtest import cruise, fills, lending, loop, settlements, tape
+from eternal_engine.backtest import cruise, fills, lending, lighten, loop, settlements, tape
 from eternal_engine.backtest.lending import lend, refer, spread, teach_lending, teach_renewal
-from eternal_engine.model import reason, steps
+from eternal_engine.model import codes, reason, steps
 from eternal_engine.portfolio import flows, hour, params, valuation
 from eternal_engine.risk import breaker, manager, sizing, verdict
 from eternal_engine.strategies import base, core_hodl, funding, tactical, trend
@@ -43,8 +43,10 @@ MODULES: tuple[ModuleType, ...] = (
     cruise,
     loop,
 )
+# What numba would load, each a tenth of a second, only to offer what is not used here.
+NEEDLESS = ("scipy", "coverage", "cffi")
 # Whose numbers the compiled functions contain.
-CONSTANTS: tuple[ModuleType, ...] = (reason,)
+CONSTANTS: tuple[ModuleType, ...] = (codes, reason)
 # Read-only or changed in place; the caller keeps them for the whole run.
 LENT: tuple[type, ...] = (
     params.Params,
@@ -79,7 +81,7 @@ RENEWED: tuple[type, ...] = (
 def source_hash() -> str:
     """Hash the sources of what is compiled: numba does not notice edits in functions that a cached loop calls."""
     digest = hashlib.sha256()
-    for module in (*MODULES, *CONSTANTS, lending, sys.modules[__name__]):
+    for module in (*MODULES, *CONSTANTS, lending, lighten, sys.modules[__name__]):
         digest.update(module.__name__.encode())
         digest.update(Path(str(module.__file__)).read_bytes())
     return digest.hexdigest()[:16]
@@ -126,21 +128,34 @@ def compiled_run(base_dir: Path | None = None) -> Callable[..., Any]:
     folder = cache_dir(base_dir)
     if "numba" not in sys.modules:
         os.environ["NUMBA_CACHE_DIR"] = str(folder)
-    numba: Any = import_module("numba")
+    with absent(*NEEDLESS):
+        numba: Any = import_module("numba")
     numba.config.CACHE_DIR = str(folder)
+    lighten.count_without_locks()
+    dispatcher = numba.njit(cache=True, no_cfunc_wrapper=True)(entry)
+    compile_entry = dispatcher._compiler.compile
+
+    def compile_taught(*arguments: Any) -> Any:
+        _teach(numba)
+        return lighten.lightened(compile_entry(*arguments))
+
+    # Only a process that compiles needs the compiler to know our functions: teaching it takes half a second.
+    dispatcher._compiler.compile = compile_taught
+
+    def run(*arguments: Any) -> Any:
+        with absent(*NEEDLESS):
+            return dispatcher(*arguments)
+
+    return run
+
+
+def _teach(numba: Any) -> None:
     # In the scope of `entry` the name stands for what the compiler knows from here on.
     entry.__globals__["lend"] = teach_lending(LENT)
     teach_renewal(RENEWED)
     for module in MODULES:
         for function in _plain_functions(module):
             numba.extending.register_jitable(function)
-    dispatcher = numba.njit(cache=True, no_cfunc_wrapper=True)(entry)
-
-    def run(*arguments: Any) -> Any:
-        with absent("scipy"):
-            return dispatcher(*arguments)
-
-    return run
 
 
 def is_compiled(base_dir: Path | None = None) -> bool:

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from eternal_engine.backtest import tape as records
-from eternal_engine.backtest.cruise import cruise, quiet_until
+from eternal_engine.backtest.cruise import cruise, nothing_ahead, quiet_until
 from eternal_engine.backtest.fills import (
     Lots,
     Market,
@@ -76,7 +76,7 @@ SOME_BARS: Final = 1
 ALL_BARS: Final = 2
 
 
-def run(  # noqa: C901 (the order of U-8, in one place)
+def run(
     params: Params,
     features: Features,
     market: Market,
@@ -114,15 +114,12 @@ def run(  # noqa: C901 (the order of U-8, in one place)
     # Only FUNDING decides on settlements; without it they are counted when somebody looks.
     next_stamp_h = count_settled(features, settled, start_h) if params.funding.enabled else NEVER_H
     next_delisting_h = next_end(market, start_h)
+    ahead = nothing_ahead(len(marks.spot))
     active = book.active
     bar = first_bar
     marked = first_bar
     while bar < last_bar:
         now_h = market.first_h + bar
-        if active[FUNDING] > 0:
-            # They tell a pair from dust.
-            take_closes(market, marks, marked, bar)
-            marked = bar
         if now_h >= next_payment_h:
             next_payment_h = pay_funding(features, market, book, tape, lots, marks, paid, bar, marked)
         if now_h + 1 >= next_stamp_h:
@@ -134,8 +131,8 @@ def run(  # noqa: C901 (the order of U-8, in one place)
                 until_h = min(until_h, next_payment_h)
             end_bar = quiet_until(params, states, market, bar, last_bar, until_h)
             reached, next_payment_h, states = cruise(
-                params, features, sides, market, book, lots, marks, states, tape, paid, settled, flows.month, marked,
-                bar, end_bar, next_payment_h,
+                params, features, sides, ahead, market, book, lots, marks, states, tape, paid, settled, flows.month,
+                marked, bar, end_bar, next_payment_h,
             )  # fmt: skip
             if reached > bar:
                 bar = reached

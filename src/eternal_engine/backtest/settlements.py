@@ -38,12 +38,18 @@ def next_payment(features: Features, book: BookView, paid: Int64Array, now_h: in
 
     To be called whenever positions may have changed: settlements before an entry are passed over.
     """
-    count_settled(features, paid, now_h)
     stamps, perps = features.funding.stamp_h, book.perp_qty
+    last = stamps.shape[1]
     earliest = NEVER_H
     for s in range(len(paid)):
-        if (perps[TREND, s] != 0.0 or perps[FUNDING, s] != 0.0) and paid[s] < stamps.shape[1]:
-            earliest = min(earliest, stamps[s, paid[s]])
+        if perps[TREND, s] == 0.0 and perps[FUNDING, s] == 0.0:
+            continue
+        k = paid[s]
+        while k < last and stamps[s, k] <= now_h:
+            k += 1
+        paid[s] = k
+        if k < last:
+            earliest = min(earliest, stamps[s, k])
     return earliest
 
 
@@ -65,6 +71,7 @@ def pay_funding(
     stamps, rates, perps = features.funding.stamp_h, features.funding.rate, book.perp_qty
     last = stamps.shape[1]
     now_h = market.first_h + bar
+    row = row_of(tape, now_h)
     earliest = NEVER_H
     for s in range(len(paid)):
         if perps[TREND, s] == 0.0 and perps[FUNDING, s] == 0.0:
@@ -75,7 +82,7 @@ def pay_funding(
             if math.isnan(mark):
                 take_closes(market, marks, marked, bar)
                 mark = marks.perp[s]
-            settle_funding(book, tape, lots, s, mark, rates[s, k], row_of(tape, now_h))
+            settle_funding(book, tape, lots, s, mark, rates[s, k], row)
             k += 1
         paid[s] = k
         if k < last:
@@ -85,18 +92,23 @@ def pay_funding(
 
 def take_closes(market: Market, marks: Marks, first_bar: int, end_bar: int) -> None:
     """Take the last known closes of bars [first_bar, end_bar) into the marks, as bar by bar would have."""
+    for s in range(len(marks.spot)):
+        take_close(market, marks, s, first_bar, end_bar)
+
+
+def take_close(market: Market, marks: Marks, symbol: int, first_bar: int, end_bar: int) -> None:
+    """Take one symbol's last known closes of bars [first_bar, end_bar) into the marks."""
+    s = symbol
     spot_close, perp_close = market.spot_close, market.perp_close
-    spot, perp, spot_h, perp_h = marks.spot, marks.perp, marks.spot_h, marks.perp_h
-    for s in range(len(spot)):
-        first = max(first_bar, market.listed_h[s] - market.first_h)
-        end = min(end_bar, market.delisted_h[s] - market.first_h)
-        for bar in range(end - 1, first - 1, -1):
-            if not math.isnan(spot_close[s, bar]):
-                spot[s] = spot_close[s, bar]
-                spot_h[s] = market.first_h + bar
-                break
-        for bar in range(end - 1, first - 1, -1):
-            if not math.isnan(perp_close[s, bar]):
-                perp[s] = perp_close[s, bar]
-                perp_h[s] = market.first_h + bar
-                break
+    first = max(first_bar, market.listed_h[s] - market.first_h)
+    end = min(end_bar, market.delisted_h[s] - market.first_h)
+    for bar in range(end - 1, first - 1, -1):
+        if not math.isnan(spot_close[s, bar]):
+            marks.spot[s] = spot_close[s, bar]
+            marks.spot_h[s] = market.first_h + bar
+            break
+    for bar in range(end - 1, first - 1, -1):
+        if not math.isnan(perp_close[s, bar]):
+            marks.perp[s] = perp_close[s, bar]
+            marks.perp_h[s] = market.first_h + bar
+            break

@@ -12,6 +12,7 @@ import math
 import numpy as np
 
 from eternal_engine.model import reason
+from eternal_engine.model.codes import EPSILON
 from eternal_engine.model.rule import Rule
 from eternal_engine.model.steps import whole_steps
 from eternal_engine.portfolio.params import (
@@ -252,7 +253,7 @@ def review(
         verdict = manager.review_quote(params.risk, signal.engine, signal.quote_usdt, signal.price, seen)
         allowed = min(verdict.quote_usdt, table.spot_max_qty[s] * signal.price)
         steps = whole_steps(allowed, table.quote_step[s])
-        enough = steps * table.quote_step[s] >= table.spot_min_usdt[s] - manager.EPSILON
+        enough = steps * table.quote_step[s] >= table.spot_min_usdt[s] - EPSILON
         qty_steps, quote_steps = 0, steps
     else:
         verdict = manager.review_qty(params.risk, signal.engine, signal.market, signal.qty, signal.price, seen)
@@ -265,7 +266,7 @@ def review(
         smallest = table.perp_min_usdt[s]
         if signal.market == PAIR:
             smallest = max(smallest, table.spot_min_usdt[s])
-        enough = steps > 0 and coins >= table.perp_min_qty[s] - manager.EPSILON and coins * signal.price >= smallest
+        enough = steps > 0 and coins >= table.perp_min_qty[s] - EPSILON and coins * signal.price >= smallest
         qty_steps, quote_steps = steps, 0
     approved = verdict.approved and enough
     rule = verdict.rule if verdict.rule != reason.NONE or enough else reason.RISK_10_CASH

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple
 
+from eternal_engine.model.codes import EPSILON, HOURS_PER_DAY, HOURS_PER_WEEK
 from eternal_engine.model.rule import Rule
 
 NORMAL: Final = 0
@@ -19,11 +20,8 @@ SCOPE_PORTFOLIO: Final = 1
 BLOCK: Final = 0
 EMERGENCY_STOP: Final = 1
 
-HOURS_PER_DAY: Final = 24
-HOURS_PER_WEEK: Final = 168
 # 1970-01-01 was a Thursday: hours since the epoch are shifted so that a week starts on Monday 00:00 UTC.
 MONDAY_SHIFT_H: Final = 72
-EPSILON: Final = 1e-12
 # Farther from a limit than any rounding: the exact check is made where it could matter.
 CLEARLY_ABOVE: Final = 1.0 + 1e-9
 

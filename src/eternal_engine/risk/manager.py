@@ -9,21 +9,12 @@ import numpy as np
 import numpy.typing as npt
 
 from eternal_engine.model import reason
+from eternal_engine.model.codes import CORE_HODL, EPSILON, FUNDING, PERP, TREND
 from eternal_engine.model.rule import Rule
 from eternal_engine.risk.breaker import EMERGENCY, WARNING, BreakerParams, size_factor
 from eternal_engine.risk.verdict import Exposure, Verdict, denied, passed
 
 Float64Array = npt.NDArray[np.float64]
-
-# The engines and markets as the strategies number them (strategies.base); risk does not import strategies.
-CORE_HODL = 0
-TREND = 1
-FUNDING = 2
-TACTICAL = 3
-SPOT = 0
-PERP = 1
-PAIR = 2
-EPSILON = 1e-12
 
 RULES = (
     Rule(
