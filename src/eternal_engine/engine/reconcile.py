@@ -14,6 +14,7 @@ from typing import Final
 
 from eternal_engine.engine.comparison import CASH, Comparison, IsDue
 from eternal_engine.engine.findings import Alert, Findings, after_findings
+from eternal_engine.engine.memory import Memory
 from eternal_engine.engine.ownership import Owners
 from eternal_engine.engine.recorder import Recorder
 from eternal_engine.engine.snapshot import (
@@ -23,9 +24,10 @@ from eternal_engine.engine.snapshot import (
     take_snapshot,
 )
 from eternal_engine.exchange.port import Exchange
+from eternal_engine.ledger.book import Book
 from eternal_engine.ledger.equity import Prices
 from eternal_engine.model.errors import ModelError
-from eternal_engine.model.event import Corrected, FundingSettled
+from eternal_engine.model.event import Corrected, Event, FundingSettled
 from eternal_engine.model.ids import Account
 from eternal_engine.model.rule import Rule
 from eternal_engine.storage.projection import Projection
@@ -178,9 +180,29 @@ class Reconciler:
             self._sleep,
             self._is_due,
         )
-        events = found.events if found.differences or not on_record else (*found.events, found.summary)
-        await self._recorder.commit(lambda memory, _: (after_findings(memory, found), events))
+        found = await self._booked(found, on_record)
         self._later(account, found.later)
         for alert in found.alerts:
             self._alert(alert)
         return found
+
+    async def _booked(self, found: Findings, on_record: bool) -> Findings:
+        """Journal findings; corrections only if the account's books are still those that were compared.
+
+        A stream may book, while this waits for its turn to write, the very execution that a correction stands for.
+        """
+        compared = _sides(self._recorder.projection, found.account)
+
+        def make(memory: Memory, projection: Projection) -> tuple[Memory, tuple[Event, ...]]:
+            nonlocal found
+            if found.corrections and _sides(projection, found.account) != compared:
+                found = replace(_without_corrections(found), alerts=())
+            events = found.events if found.differences or not on_record else (*found.events, found.summary)
+            return after_findings(memory, found), events
+
+        await self._recorder.commit(make)
+        return found
+
+
+def _sides(projection: Projection, account: Account) -> tuple[Book, Book]:
+    return projection.books.of(account), projection.books.of(account, unassigned=True)

@@ -10,6 +10,7 @@ from typing import Final, Protocol
 from eternal_engine.engine.memory import Memory
 from eternal_engine.engine.ownership import Owners, book_execution
 from eternal_engine.engine.recorder import Recorder
+from eternal_engine.engine.snapshot import horizon_of
 from eternal_engine.engine.timing import Clock
 from eternal_engine.exchange.events import ExecutionSeen, OrderUpdated, StreamEvent
 from eternal_engine.exchange.lookup import resolve
@@ -299,7 +300,10 @@ class Sender:
         """
         events: list[Event] = []
         at, books = self._clock.now(), self._recorder.projection.books
+        horizon = horizon_of(self._recorder.projection, self.account)
         for execution in executions:
+            if horizon is not None and not horizon.counts(execution.execution_id, execution.at):
+                continue  # part of the balances with which the books were opened; a stream reaches back a little
             try:
                 owned = book_execution(execution, self.account, self._owners, books, at)
             except BadReply as error:
