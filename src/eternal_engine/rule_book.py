@@ -10,6 +10,8 @@ from eternal_engine.model.rule import Rule
 
 # In the order of the document: a rule implemented in several modules is listed under each.
 MODULES = (
+    "config.types",
+    "config.settings",
     "model.money",
     "model.instrument",
     "model.market",

@@ -13,6 +13,17 @@ from eternal_engine.config.engines import CoreHodl, Funding, Tactical, Trend
 from eternal_engine.config.risk import Risk
 from eternal_engine.config.sections import SYMBOLS, Alerts, Backtest, Costs, Daemon, Keys, Log, Paths, Shares
 from eternal_engine.config.types import Section, Symbol, key
+from eternal_engine.model.rule import Rule
+
+RULES: tuple[Rule, ...] = (
+    Rule(
+        "CAP-3",
+        "Symbols are decided in the order of one list, quoted in USDT: by default BTC ETH SOL XRP BNB DOGE ADA TRX "
+        "AVAX LINK.",
+        ("symbols",),
+        ("tests/unit/config/test_settings.py::test_cap_3_symbols_are_decided_in_the_order_of_the_list",),
+    ),
+)
 
 # Where files lie, how often the daemon looks, what is logged and who is told changes no decision; secrets belong in no
 # hash.

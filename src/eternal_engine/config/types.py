@@ -10,6 +10,18 @@ from typing import Annotated, Any, cast
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, GetCoreSchemaHandler
 from pydantic_core import CoreSchema, core_schema
 
+from eternal_engine.model.rule import Rule
+
+RULES: tuple[Rule, ...] = (
+    Rule(
+        "U-1",
+        "Money is USDT; settings hold fractions and basis points, and a fraction above 1 is refused with what to write "
+        "instead.",
+        (),
+        ("tests/unit/config/test_settings.py::test_u_1_a_fraction_above_one_is_refused_with_the_mend",),
+    ),
+)
+
 SUM_TOLERANCE = Decimal("1e-9")
 
 

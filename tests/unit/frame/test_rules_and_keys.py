@@ -11,8 +11,6 @@ from eternal_engine.config.keys import all_keys, sections
 from eternal_engine.model.rule import Rule
 
 PACKAGE = Path(eternal_engine.__path__[0])
-# CAP-3 is the order of one list; FUND-3, ORD-6 and ORD-7 are procedures of the daemon.
-UNREGISTERED = {"CAP-3", "FUND-3", "ORD-6", "ORD-7"}
 
 
 def registered() -> dict[str, list[Rule]]:
@@ -34,7 +32,7 @@ def test_every_key_that_a_rule_reads_exists() -> None:
 
 
 def test_every_rule_that_a_key_names_is_registered() -> None:
-    ids = set(registered()) | UNREGISTERED
+    ids = set(registered())
     unknown = {(path, rule) for path, entry in all_keys().items() for rule in entry.rules if rule not in ids}
     assert unknown == set()
 
