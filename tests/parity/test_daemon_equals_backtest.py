@@ -192,8 +192,7 @@ def test_c8_a_crash_of_the_real_market_is_the_same(tmp_path: Path) -> None:
     """Compare two months; ETERNAL_PARITY=2021-10-01:2023-01-01 names another period, its end left out."""
     if not SHARED.is_dir():
         pytest.skip("the folder of real data is not here")
-    first, end = (
-        date.fromisoformat(day) for day in os.environ.get("ETERNAL_PARITY", "2022-05-01:2022-07-01").split(":")
-    )
+    period = os.environ.get("ETERNAL_PARITY", "2022-05-01:2022-07-01")
+    first, end = (date.fromisoformat(day) for day in period.split(":"))
     result = both(tmp_path, {}, SHARED, first, end)
     assert {row.engine for row in result.orders} >= {"core_hodl", "tactical"}
