@@ -46,6 +46,13 @@ _URGENT: Final = frozenset({Leg.PERP_OPEN, Leg.SPOT_UNWIND, Leg.PERP_UNWIND})
 # Leverage is there before a pair's first leg: a second leg that has to wait for it would be no hedge.
 _LEVERED: Final = frozenset({Leg.SPOT_OPEN, Leg.PERP_OPEN})
 LEG_TIMEOUT_S: Final = 30.0
+# Entries by their last leg; so many refused in a row open the engine's order breaker. A pair that is bought and undone
+# again every hour costs two spreads and fees each time.
+_ENTRIES: Final = frozenset(
+    {Leg.BUY, Leg.ENTRY, Leg.LEVEL_1, Leg.LEVEL_2, Leg.FEAR_GREED, Leg.CAPITULATION, Leg.MANUAL, Leg.PERP_OPEN}
+)
+REFUSED_IN_A_ROW: Final = 5
+PAIRS_UNDONE_IN_A_ROW: Final = 3
 
 
 class OrderManager:
@@ -122,6 +129,8 @@ class OrderManager:
     async def _refusal(self, intent: Intent, order: Order, deadline: datetime | None) -> str:
         """Say why a planned order must not be sent any more; "" lets it go on."""
         key = order.intent.key
+        if self._is_halted(self._recorder.memory) and not intent.reduces and key.leg not in _URGENT:
+            return "the engine was halted"
         if self._too_late(intent, key.leg):
             return "the hour it was decided in is over"
         if deadline is not None and self._waiting.now() >= deadline:
@@ -192,7 +201,11 @@ class OrderManager:
             now_h = hour_of(self._clock.now())
             states = outcome.after_intent(self.params, memory.states, intent, done, book, memory.symbols, now_h)
             states = outcome.after_books(states, projection.books, memory.symbols, self._recorder.marks)
-            return replace(memory.without(intent), states=states), self._ending(intent, done, memory)
+            after, events = replace(memory.without(intent), states=states), self._ending(intent, done, memory)
+            if not intent.reduces and not self._is_halted(memory) and self._keeps_failing(projection):
+                after = replace(after, halted=after.halted | 1 << self._number)
+                events.append(self._broken())
+            return after, events
 
         await self._recorder.commit(make)
         if self.engine is Engine.TREND:
@@ -215,6 +228,29 @@ class OrderManager:
                     ErrorOccurred(self._clock.now(), words, f"{self.engine.value} {symbol}", _mend(intent), self.engine)
                 )
         return events
+
+    def _is_halted(self, memory: Memory) -> bool:
+        return bool(memory.halted & 1 << self._number)
+
+    def _keeps_failing(self, projection: Projection) -> bool:
+        """Tell whether the last entries have all been refused or undone (ORD-3)."""
+        most = PAIRS_UNDONE_IN_A_ROW if self.engine is Engine.FUNDING else REFUSED_IN_A_ROW
+        failed = 0
+        for stored in reversed(tuple(projection.orders.values())):
+            order, leg = stored.order, stored.order.intent.key.leg
+            never_sent = order.state is OrderState.ABANDONED and leg is not Leg.PERP_OPEN
+            if stored.account is not self.sender.account or leg not in _ENTRIES or never_sent:
+                continue
+            if order.state not in (OrderState.REJECTED, OrderState.ABANDONED):
+                return False
+            failed += 1
+            if failed == most:
+                return True
+        return False
+
+    def _broken(self) -> Noted:
+        words = "order breaker: one entry after the other was refused; entries wait for `eternal resume`"
+        return Noted(self._clock.now(), RuleId("ORD-3"), words, self.engine)
 
     def _earned(self, intent: Intent, memory: Memory) -> Decimal:
         scene = self._scene(intent, self._recorder.projection, memory)

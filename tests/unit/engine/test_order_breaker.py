@@ -1,0 +1,77 @@
+"""What is refused again and again is not asked for for ever (ORD-3), and a halt holds what is pending (RISK-1)."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+from engine_bench import AT, Bench, a_bench
+from eternal_engine.engine.memory import Memory
+from eternal_engine.engine.timing import hour_of
+from eternal_engine.exchange.terms import Side
+from eternal_engine.model import reason
+from eternal_engine.model.errors import RejectedForGood
+from eternal_engine.model.event import Event, Noted
+from eternal_engine.model.ids import Engine
+from eternal_engine.portfolio.params import NO_INTENT, Intent
+from eternal_engine.strategies.base import BUY, CORE_HODL, FUNDING, PAIR, SPOT
+
+PAIR_IN = NO_INTENT._replace(
+    engine=FUNDING, market=PAIR, side=BUY, qty_steps=50, price=40_000.0, reason=reason.FUND_ENTRY,
+)  # fmt: skip
+BUYING = NO_INTENT._replace(
+    engine=CORE_HODL, market=SPOT, side=BUY, quote_steps=1_000_000_000, price=40_000.0, reason=reason.CORE_PLAN,
+    plan_usdt=100.0,
+)  # fmt: skip
+REFUSED = RejectedForGood("not now", code=110007)
+
+
+async def an_hour(bench: Bench, hour: int, intent: Intent, script: list[object]) -> None:
+    bench.clock.at = AT + timedelta(hours=hour)
+    bench.exchange.script = script
+    await bench.give(intent._replace(decided_h=hour_of(bench.clock.at)))
+    await bench.manager.run()
+
+
+async def test_ord_3_pairs_that_are_undone_again_and_again_halt_the_engine_until_the_operator(tmp_path: Path) -> None:
+    async with a_bench(tmp_path, Engine.FUNDING) as bench:
+        seen: list[Event] = []
+        bench.recorder._observers = [seen.append]
+        for hour in range(4):
+            await an_hour(bench, hour, PAIR_IN, [None, REFUSED])
+        assert bench.recorder.memory.halted == 0b0100
+        # Three pairs were bought and undone, the fourth is not begun.
+        assert [request.side for request in bench.exchange.placed] == [Side.BUY, Side.SELL, Side.SELL] * 3
+        assert [event.rule for event in seen if isinstance(event, Noted)] == ["ORD-3"]
+        await bench.recorder.commit(lambda memory, _: (replace(memory, halted=0), ()))
+        await an_hour(bench, 5, PAIR_IN, [None, REFUSED])
+        assert bench.recorder.memory.halted == 0b0100
+
+
+async def test_ord_3_one_success_closes_the_row(tmp_path: Path) -> None:
+    async with a_bench(tmp_path, Engine.CORE_HODL) as bench:
+        for hour in range(12):
+            await an_hour(bench, hour, BUYING, [None if hour in (4, 9) else REFUSED])
+        assert bench.recorder.memory.halted == 0
+        for hour in range(12, 15):
+            await an_hour(bench, hour, BUYING, [REFUSED])
+        assert bench.recorder.memory.halted == 0b0001
+        assert bench.recorder.memory.pending == ()
+
+
+async def test_risk_1_a_halt_holds_entries_that_are_planned_but_not_sent(tmp_path: Path) -> None:
+    async with a_bench(tmp_path, Engine.CORE_HODL) as bench:
+        bench.manager.may_send = lambda: False
+        await an_hour(bench, 0, BUYING, [])
+        assert bench.states == ["co-2401020000-BTCUSDT-buy-1 planned"]
+
+        def halted(memory: Memory, _: object) -> tuple[Memory, tuple[()]]:
+            return replace(memory, halted=0b0001), ()
+
+        await bench.recorder.commit(halted)
+        bench.manager.may_send = lambda: True
+        await bench.manager.run()
+        assert bench.states == ["co-2401020000-BTCUSDT-buy-1 abandoned"]
+        assert bench.exchange.placed == []
+        assert bench.recorder.memory.states.core.spent_usdt[0] == 0.0
