@@ -246,6 +246,7 @@ class Tactical(Section):
         unit="list of levels",
         rules="TACT-E1",
         min_length=1,
+        max_length=2,  # order ids name two levels
     )
     take_profit_frac: Gain = key(
         Decimal("1.0"), "Gain on average cost at which a coin is sold.", unit="fraction of cost", rules="TACT-X1"

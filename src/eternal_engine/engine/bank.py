@@ -58,6 +58,11 @@ class Bank:
             await self._move(planned)
 
     async def _move(self, planned: TransferPlanned) -> None:
+        unknown = [account.value for account in (planned.source, planned.target) if account not in self._uids]
+        if unknown:
+            mend = f"switch {' and '.join(unknown)} on or move the money by hand: it is then found and booked"
+            await self._complain(planned, f"no key of {' and '.join(unknown)} is in use", mend)
+            return
         try:
             status = await self._ask(planned)
         except HaltTrading:

@@ -16,7 +16,7 @@ from typing import Any, Final, NamedTuple, TypeVar
 
 import numpy as np
 
-from eternal_engine.model.errors import StorageError
+from eternal_engine.model.errors import StorageError, UsageError
 from eternal_engine.model.event import StateSaved
 from eternal_engine.model.rule import Rule
 from eternal_engine.portfolio.flows import FlowState
@@ -233,7 +233,14 @@ def _read_like(like: Tuple, found: dict[str, Any], name: str) -> Tuple:
 
 def _read_value(like: Any, value: Any) -> Any:
     if isinstance(like, np.ndarray):
-        return np.array(_floats(value) if like.dtype.kind == "f" else value, dtype=like.dtype).reshape(like.shape)
+        found = np.array(_floats(value) if like.dtype.kind == "f" else value, dtype=like.dtype)
+        if found.size != like.size:
+            raise UsageError(
+                f"the saved state holds {found.size} values where the configuration asks for {like.size}",
+                where=f"state of {OWNER}",
+                mend="set tactical.levels to as many as there were, or begin a new --state-dir",
+            )
+        return found.reshape(like.shape)
     if isinstance(like, float):
         return float(value)
     return value

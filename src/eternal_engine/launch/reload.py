@@ -45,6 +45,8 @@ def change_of(old: Settings, new: Settings) -> Change:
         if not entry.secret and value_at(old, path) != value_at(new, path)
     }
     fixed = [path for path in difference if path.partition(".")[0] in FIXED]
+    if len(old.tactical.levels) != len(new.tactical.levels):
+        fixed.append("the number of tactical.levels")
     if fixed:
         raise UsageError(f"{', '.join(fixed)} cannot change while the daemon runs", where=", ".join(fixed), mend=MEND)
     return Change(difference, old.hash(), new.hash())

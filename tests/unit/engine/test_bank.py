@@ -154,6 +154,18 @@ async def test_a_second_planned_transfer_does_not_wait_for_the_first(tmp_path: P
         assert list(counter.teller.moved) == [other.transfer_id]
 
 
+async def test_a_transfer_to_an_account_without_a_key_is_said_and_ends_no_daemon(tmp_path: Path) -> None:
+    async with a_counter(tmp_path) as counter:
+        counter.bank._uids = {Account.MASTER: "m", Account.TACTICAL: "t"}
+        await counter.bank.run()
+        await counter.bank.run()
+        assert counter.is_pending
+        assert counter.teller.asked == []
+        assert [event.what for event in counter.told if isinstance(event, ErrorOccurred)] == [
+            "no key of core_hodl is in use"
+        ]
+
+
 async def test_a_refused_key_stops_trading(tmp_path: Path) -> None:
     async with a_counter(tmp_path, HaltTrading("key invalid", code=10003)) as counter:
         with pytest.raises(HaltTrading):

@@ -25,7 +25,7 @@ from eternal_engine.engine.memory import (
     write,
     written_after,
 )
-from eternal_engine.model.errors import StorageError
+from eternal_engine.model.errors import StorageError, UsageError
 from eternal_engine.portfolio.params import NO_INTENT
 from eternal_engine.storage.projection import SavedState
 
@@ -103,3 +103,13 @@ def test_c12_another_version_or_other_parts_are_refused_by_name() -> None:
     del changed["states"]["risk"]["approved"]
     with pytest.raises(StorageError, match="approved"):
         read(json.dumps(changed), VERSION, PARAMS)
+
+
+def test_core_12_another_number_of_levels_is_refused_with_its_mend() -> None:
+    own = PARAMS.tactical
+    more = own._replace(
+        level_drawdown=np.array([*own.level_drawdown, 0.9]), level_budget=np.array([*own.level_budget, 0.0])
+    )
+    with pytest.raises(UsageError, match="values where the configuration asks for") as refused:
+        read(write(a_memory()), VERSION, PARAMS._replace(tactical=more))
+    assert "tactical.levels" in refused.value.mend

@@ -106,6 +106,12 @@ async def test_what_state_and_accounts_are_laid_out_by_needs_a_restart(
     assert parts.engine.setup.config_hash == "old"
 
 
+async def test_another_number_of_levels_needs_a_restart(tmp_path: Path) -> None:
+    new = settings(tmp_path, TACTICAL__LEVELS='[{"drawdown_frac": 0.6, "budget_frac": 0.5}]')
+    with pytest.raises(UsageError, match="the number of tactical.levels cannot change"):
+        change_of(settings(tmp_path), new)
+
+
 async def test_risk_13_in_live_a_changed_hash_is_refused_until_armed_again(tmp_path: Path) -> None:
     old, new = settings(tmp_path), settings(tmp_path, TREND__ADX_MIN="30")
     parts, said = Parts(), []
