@@ -19,7 +19,7 @@ from eternal_engine.exchange.port import Exchange
 from eternal_engine.launch.assembly import Crew
 from eternal_engine.launch.place import Place
 from eternal_engine.model.errors import ExchangeError
-from eternal_engine.model.event import ErrorOccurred, Event, FundingSettled
+from eternal_engine.model.event import ConnectionRestored, ErrorOccurred, Event, FundingSettled
 from eternal_engine.model.ids import Account
 
 COMPARE_EVERY_S: Final = 300.0
@@ -56,14 +56,24 @@ class Caretaker:
         """Tell whether entries must wait: no line, or a clock that is wrong."""
         return self._health is not None and self._health.entries_wait
 
-    def duties(self, compare: Callable[[], Awaitable[None]]) -> Sequence[Duty]:
-        """Give what runs beside the engine over a wire; `compare` has the engine's own loop make a comparison."""
+    def duties(self, compare: Callable[[], Awaitable[None]], wake: Callable[[], None]) -> Sequence[Duty]:
+        """Give what runs beside the engine over a wire.
+
+        `compare` has the engine's own loop make a comparison, `wake` has it go on with what waited for the line.
+        """
         if self._place.pumps:
             return ()  # an exchange inside this process cannot go away
+
+        async def tell(event: Event) -> None:
+            await self._journal(event)
+            if isinstance(event, ConnectionRestored):
+                # The pause has ended only now, after the comparison: exits must not wait for the next one.
+                wake()
+
         real_time = self._place.environment is not Environment.PAPER
         self._health = Health(
             self._place.ports[Account.MASTER] if Account.MASTER in self._place.ports else self._any_port(),
-            self._journal,
+            tell,
             compare,
             now=clock.now,
             monotonic=clock.monotonic,

@@ -199,7 +199,7 @@ class _Run:
             for engine, manager in self.crew.managers.items()
             if engine.account in self.place.streams
         ]
-        return [*own, *self.caretaker.duties(self.loop.compare), *self.place.duties]
+        return [*own, *self.caretaker.duties(self.loop.compare, self.loop.wake), *self.place.duties]
 
     def entries_halted(self, at: datetime) -> int:
         """Halt entries while the arming is void, the line is down or the clock is wrong."""

@@ -35,8 +35,9 @@ async def test_ord_7_a_correction_gives_way_to_the_execution_that_a_stream_books
         )
         fill = Filled(AT, a_fill("late", account=Account.TREND, market=Market.PERP, qty="0.5", price="40000"))
         streamed = asyncio.ensure_future(recorder.append(fill))
-        while not recorder._turn.locked():
+        for _ in range(5):  # the stream is a few turns ahead: it writes, the comparison waits
             await asyncio.sleep(0)
+        assert recorder._turn.locked()
         booked = await reconciler._booked(found, on_record=False)
         await streamed
         assert recorder.projection.books.of(Account.TREND).perp[BTC].qty == Decimal("0.5")

@@ -1,0 +1,60 @@
+"""The line to the exchange: what waited for it goes on as soon as the accounts are compared (ORD-6)."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from engine_bench import OWNERS
+from eternal_engine.exchange.capability import Environment
+from eternal_engine.launch import caretaker
+from eternal_engine.launch.caretaker import Caretaker
+from eternal_engine.model.errors import Retry
+from eternal_engine.model.event import ConnectionLost, ConnectionRestored, Event
+from eternal_engine.model.ids import Account
+
+AT = datetime(2024, 1, 2, tzinfo=UTC)
+
+
+async def test_ord_6_the_engine_is_woken_when_the_pause_has_ended_and_not_before(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    told: list[Event] = []
+    woken: list[bool] = []
+    answers: list[Any] = [Retry("no route"), AT]
+    time_s = iter([0.0, 31.0, 40.0])
+
+    async def server_time() -> datetime:
+        answer = answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return cast("datetime", answer)
+
+    async def append(*events: Event) -> None:
+        told.extend(events)
+
+    async def compare() -> None:
+        assert keeper.is_paused
+
+    place = SimpleNamespace(
+        pumps={},
+        ports={Account.MASTER: SimpleNamespace(server_time=server_time)},
+        environment=Environment.PAPER,
+        clock=SimpleNamespace(now=lambda: AT),
+        waiting=SimpleNamespace(sleep=None),
+    )
+    recorder = SimpleNamespace(append=append)
+    monkeypatch.setattr(caretaker, "clock", SimpleNamespace(now=lambda: AT, monotonic=lambda: next(time_s)))
+    keeper = Caretaker(cast("Any", place), cast("Any", SimpleNamespace(recorder=recorder)), OWNERS, lambda _: None)
+    keeper.duties(compare, lambda: woken.append(keeper.is_paused))
+    health = keeper._health
+    assert health is not None
+    await health.check()
+    assert keeper.is_paused
+    assert (woken, [type(event) for event in told]) == ([], [ConnectionLost])
+    await health.check()
+    assert [type(event) for event in told] == [ConnectionLost, ConnectionRestored]
+    assert woken == [False]
