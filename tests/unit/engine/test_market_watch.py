@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from core_builders import QUICK_TREND, THREE, a_history, a_random_history, cut, some_params
@@ -111,7 +111,8 @@ async def live(history: MarketHistory, first: int, last: int, restarts: tuple[in
     return watch
 
 
-@settings(max_examples=8, deadline=None)
+# A week of hours is slow to shrink, and its seed says enough.
+@settings(max_examples=8, deadline=None, phases=(Phase.explicit, Phase.reuse, Phase.generate))
 @given(seed=st.integers(0, 10**6), holes=st.integers(0, 30), first=st.integers(0, 60), restart=st.integers(0, 100))
 def test_u_10_features_of_every_hour_are_those_of_the_whole_history(
     seed: int, holes: int, first: int, restart: int
