@@ -41,8 +41,8 @@ RULES: tuple[Rule, ...] = (
     ),
 )
 
-# Legs that protect or undo: they go on however late it is, and while the daemon ends.
-_URGENT: Final = frozenset({Leg.PERP_OPEN, Leg.SPOT_UNWIND, Leg.PERP_UNWIND})
+# Legs that protect, undo or complete: they go on however late it is, and while the daemon ends (FUND-3).
+_URGENT: Final = frozenset({Leg.PERP_OPEN, Leg.SPOT_UNWIND, Leg.PERP_UNWIND, Leg.PERP_CLOSE, Leg.PERP_CUT})
 # Leverage is there before a pair's first leg: a second leg that has to wait for it would be no hedge.
 _LEVERED: Final = frozenset({Leg.SPOT_OPEN, Leg.PERP_OPEN})
 LEG_TIMEOUT_S: Final = 30.0

@@ -27,7 +27,7 @@ from eternal_engine.model.errors import (
     Retry,
     UnknownOutcome,
 )
-from eternal_engine.model.event import ErrorOccurred, Event, FundingSettled, OrderMoved
+from eternal_engine.model.event import BookEntry, ErrorOccurred, Event, Filled, FundingSettled, OrderMoved
 from eternal_engine.model.ids import Account, ClientOrderId, Engine, Symbol, VenueOrderId
 from eternal_engine.model.instrument import InstrumentRules, InstrumentTable, Market
 from eternal_engine.model.order import Order, OrderState, Trigger
@@ -315,11 +315,22 @@ class Sender:
                     continue
                 events.append(entry)
                 books = books.apply(entry).books
+                events += self._belated(entry, at)
             if owned.is_foreign:
                 what = f"{execution.side.value} {execution.qty} {execution.symbol} was traded by hand"
                 mend = "eternal review assigns or ignores what it left"
                 events.append(ErrorOccurred(at, what, f"account {self.account.value}", mend, self.engine))
         return events
+
+    def _belated(self, entry: BookEntry, at: datetime) -> list[Event]:
+        """Say that an order traded which was held for refused or never sent: no rule knows of what it bought."""
+        stored = self._recorder.projection.orders.get(_order_id(entry))
+        if stored is None or stored.order.state not in (OrderState.REJECTED, OrderState.ABANDONED):
+            return []
+        identifier, state = stored.order.client_order_id, stored.order.state.value
+        what = f"order {identifier} has traded although it was {state}"
+        mend = "look at the position: eternal flatten closes it, and no stop of ours protects it"
+        return [ErrorOccurred(at, what, f"account {self.account.value}", mend, self.engine)]
 
     async def _move(
         self,
@@ -339,6 +350,11 @@ class Sender:
             return memory, (moved,) if is_news else ()
 
         await self._recorder.commit(make)
+
+
+def _order_id(entry: BookEntry) -> ClientOrderId:
+    own = entry.fill.client_order_id if isinstance(entry, Filled) else None
+    return own or ClientOrderId("")
 
 
 def stamp_hour(at: datetime) -> int:

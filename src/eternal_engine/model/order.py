@@ -130,6 +130,11 @@ TRANSITIONS: dict[tuple[OrderState, Trigger], OrderState] = {
     (_S.REJECTED, _T.FOUND_REJECTED): _S.REJECTED,
     (_S.REJECTED, _T.LOSE_REPLY): _S.REJECTED,
     (_S.REJECTED, _T.CANCEL): _S.REJECTED,
+    # An execution is the truth whatever was believed before: a journal that could not take it would never start again.
+    (_S.REJECTED, _T.FILL_PART): _S.CANCELLED,
+    (_S.REJECTED, _T.FILL_ALL): _S.FILLED,
+    (_S.ABANDONED, _T.FILL_PART): _S.CANCELLED,
+    (_S.ABANDONED, _T.FILL_ALL): _S.FILLED,
 }
 
 

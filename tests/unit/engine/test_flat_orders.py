@@ -8,12 +8,13 @@ from pathlib import Path
 
 from engine_bench import AT, a_bench
 from eternal_engine.engine.timing import hour_of
-from eternal_engine.exchange.events import OrderUpdated
+from eternal_engine.exchange.events import ExecutionSeen, OrderUpdated
 from eternal_engine.exchange.orders import OrderRequest
 from eternal_engine.exchange.terms import Market, OrderStatus, Side
 from eternal_engine.model import reason
 from eternal_engine.model.errors import AlreadyDone, RejectedForGood, Retry, UnknownOutcome
-from eternal_engine.model.ids import Engine
+from eternal_engine.model.event import ErrorOccurred, Event
+from eternal_engine.model.ids import Account, Engine
 from eternal_engine.portfolio.params import NO_INTENT
 from eternal_engine.strategies.base import BUY, FUNDING, PAIR, PERP, SELL, TREND
 
@@ -136,3 +137,32 @@ async def test_trend_x2_a_symbol_that_takes_neither_stop_nor_exit_is_tried_once_
         bench.clock.at += timedelta(hours=1)
         await bench.manager.run()
         assert len(bench.exchange.placed) == 3
+
+
+async def test_ord_4_an_order_that_was_given_up_and_trades_all_the_same_is_booked_and_said(tmp_path: Path) -> None:
+    async with a_bench(tmp_path, Engine.TREND) as bench:
+        seen: list[Event] = []
+        bench.recorder._observers = [seen.append]
+        bench.exchange.script = [RejectedForGood("no", code=110007)]
+        await bench.give(ENTRY)
+        await bench.manager.run()
+        request = bench.exchange.placed[0]
+        await bench.manager.sender.take(ExecutionSeen(bench.exchange._execution(request)))
+        assert bench.states == ["tr-2401020000-BTCUSDT-in-1 filled"]
+        assert bench.recorder.projection.books.of(Account.TREND).perp
+        assert [event.what for event in seen if isinstance(event, ErrorOccurred)][-1].endswith("it was rejected")
+
+
+async def test_fund_3_a_daemon_that_ends_between_the_legs_of_a_close_still_buys_the_perp_back(tmp_path: Path) -> None:
+    async with a_bench(tmp_path, Engine.FUNDING) as bench:
+        await bench.give(PAIR_IN)
+        await bench.manager.run()
+        is_ending: list[bool] = []
+        bench.manager.may_send = lambda: not is_ending
+        bench.exchange.forget = lambda: is_ending.append(True)
+        await bench.give(PAIR_IN._replace(reduces=True, side=SELL, reason=reason.FUND_EXIT))
+        await bench.manager.run()
+        assert [(request.market, request.side) for request in bench.exchange.placed[2:]] == [
+            (Market.SPOT, Side.SELL),
+            (Market.PERP, Side.BUY),
+        ]
