@@ -175,6 +175,63 @@ async def test_observers_are_told_after_the_commit(tmp_path: Path) -> None:
         assert seen[0] > before
 
 
+# What many tasks append at once --------------------------------------------------------------------------------------
+
+
+async def test_what_comes_while_a_commit_runs_goes_into_the_next_one_together(tmp_path: Path) -> None:
+    batches: list[int] = []
+    async with a_recorder(tmp_path) as recorder:
+        await recorder.append(money(0))
+        write_down = recorder.store.append
+
+        async def counted(*events: Event) -> object:
+            batches.append(len(events))
+            return await write_down(*events)
+
+        recorder.store.append = counted  # type: ignore[assignment,method-assign]
+        answers = await asyncio.gather(
+            *(recorder.append(money(number), money(number), money(number + 100)) for number in range(1, 11))
+        )
+        assert len(batches) <= 2
+        # Each is answered for its own events.
+        assert [answer.new for answer in answers] == [(True, False, True)] * 10
+        assert recorder.projection.books.of(Account.CORE_HODL).cash_usdt == 2_100
+    verify(tmp_path / "eternal.db")
+
+
+async def test_of_many_events_at_once_the_one_that_cannot_follow_fails_alone(tmp_path: Path) -> None:
+    told: list[Event] = []
+    async with a_recorder(tmp_path, told) as recorder:
+        sale = Filled(AT, a_fill("e1", account=Account.TACTICAL, side=Side.SELL))
+        rows: list[Event] = [money(1), sale, money(2), money(3)]
+        answers = await asyncio.gather(*(recorder.append(row) for row in rows), return_exceptions=True)
+        assert [isinstance(answer, BookError) for answer in answers] == [False, True, False, False]
+        assert [event for event in told if not isinstance(event, StateSaved)] == [money(1), money(2), money(3)]
+        assert recorder.projection.books.of(Account.CORE_HODL).cash_usdt == 300
+
+
+async def test_a_disk_that_fails_is_told_to_all_who_wait(tmp_path: Path) -> None:
+    async with a_recorder(tmp_path) as recorder:
+        await recorder.append(NOTE)
+        await recorder.store.close()
+        answers = await asyncio.gather(*(recorder.append(money(n)) for n in range(5)), return_exceptions=True)
+        assert [type(answer) for answer in answers] == [StorageError] * 5
+
+
+async def test_ord_9_a_cancelled_append_is_written_and_holds_nobody_up(tmp_path: Path) -> None:
+    async with a_recorder(tmp_path) as recorder:
+        await recorder.append(money(0))
+        tasks = [asyncio.ensure_future(recorder.append(money(number))) for number in range(1, 6)]
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        tasks[0].cancel()
+        tasks[3].cancel()
+        answers = await asyncio.gather(*tasks, return_exceptions=True)
+        assert [isinstance(answer, asyncio.CancelledError) for answer in answers] == [True, False, False, True, False]
+        await recorder.append(NOTE)
+        assert recorder.projection.books.of(Account.CORE_HODL).cash_usdt == 600
+
+
 # The states follow what is booked ------------------------------------------------------------------------------------
 
 
