@@ -64,6 +64,9 @@ def serve(
     with_parent: Annotated[
         bool, typer.Option("--with-parent", help="Stop when the process that started this one has ended.")
     ] = False,
+    keep_rows: Annotated[
+        int, typer.Option(min=100, help="Rows of each history an account keeps in memory; the file keeps two years.")
+    ] = 10_000,
     slippage_bps: Annotated[str, typer.Option(help="What a taker pays beyond the price.")] = "5",
     spread_bps: Annotated[str, typer.Option(help="Distance between bid and ask.")] = "0",
     depth_usdt: Annotated[str, typer.Option(help="Value resting on each price level; empty is bottomless.")] = "",
@@ -89,6 +92,7 @@ def serve(
         faults=FaultPlan() if faults is None else read_faults(faults),
         demo=profile == "demo",
         limits=limits,
+        keep_rows=keep_rows,
         deposit_usdt=_amount("--deposit", deposit, most=DEPOSIT_MOST),
         shape=MarketShape(
             slippage_bps=_amount("--slippage-bps", slippage_bps),

@@ -66,6 +66,9 @@ def endure(
     speed: Annotated[float, typer.Option(min=0.0, help="Venue seconds per second.")] = 3600.0,
     per_s: Annotated[float, typer.Option(min=0.1, help="Orders per second, all accounts together.")] = 20.0,
     every_s: Annotated[float, typer.Option(min=0.1, help="Seconds between looks.")] = 60.0,
+    keep_rows: Annotated[
+        int, typer.Option(min=100, help="Rows of each history in memory: once these are full, memory must stay flat.")
+    ] = 10_000,
     csv: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the samples here as they come.")] = None,
 ) -> None:
     """Serve an accelerated exchange, trade and stream against it, and show what becomes of its memory and handles.
@@ -73,17 +76,20 @@ def endure(
     Prints one JSON object: resident memory first, last, most and its slope. Exits 1 when the books do not balance.
     """
     with TemporaryDirectory() as folder:
-        report = asyncio.run(_endure(Path(folder) / "venue.db", minutes, (market, speed, per_s, every_s), csv))
+        report = asyncio.run(
+            _endure(Path(folder) / "venue.db", minutes, (market, speed, per_s, every_s), keep_rows, csv)
+        )
     print(json.dumps(report), flush=True)
     if report["wrong"]:
         raise typer.Exit(1)
 
 
 async def _endure(
-    state: Path, minutes: float, how: tuple[str, float, float, float], csv: Path | None
+    state: Path, minutes: float, how: tuple[str, float, float, float], keep_rows: int, csv: Path | None
 ) -> dict[str, Any]:
     market, speed, per_s, every_s = how
     flags = ["--market", market, "--speed", str(speed), "--state", str(state), "--no-limits", "--json", "--with-parent"]
+    flags += ["--keep-rows", str(keep_rows)]
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-c", SERVE, "simulator", "serve", *flags, stdout=asyncio.subprocess.PIPE
     )

@@ -23,11 +23,16 @@ from eternal_engine.simulator.venue.entities import Account
 
 ACCOUNT_NAMES = ("MASTER", "CORE_HODL", "TREND", "FUNDING", "TACTICAL")
 AHEAD_MS = 400 * DAY_MS
+# Client order ids are remembered longer than the orders they belong to.
+LINKS_PER_ROW = 5
 
 
 @dataclass(frozen=True, slots=True)
 class Opening:
-    """Hold what was asked for. `start_ms` None means now in real time, else a year before the data ends."""
+    """Hold what was asked for. `start_ms` None means now in real time, else a year before the data ends.
+
+    `keep_rows` bounds each history in memory, per account and kind.
+    """
 
     market: str = "synthetic"
     start_ms: int | None = None
@@ -43,6 +48,7 @@ class Opening:
     visible_delay_ms: int = 0
     spread_bps: Decimal = Decimal(0)
     live_url: str = PUBLIC_URL
+    keep_rows: int = 10_000
 
 
 class SyntheticFeed(HistoryFeed):
@@ -79,6 +85,8 @@ def open_world(asked: Opening) -> World:
         visible_delay_ms=asked.visible_delay_ms,
         salt=salt,
         demo=asked.demo,
+        keep_rows=asked.keep_rows,
+        keep_links=LINKS_PER_ROW * asked.keep_rows,
     )
     venue = Venue(config, now_ms=began_ms)
     if store is not None:
