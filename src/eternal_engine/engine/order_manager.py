@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -20,7 +21,7 @@ from eternal_engine.engine.work import Done, PlanOrder, Scene
 from eternal_engine.ledger.transfers import tactical_profit
 from eternal_engine.model import reason
 from eternal_engine.model.errors import ExchangeError, HaltTrading, RejectedForGood
-from eternal_engine.model.event import ErrorOccurred, Event, Noted, OrderPlanned
+from eternal_engine.model.event import Decided, ErrorOccurred, Event, Noted, OrderPlanned, Reviewed
 from eternal_engine.model.ids import Account, ClientOrderId, Engine, Leg, RuleId, Symbol
 from eternal_engine.model.instrument import Market
 from eternal_engine.model.money import ZERO, exact, exact_arithmetic
@@ -28,6 +29,7 @@ from eternal_engine.model.order import Order, OrderState
 from eternal_engine.model.rule import Rule
 from eternal_engine.model.steps import whole_steps
 from eternal_engine.portfolio.params import Intent, Params
+from eternal_engine.portfolio.valuation import intent_notional_usdt
 from eternal_engine.storage.projection import Projection
 from eternal_engine.strategies.base import BUY, PERP, SELL, TREND
 
@@ -343,9 +345,29 @@ class OrderManager:
             if first in projection.orders:
                 # It was tried in this hour already and ended; the next hour has an id of its own.
                 return memory, ()
-            return replace(memory, pending=(*memory.pending, intent)), ()
+            told = self._why_leaving(intent, memory, projection)
+            return replace(memory, pending=(*memory.pending, intent)), told
 
         await self._recorder.commit(make)
+
+    def _why_leaving(self, intent: Intent, memory: Memory, projection: Projection) -> tuple[Event, ...]:
+        """Journal the decision and the verdict that an exit outside the hourly decision follows from."""
+        at, decided_at, symbol = self._clock.now(), hour_start(intent.decided_h), memory.symbols[intent.symbol]
+        stop, why = float(memory.states.trend.stop[intent.symbol]), reason.words(intent.reason)
+        seen = {"symbols": {symbol: {"stop": stop}}, "stop_refused": "the market is beyond it"}
+        signal = {
+            "symbol": symbol,
+            "side": "buy" if intent.side == BUY else "sell",
+            "reduces": True,
+            "reason": why,
+            "qty_steps": intent.qty_steps,
+        }
+        config_hash = projection.run.config_hash if projection.run else ""
+        decided = Decided(at, self.engine, decided_at, json.dumps(seen), json.dumps([signal]), config_hash)
+        worth = exact(repr(intent_notional_usdt(self.params, intent)))
+        rule = RuleId(reason.rule_id(intent.reason))
+        detail = f"{why}: the exchange takes no stop at {stop:g}, the market is beyond it"
+        return decided, Reviewed(at, self.engine, Symbol(symbol), decided_at, "approved", rule, detail, worth, worth)
 
 
 async def in_turn_or_together(jobs: Sequence[Callable[[], Awaitable[None]]], *, together: bool) -> None:

@@ -13,7 +13,7 @@ from eternal_engine.exchange.orders import OrderRequest
 from eternal_engine.exchange.terms import Market, OrderStatus, Side
 from eternal_engine.model import reason
 from eternal_engine.model.errors import AlreadyDone, RejectedForGood, Retry, UnknownOutcome
-from eternal_engine.model.event import ErrorOccurred, Event
+from eternal_engine.model.event import ErrorOccurred, Event, OrderPlanned, Reviewed
 from eternal_engine.model.ids import Account, Engine
 from eternal_engine.portfolio.params import NO_INTENT
 from eternal_engine.strategies.base import BUY, FUNDING, PAIR, PERP, SELL, TREND
@@ -166,3 +166,18 @@ async def test_fund_3_a_daemon_that_ends_between_the_legs_of_a_close_still_buys_
             (Market.SPOT, Side.SELL),
             (Market.PERP, Side.BUY),
         ]
+
+
+async def test_trend_x2_an_exit_at_once_follows_from_a_decision_on_record(tmp_path: Path) -> None:
+    async with a_bench(tmp_path, Engine.TREND) as bench:
+        seen: list[Event] = []
+        bench.recorder._observers = [seen.append]
+        bench.exchange.stop_script = [RejectedForGood("the stop must be below the mark price", code=10001)]
+        await bench.give(ENTRY)
+        await bench.manager.run()
+        kinds = [type(event).__name__ for event in seen]
+        planned = [n for n, event in enumerate(seen) if isinstance(event, OrderPlanned)][-1]
+        assert kinds.index("Decided") < kinds.index("Reviewed") < planned
+        verdict = next(event for event in seen if isinstance(event, Reviewed))
+        assert (verdict.rule, verdict.symbol, verdict.decided_at) == ("TREND-X2", "BTCUSDT", AT)
+        assert "the market is beyond it" in verdict.detail
