@@ -7,7 +7,6 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Final, Protocol
 
-from eternal_engine.engine.memory import Memory
 from eternal_engine.engine.ownership import Owners, book_execution
 from eternal_engine.engine.recorder import Recorder
 from eternal_engine.engine.snapshot import horizon_of
@@ -26,6 +25,7 @@ from eternal_engine.model.errors import (
     RejectedForGood,
     Retry,
     UnknownOutcome,
+    UnknownTransition,
 )
 from eternal_engine.model.event import BookEntry, ErrorOccurred, Event, Filled, FundingSettled, OrderMoved
 from eternal_engine.model.ids import Account, ClientOrderId, Engine, Symbol, VenueOrderId
@@ -33,7 +33,6 @@ from eternal_engine.model.instrument import InstrumentRules, InstrumentTable, Ma
 from eternal_engine.model.order import Order, OrderState, Trigger
 from eternal_engine.model.rule import Rule
 from eternal_engine.portfolio.features import HOUR_MS, LATE_STAMP_MS
-from eternal_engine.storage.projection import Projection
 
 RULES: tuple[Rule, ...] = (
     Rule(
@@ -158,9 +157,8 @@ class Sender:
     # Sending ---------------------------------------------------------------------------------------------------
 
     async def _send(self, order: Order, deadline: datetime | None) -> None:
-        await self._move(order, Trigger.SEND)
-        if self.order(order.client_order_id).state is not OrderState.SENT:
-            return  # meanwhile the exchange has shown that it has it
+        if not await self._move(order, Trigger.SEND):
+            return  # meanwhile the exchange has shown that it has it, or somebody else sends it
         retries = limits = 0
         while True:
             self._sent_at[order.client_order_id] = self._waiting.now()
@@ -340,16 +338,21 @@ class Sender:
         venue_order_id: VenueOrderId | None = None,
         code: int | None = None,
         detail: str = "",
-    ) -> None:
-        """Move an order on. What the stream's task has closed, found or filled meanwhile stays as it is."""
-        moved = OrderMoved(self._clock.now(), order.client_order_id, trigger, venue_order_id, code, detail)
-
-        def make(memory: Memory, projection: Projection) -> tuple[Memory, tuple[Event, ...]]:
-            state = projection.orders[order.client_order_id].order.state
-            is_news = not state.is_closed and state is _ONLY_FROM.get(trigger, state)
-            return memory, (moved,) if is_news else ()
-
-        await self._recorder.commit(make)
+    ) -> bool:
+        """Move an order on; what somebody else has closed, found or sent meanwhile stays as it is, and False comes."""
+        identifier = order.client_order_id
+        state = self.order(identifier).state
+        if state.is_closed or state is not _ONLY_FROM.get(trigger, state):
+            return False
+        try:
+            await self._recorder.append(
+                OrderMoved(self._clock.now(), identifier, trigger, venue_order_id, code, detail)
+            )
+        except UnknownTransition:
+            if self.order(identifier).state is state:
+                raise
+            return False
+        return True
 
 
 def _order_id(entry: BookEntry) -> ClientOrderId:

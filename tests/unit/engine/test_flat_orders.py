@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -181,3 +182,13 @@ async def test_trend_x2_an_exit_at_once_follows_from_a_decision_on_record(tmp_pa
         verdict = next(event for event in seen if isinstance(event, Reviewed))
         assert (verdict.rule, verdict.symbol, verdict.decided_at) == ("TREND-X2", "BTCUSDT", AT)
         assert "the market is beyond it" in verdict.detail
+
+
+async def test_ord_2_two_tasks_with_one_planned_order_send_it_once(tmp_path: Path) -> None:
+    async with a_bench(tmp_path, Engine.TREND) as bench:
+        bench.manager.may_send = lambda: False
+        await bench.give(ENTRY)
+        await bench.manager.run()
+        (identifier,) = bench.recorder.projection.orders
+        await asyncio.gather(bench.manager.sender.advance(identifier), bench.manager.sender.advance(identifier))
+        assert len(bench.exchange.placed) == 1
