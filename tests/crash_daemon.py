@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -211,24 +211,20 @@ async def outcome(world: World, place: Place, store: Store, params: Params) -> d
     return {
         "orders": sorted(_order(names[order.uid], order) for order in orders),
         "balances": sorted(
-            [names[uid], coin, str(amount)] for (uid, coin), amount in state.books.balances.items() if uid in names
+            [names[uid], coin, _number(amount)] for (uid, coin), amount in state.books.balances.items() if uid in names
         ),
         "positions": sorted(
-            [names[uid], symbol, str(row.size), str(row.cost), str(row.stop_loss)]
+            [names[uid], symbol, *map(_number, (row.size, row.cost, row.stop_loss))]
             for (uid, symbol, _), row in state.positions.items()
             if row.size
         ),
-        "executions": sorted(
-            [names[uid], row.link_id, row.symbol, row.category, row.side, str(row.qty), str(row.price), row.exec_type]
-            for uid, rows in state.executions.items()
-            for row in rows
-        ),
-        "transfers": sorted([key, str(row.amount)] for key, row in state.transfers.items()),
+        "executions": sorted(_execution(names[uid], row) for uid, rows in state.executions.items() for row in rows),
+        "transfers": sorted([key, _number(row.amount)] for key, row in state.transfers.items()),
         "differences": list(await ledger_differences(place, store.projection.books)),
         "pending": [str(intent) for intent in memory.pending],
         "open": sorted(str(row.order.client_order_id) for row in store.projection.open_orders),
         "undone_transfers": sorted(store.projection.pending_transfers),
-        "memory": write(memory),
+        "memory": write(replace(memory, stops=tuple((s, price.normalize()) for s, price in memory.stops))),
     }
 
 
@@ -239,5 +235,14 @@ def _orders(world: World) -> list[Any]:
 
 
 def _order(account: str, order: Any) -> list[str]:
-    size = (str(order.qty), order.status, str(order.trigger_price))
+    size = (_number(order.qty), order.status, _number(order.trigger_price))
     return [account, order.link_id, order.symbol, order.category, order.side, *size]
+
+
+def _number(value: Decimal | None) -> str:
+    return "" if value is None else format(value.normalize(), "f")
+
+
+def _execution(account: str, row: Any) -> list[str]:
+    size = (_number(row.qty), _number(row.price), row.exec_type)
+    return [account, row.link_id, row.symbol, row.category, row.side, *size]

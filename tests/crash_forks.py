@@ -21,6 +21,7 @@ import traceback
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final
 
@@ -30,8 +31,18 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 from crash_daemon import Knife, live
 from crash_market import SCENARIOS, Scenario
 from crash_market import scenario as find_scenario
+from crash_plants import PLANTS
+from eternal_engine.model.ids import Leg
 
 KILLED: Final = "killed"
+LEDGER: Final = {
+    "orders": "order",
+    "executions": "execution",
+    "positions": "position",
+    "balances": "balance",
+    "transfers": "transfer",
+}
+UNWIND: Final = Leg.SPOT_UNWIND.value
 MOST_RECOVERY_POINTS: Final = 400
 
 
@@ -46,12 +57,16 @@ class Life:
 
 @dataclass(frozen=True)
 class Strike:
-    """Hold one case: where the process was killed, in its life and in its recoveries, and what was wrong then."""
+    """Hold one case: where the process was killed, in its life and in its recoveries, and what was wrong then.
+
+    `undone`: the crash fell between a pair's legs, and the first was sold again.
+    """
 
     scenario: str
     points: tuple[int, ...]
     at: str
     wrong: tuple[str, ...]
+    undone: bool = False
 
 
 @dataclass
@@ -127,8 +142,11 @@ def strike(bench: Bench, points: Sequence[int], directory: Path) -> Strike:
             break
         names.append(bench.names[at - 1] if number == 0 else f"point {at} of recovery {number}")
     last = in_child(lambda: _live(bench, state, 0), note)
-    wrong = (last.error,) if last.error else tuple(compare(bench.wanted, last.result))
-    return Strike(bench.scenario.name, tuple(points), " then ".join(names), wrong)
+    if last.error:
+        return Strike(bench.scenario.name, tuple(points), " then ".join(names), (last.error,))
+    undone = is_undone(bench.wanted, last.result)
+    wrong = tuple((compare_undone if undone else compare)(bench.wanted, last.result))
+    return Strike(bench.scenario.name, tuple(points), " then ".join(names), wrong, undone)
 
 
 def _live(bench: Bench, state: Path, at: int) -> dict[str, Any]:
@@ -140,13 +158,7 @@ def compare(wanted: dict[str, Any], found: dict[str, Any]) -> Iterable[str]:
     for name, times in Counter(row[1] for row in found["orders"] if row[1]).items():
         if times > 1:
             yield f"order {name} stands {times} times at the exchange"
-    for part, words in (
-        ("orders", "order"),
-        ("executions", "execution"),
-        ("positions", "position"),
-        ("balances", "balance"),
-        ("transfers", "transfer"),
-    ):
+    for part, words in LEDGER.items():
         mine, theirs = Counter(map(tuple, found[part])), Counter(map(tuple, wanted[part]))
         for row in theirs - mine:
             yield f"{words} is missing: {' '.join(row)}"
@@ -161,6 +173,41 @@ def compare(wanted: dict[str, Any], found: dict[str, Any]) -> Iterable[str]:
             yield f"{part}: {found[part]} instead of {wanted[part]}"
     if found["memory"] != wanted["memory"]:
         yield f"memory: {_differing(json.loads(wanted['memory']), json.loads(found['memory']))}"
+
+
+def compare_undone(wanted: dict[str, Any], found: dict[str, Any]) -> Iterable[str]:
+    """Name what is wrong where a crash between two legs ended in none of them (FUND-3): the rest must be as wanted."""
+
+    def rest(end: dict[str, Any]) -> dict[str, Any]:
+        parts = {part: [row for row in end[part] if row[0] != "FUNDING"] for part in LEDGER}
+        memory = json.loads(end["memory"])
+        memory["states"].pop("funding")
+        memory["states"].pop("risk")
+        return {**end, **parts, "memory": json.dumps(memory)}
+
+    yield from compare(rest(wanted), rest(found))
+    yield from naked(found)
+
+
+def is_undone(wanted: dict[str, Any], found: dict[str, Any]) -> bool:
+    """Tell whether a pair's first leg was unwound that an undisturbed run keeps."""
+    mine, theirs = ({row[1] for row in end["orders"] if f"-{UNWIND}-" in row[1]} for end in (found, wanted))
+    return bool(mine - theirs)
+
+
+def naked(found: dict[str, Any]) -> Iterable[str]:
+    """Name every position of TREND without its stop, and every leg of FUNDING without the other."""
+    held = {(row[0], row[1]): Decimal(row[2]) for row in found["balances"]}
+    for account, symbol, size, _, stop in found["positions"]:
+        if account == "TREND" and Decimal(stop) == 0:
+            yield f"{symbol} of TREND has no stop"
+        spot = held.get((account, symbol.removesuffix("USDT")), Decimal(0))
+        if account == "FUNDING" and abs(spot + Decimal(size)) > abs(Decimal(size)) * Decimal("0.02"):
+            yield f"{symbol} of FUNDING: {spot} spot against {size} perp"
+    shorts = {symbol for account, symbol, *_ in found["positions"] if account == "FUNDING"}
+    for (account, coin), qty in held.items():
+        if account == "FUNDING" and coin != "USDT" and f"{coin}USDT" not in shorts and qty > Decimal("0.01"):
+            yield f"{qty} {coin} of FUNDING stand without a perp"
 
 
 def _differing(wanted: Any, found: Any, name: str = "") -> str:
@@ -224,7 +271,7 @@ def strike_all(bench: Bench, cases: Sequence[tuple[int, ...]], directory: Path, 
         _, status = os.waitpid(worker, 0)
         assert status == 0, f"a worker of {bench.scenario.name} failed"
         strikes += [
-            Strike(row["scenario"], tuple(row["points"]), row["at"], tuple(row["wrong"]))
+            Strike(row["scenario"], tuple(row["points"]), row["at"], tuple(row["wrong"]), row["undone"])
             for row in json.loads((notes / "strikes.json").read_text(encoding="utf-8"))
         ]
     return strikes
@@ -241,7 +288,10 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--point", type=int, action="append", help="strike at these points alone, one after the other")
     parser.add_argument("--dir", type=Path, help="where the files are; a temporary directory when left out")
+    parser.add_argument("--plant", choices=sorted(PLANTS), help="put a bug in first")
     asked = parser.parse_args(arguments)
+    if asked.plant:
+        PLANTS[asked.plant].put_in()
     names = asked.scenario or [row.name for row in SCENARIOS]
     bad = 0
     with tempfile.TemporaryDirectory(prefix="crash-", dir=asked.dir) as directory:
@@ -261,6 +311,7 @@ def main(arguments: Sequence[str]) -> int:
                 "points": len(bench.names),
                 "writes": len(set(bench.images)),
                 "struck": len(strikes),
+                "undone": sum(one.undone for one in strikes),
                 "failed": len(failed),
             }
             print(json.dumps(line), flush=True)

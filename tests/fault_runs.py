@@ -27,7 +27,7 @@ from typing import Any, Final
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 from crash_daemon import Knife, live
-from crash_forks import Life, in_child
+from crash_forks import Life, in_child, naked
 from crash_market import SCENARIOS, Scenario
 from eternal_engine.model.errors import EternalError
 from eternal_engine.model.ids import Leg, read_client_order_id
@@ -289,7 +289,7 @@ def judge(wanted: dict[str, Any], found: dict[str, Any], said: Sequence[str], en
             if _is_later(key, meant):
                 continue
             yield f"{' '.join(key)} traded {qty}, wanted {meant.get(key, 0)}"
-    yield from _naked(found)
+    yield from naked(found)
     if (bought != meant or _stops(found) != _stops(wanted)) and not said and not ended:
         yield f"{dict(bought)} instead of {dict(meant)}, and nobody says why"
 
@@ -310,20 +310,6 @@ def _is_later(key: tuple[str, ...], meant: dict[tuple[str, ...], Decimal]) -> bo
 
 def _stops(found: dict[str, Any]) -> list[Any]:
     return sorted([row[0], row[1], row[4]] for row in found["positions"] if row[0] == "TREND")
-
-
-def _naked(found: dict[str, Any]) -> Iterable[str]:
-    held = {(row[0], row[1]): Decimal(row[2]) for row in found["balances"]}
-    for account, symbol, size, _, stop in found["positions"]:
-        if account == "TREND" and Decimal(stop) == 0:
-            yield f"{symbol} of TREND has no stop"
-        spot = held.get((account, symbol.removesuffix("USDT")), Decimal(0))
-        if account == "FUNDING" and abs(spot + Decimal(size)) > abs(Decimal(size)) * Decimal("0.02"):
-            yield f"{symbol} of FUNDING: {spot} spot against {size} perp"
-    shorts = {symbol for account, symbol, *_ in found["positions"] if account == "FUNDING"}
-    for (account, coin), qty in held.items():
-        if account == "FUNDING" and coin != "USDT" and f"{coin}USDT" not in shorts and qty > Decimal("0.01"):
-            yield f"{qty} {coin} of FUNDING stand without a perp"
 
 
 def run_all(

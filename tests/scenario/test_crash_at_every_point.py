@@ -10,10 +10,12 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from crash_market import SCENARIOS
+from crash_plants import PLANTS
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600)]
 
@@ -22,18 +24,23 @@ FORKS = Path(__file__).parents[1] / "crash_forks.py"
 STRIDE = os.environ.get("CRASH_STRIDE", "11")
 # Kills during recovery from a kill, a scenario; CRASH_TWICE=60 makes more than 500 in all.
 TWICE = os.environ.get("CRASH_TWICE", "4")
+PLANT_STRIDE = "3"
 NAMES = [scenario.name for scenario in SCENARIOS]
 
 
-def strike(name: str, tmp_path: Path, *arguments: str) -> dict[str, int]:
-    """Run one enumeration in a process of its own, which has no threads to fork; show what went wrong."""
+def enumerate_points(name: str, tmp_path: Path, *arguments: str) -> tuple[int, list[dict[str, Any]], str]:
+    """Run one enumeration in a process of its own, which has no threads to fork."""
     command = [sys.executable, str(FORKS), "--scenario", name, "--dir", str(tmp_path), *arguments]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
     ran = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
-    lines = [json.loads(line) for line in ran.stdout.splitlines()]
-    assert ran.returncode == 0, "\n".join([json.dumps(line) for line in lines[1:]] + [ran.stderr])
-    counted: dict[str, int] = lines[0]
-    return counted
+    return ran.returncode, [json.loads(line) for line in ran.stdout.splitlines()], ran.stderr
+
+
+def strike(name: str, tmp_path: Path, *arguments: str) -> dict[str, Any]:
+    """Run one enumeration in which nothing may go wrong; show what did."""
+    code, lines, errors = enumerate_points(name, tmp_path, *arguments)
+    assert code == 0, "\n".join([json.dumps(line) for line in lines[1:]] + [errors])
+    return lines[0]
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -51,3 +58,13 @@ def test_c8_killed_again_while_it_recovers_the_end_is_the_same(name: str, tmp_pa
 
     assert counted["failed"] == 0
     assert counted["struck"] == int(TWICE)
+
+
+@pytest.mark.parametrize("plant", sorted(PLANTS))
+def test_c8_a_planted_bug_is_found(plant: str, tmp_path: Path) -> None:
+    name = PLANTS[plant].scenario
+
+    code, lines, _ = enumerate_points(name, tmp_path, "--stride", PLANT_STRIDE, "--plant", plant)
+
+    assert code == 1
+    assert lines[0]["failed"] > 0
