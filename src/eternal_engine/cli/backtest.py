@@ -31,6 +31,7 @@ from eternal_engine.cli.backtest_request import (
     parse_period,
     read_settings,
     run_wish,
+    uncollected,
     wish,
 )
 from eternal_engine.clock import monotonic
@@ -90,7 +91,7 @@ def run(
     _check_trials(trials)
     check_targets(orders, html, markdown, save_to)
     settings = read_settings()
-    with busy("running the backtest"):
+    with busy("running the backtest"), uncollected():
         result = run_wish(wanted, settings)
         report = _timed_report(result, trials, detail=bool(html or save_to))
     if orders:
