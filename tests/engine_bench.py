@@ -21,6 +21,7 @@ from eternal_engine.engine.sender import Sender
 from eternal_engine.engine.timing import hour_of
 from eternal_engine.exchange.orders import Execution, OrderAck, OrderLookup, OrderReport, OrderRequest
 from eternal_engine.exchange.terms import ExecutionKind, Market, OrderKind, OrderStatus, QtyUnit, TimeInForce
+from eternal_engine.model.errors import ExchangeError
 from eternal_engine.model.event import Deposited
 from eternal_engine.model.ids import Coin, Engine, RecordId
 from eternal_engine.model.instrument import BYBIT_2025
@@ -72,6 +73,7 @@ class ScriptedExchange:
     stop_script: list[Any] = field(default_factory=list)
     lever_script: list[Any] = field(default_factory=list)
     levered: list[str] = field(default_factory=list)
+    look_script: list[ExchangeError] = field(default_factory=list)
     meanwhile: Callable[[OrderRequest], Awaitable[None]] | None = None
     forget: Callable[[], None] | None = None
     taken: dict[str, OrderRequest] = field(default_factory=dict)
@@ -95,6 +97,8 @@ class ScriptedExchange:
 
     async def find_order(self, market: Market, client_order_id: str) -> OrderLookup:
         self.lookups += 1
+        if self.look_script:
+            raise self.look_script.pop(0)
         request = self.taken.get(client_order_id)
         if request is None:
             return OrderLookup(client_order_id, None, (), self.clock.at)

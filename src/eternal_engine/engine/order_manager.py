@@ -20,7 +20,7 @@ from eternal_engine.engine.view import ENGINES
 from eternal_engine.engine.work import Done, PlanOrder, Scene
 from eternal_engine.ledger.transfers import tactical_profit
 from eternal_engine.model import reason
-from eternal_engine.model.errors import ExchangeError, HaltTrading, RejectedForGood
+from eternal_engine.model.errors import ExchangeError, HaltTrading, RejectedForGood, Retry
 from eternal_engine.model.event import Decided, ErrorOccurred, Event, Noted, OrderPlanned, Reviewed
 from eternal_engine.model.ids import Account, ClientOrderId, Engine, Leg, RuleId, Symbol
 from eternal_engine.model.instrument import Market
@@ -184,14 +184,19 @@ class OrderManager:
         if symbol in self._levered:
             return True
         leverage = self.params.trend.leverage if self.engine is Engine.TREND else self.params.funding.leverage
-        try:
-            await self.sender.exchange.set_leverage(symbol, exact(repr(leverage)))
-        except HaltTrading:
-            raise
-        except ExchangeError as error:
-            where = f"setting the leverage of {symbol}"
-            await self._recorder.append(ErrorOccurred(self._clock.now(), error.message, where, error.mend, self.engine))
-            return False
+        for wait_s in (*RETRY_WAITS_S[:3], None):
+            try:
+                await self.sender.exchange.set_leverage(symbol, exact(repr(leverage)))
+                break
+            except HaltTrading:
+                raise
+            except ExchangeError as error:
+                if wait_s is not None and isinstance(error, Retry):
+                    await self._waiting.sleep(wait_s)
+                    continue
+                at, where = self._clock.now(), f"setting the leverage of {symbol}"
+                await self._recorder.append(ErrorOccurred(at, error.message, where, error.mend, self.engine))
+                return False
         self._levered.add(symbol)
         return True
 

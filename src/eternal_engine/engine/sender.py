@@ -12,7 +12,7 @@ from eternal_engine.engine.recorder import Recorder
 from eternal_engine.engine.snapshot import horizon_of
 from eternal_engine.engine.timing import Clock
 from eternal_engine.exchange.events import ExecutionSeen, OrderUpdated, StreamEvent
-from eternal_engine.exchange.lookup import resolve
+from eternal_engine.exchange.lookup import Resolution, resolve
 from eternal_engine.exchange.orders import Execution, OrderLookup, OrderReport
 from eternal_engine.exchange.port import Exchange
 from eternal_engine.exchange.translate import fate_of, request_of
@@ -211,25 +211,35 @@ class Sender:
     async def _resolve(self, order: Order) -> None:
         """Look an unknown order up; only when it can arrive no more is it planned again, under the same id (ORD-2)."""
         identifier = order.client_order_id
-        sent_at = self._sent_at.get(identifier, self._began)
-        try:
-            found = await resolve(
-                self.exchange,
-                order.intent.market,
-                identifier,
-                sent_at=sent_at,
-                sleep=self._waiting.sleep,
-                now=self._waiting.now,
-            )
-        except HaltTrading:
-            raise
-        except ExchangeError as error:
-            await self._problem(order, error)
+        found = await self._looked_up(order)
+        if found is None:
             return
         if found.lookup.found:
             await self._adopt(found.lookup)
         elif found.may_resend:
             await self._move(self.order(identifier), Trigger.NOT_FOUND, detail="nowhere, and too late to arrive")
+
+    async def _looked_up(self, order: Order) -> Resolution | None:
+        """Look up, and again when the look-up fails: a short outage must not leave an order unknown for the hour."""
+        identifier = order.client_order_id
+        for wait_s in (*RETRY_WAITS_S, None):
+            try:
+                return await resolve(
+                    self.exchange,
+                    order.intent.market,
+                    identifier,
+                    sent_at=self._sent_at.get(identifier, self._began),
+                    sleep=self._waiting.sleep,
+                    now=self._waiting.now,
+                )
+            except HaltTrading:
+                raise
+            except ExchangeError as error:
+                if wait_s is None:
+                    await self._problem(order, error)
+                else:
+                    await self._waiting.sleep(wait_s)
+        return None
 
     async def _follow(self, order: Order) -> None:
         """Wait for an accepted order's end: by the stream, and by asking when the stream stays silent."""

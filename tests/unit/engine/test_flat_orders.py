@@ -57,7 +57,7 @@ async def test_risk_0_an_exit_does_not_wait_for_a_leverage(tmp_path: Path) -> No
 
 async def test_fund_3_no_first_leg_is_bought_before_the_second_has_its_leverage(tmp_path: Path) -> None:
     async with a_bench(tmp_path, Engine.FUNDING) as bench:
-        bench.exchange.lever_script = [Retry("no leverage now")]
+        bench.exchange.lever_script = [Retry("no leverage now")] * 4
         await bench.give(PAIR_IN)
         await bench.manager.run()
         assert bench.exchange.placed == []
@@ -192,3 +192,13 @@ async def test_ord_2_two_tasks_with_one_planned_order_send_it_once(tmp_path: Pat
         (identifier,) = bench.recorder.projection.orders
         await asyncio.gather(bench.manager.sender.advance(identifier), bench.manager.sender.advance(identifier))
         assert len(bench.exchange.placed) == 1
+
+
+async def test_ord_2_a_look_up_that_fails_is_made_again_and_the_order_is_found(tmp_path: Path) -> None:
+    async with a_bench(tmp_path, Engine.TREND) as bench:
+        bench.exchange.script = [("taken", UnknownOutcome("time-out"))]
+        bench.exchange.look_script = [Retry("no route")] * 3
+        await bench.give(ENTRY)
+        await bench.manager.run()
+        assert len(bench.exchange.placed) == 1
+        assert bench.states == ["tr-2401020000-BTCUSDT-in-1 filled"]
