@@ -302,8 +302,8 @@ class OrderManager:
                 await self.sender.exchange.set_stop(symbol, price)
             except HaltTrading:
                 raise
-            except RejectedForGood:
-                await self._leave(s)
+            except RejectedForGood as error:
+                await self._leave(s, error)
                 return
             except ExchangeError as error:
                 if wait_s is None:
@@ -321,8 +321,8 @@ class OrderManager:
         note = Noted(self._clock.now(), RuleId("TREND-X3"), f"stop rests at {price}", self.engine, Symbol(symbol))
         await self._recorder.commit(lambda memory, _: (memory.with_stop(s, price), (note,)))
 
-    async def _leave(self, s: int) -> None:
-        """Ask for an exit at once: the market is already beyond the stop, so that it cannot rest (TREND-X2)."""
+    async def _leave(self, s: int, refused: RejectedForGood) -> None:
+        """Ask for an exit at once: the stop cannot rest, mostly because the market is beyond it already (TREND-X2)."""
 
         def make(memory: Memory, projection: Projection) -> tuple[Memory, tuple[Event, ...]]:
             position = projection.books.of(Account.TREND).perp.get(Symbol(memory.symbols[s]))
@@ -350,16 +350,18 @@ class OrderManager:
             if first in projection.orders:
                 # It was tried in this hour already and ended; the next hour has an id of its own.
                 return memory, ()
-            told = self._why_leaving(intent, memory, projection)
+            told = self._why_leaving(intent, memory, projection, refused)
             return replace(memory, pending=(*memory.pending, intent)), told
 
         await self._recorder.commit(make)
 
-    def _why_leaving(self, intent: Intent, memory: Memory, projection: Projection) -> tuple[Event, ...]:
+    def _why_leaving(
+        self, intent: Intent, memory: Memory, projection: Projection, refused: RejectedForGood
+    ) -> tuple[Event, ...]:
         """Journal the decision and the verdict that an exit outside the hourly decision follows from."""
         at, decided_at, symbol = self._clock.now(), hour_start(intent.decided_h), memory.symbols[intent.symbol]
         stop, why = float(memory.states.trend.stop[intent.symbol]), reason.words(intent.reason)
-        seen = {"symbols": {symbol: {"stop": stop}}, "stop_refused": "the market is beyond it"}
+        seen = {"symbols": {symbol: {"stop": stop}}, "stop_refused": refused.message}
         signal = {
             "symbol": symbol,
             "side": "buy" if intent.side == BUY else "sell",
@@ -371,8 +373,10 @@ class OrderManager:
         decided = Decided(at, self.engine, decided_at, json.dumps(seen), json.dumps([signal]), config_hash)
         worth = exact(repr(intent_notional_usdt(self.params, intent)))
         rule = RuleId(reason.rule_id(intent.reason))
-        detail = f"{why}: the exchange takes no stop at {stop:g}, the market is beyond it"
-        return decided, Reviewed(at, self.engine, Symbol(symbol), decided_at, "approved", rule, detail, worth, worth)
+        detail = f"{why}: the exchange takes no stop at {stop:g}: {refused.message}"
+        verdict = Reviewed(at, self.engine, Symbol(symbol), decided_at, "approved", rule, detail, worth, worth)
+        words = f"the stop of {symbol} at {stop:g} cannot rest, so the position is closed: {refused.message}"
+        return ErrorOccurred(at, words, f"trend {symbol}", refused.mend, self.engine), decided, verdict
 
 
 async def in_turn_or_together(jobs: Sequence[Callable[[], Awaitable[None]]], *, together: bool) -> None:

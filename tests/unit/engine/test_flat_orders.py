@@ -181,7 +181,7 @@ async def test_trend_x2_an_exit_at_once_follows_from_a_decision_on_record(tmp_pa
         assert kinds.index("Decided") < kinds.index("Reviewed") < planned
         verdict = next(event for event in seen if isinstance(event, Reviewed))
         assert (verdict.rule, verdict.symbol, verdict.decided_at) == ("TREND-X2", "BTCUSDT", AT)
-        assert "the market is beyond it" in verdict.detail
+        assert "the stop must be below the mark price" in verdict.detail
 
 
 async def test_ord_2_two_tasks_with_one_planned_order_send_it_once(tmp_path: Path) -> None:

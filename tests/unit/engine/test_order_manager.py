@@ -15,6 +15,7 @@ from eternal_engine.engine.timing import hour_of
 from eternal_engine.exchange.terms import Side
 from eternal_engine.model import reason
 from eternal_engine.model.errors import RejectedForGood, Retry, UnknownOutcome
+from eternal_engine.model.event import ErrorOccurred, Event
 from eternal_engine.model.ids import Account, Engine, Symbol
 from eternal_engine.portfolio.params import NO_INTENT
 from eternal_engine.strategies.base import BUY, FUNDING, PAIR, PERP, SELL, SPOT, TACTICAL, TREND
@@ -81,6 +82,18 @@ async def test_trend_x2_a_stop_beyond_the_market_is_an_exit_at_once(tmp_path: Pa
         assert bench.exchange.placed[1].reduce_only
         assert BTC not in bench.recorder.projection.books.of(Account.TREND).perp
         assert bench.recorder.memory.pending == ()
+
+
+async def test_trend_x3_a_position_closed_for_want_of_a_stop_is_said_in_the_exchanges_words(tmp_path: Path) -> None:
+    async with a_bench(tmp_path, Engine.TREND) as bench:
+        seen: list[Event] = []
+        bench.recorder._observers = [seen.append]
+        bench.exchange.stop_script = [RejectedForGood("insufficient funds", code=110007)]
+        await carried(bench, ENTRY)
+        said = [event.what for event in seen if isinstance(event, ErrorOccurred)]
+        assert said == [
+            "the stop of BTCUSDT at 38000 cannot rest, so the position is closed: insufficient funds",
+        ]
 
 
 async def test_fund_3_both_legs_are_placed_spot_first(tmp_path: Path) -> None:
