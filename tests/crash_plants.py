@@ -18,11 +18,15 @@ from eternal_engine.model.order import Order, OrderState, Trigger
 
 @dataclass(frozen=True)
 class Plant:
-    """Hold one bug: what it does wrong, the scenario that shows it, and how it is put in."""
+    """Hold one bug: what it does wrong, the scenario that shows it, and how it is put in.
+
+    `is_caught` is False where a second safeguard makes good what the bug spoils.
+    """
 
     about: str
     scenario: str
     put_in: Callable[[], None]
+    is_caught: bool = True
 
 
 def _forgets_unknown_orders() -> None:
@@ -47,11 +51,13 @@ def _confirms_stops_first() -> None:
 
 
 def _new_transfer_each_time() -> None:
-    """Ask for a transfer under another id each time."""
+    """Ask for a transfer under another id each time: here one that follows from all that was journaled before."""
     ask = Bank._ask
 
     async def careless(self: Bank, planned: Any) -> str:
-        return await ask(self, replace(planned, transfer_id=str(uuid.uuid4())))
+        head = self._recorder.store.head.seq
+        own = uuid.uuid5(uuid.NAMESPACE_OID, f"{planned.transfer_id} {head}")
+        return await ask(self, replace(planned, transfer_id=str(own)))
 
     Bank._ask = careless  # type: ignore[method-assign]
 
@@ -63,7 +69,7 @@ def _gives_up_what_never_arrived() -> None:
     async def hasty(self: Sender, order: Order, trigger: Trigger, **rest: Any) -> bool:
         return await move(self, order, Trigger.FOUND_REJECTED if trigger is Trigger.NOT_FOUND else trigger, **rest)
 
-    Sender._move = hasty  # type: ignore[method-assign,assignment]
+    Sender._move = hasty  # type: ignore[method-assign]
 
 
 def _starts_without_looking() -> None:
@@ -75,10 +81,28 @@ def _starts_without_looking() -> None:
     Caretaker.take_up = blind  # type: ignore[method-assign]
 
 
+def _sends_before_the_journal() -> None:
+    """Journal that an order is sent only together with what came of it."""
+    move = Sender._move
+    held: set[str] = set()
+
+    async def late(self: Sender, order: Order, trigger: Trigger, **rest: Any) -> bool:
+        if trigger is Trigger.SEND:
+            held.add(order.client_order_id)
+            return True
+        if order.client_order_id in held:
+            held.remove(order.client_order_id)
+            await move(self, order, Trigger.SEND)
+        return await move(self, order, trigger, **rest)
+
+    Sender._move = late  # type: ignore[method-assign]
+
+
 PLANTS: Final = {
     "second_attempt": Plant("a new id after an unknown outcome", "trend_entry", _forgets_unknown_orders),
-    "stop_forgotten": Plant("a stop on record that never rested", "trend_entry", _confirms_stops_first),
+    "stop_forgotten": Plant("a stop on record that never rested", "trend_entry", _confirms_stops_first, False),
     "transfer_twice": Plant("a transfer id of its own for each try", "tactical_exit", _new_transfer_each_time),
     "order_lost": Plant("an order given up that never arrived", "funding_open", _gives_up_what_never_arrived),
+    "send_first": Plant("an order sent before the journal says so", "trend_entry", _sends_before_the_journal, False),
     "blind_start": Plant("a start that does not look at the exchange", "trend_stop", _starts_without_looking),
 }

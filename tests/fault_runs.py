@@ -29,6 +29,7 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 from crash_daemon import Knife, live
 from crash_forks import Life, in_child, naked
 from crash_market import SCENARIOS, Scenario
+from eternal_engine.engine import supervisor
 from eternal_engine.model.errors import EternalError
 from eternal_engine.model.ids import Leg, read_client_order_id
 from eternal_engine.simulator.faults import FaultPlan
@@ -77,8 +78,10 @@ CREATE: Final = "/v5/order/create"
 # What is asked when nobody knows whether an order arrived.
 LOOK_UPS: Final = ("/v5/order/realtime", "/v5/order/history", "/v5/execution/list")
 WORK: Final = (CREATE, "/v5/position/set-leverage", "/v5/position/trading-stop")
-# Legs that unwind a pair's surplus, or make its two sides equal again.
-MENDING: Final = frozenset({Leg.SPOT_UNWIND.value, Leg.PERP_UNWIND.value, Leg.SPOT_HEDGE.value, Leg.PERP_HEDGE.value})
+# Legs that unwind a pair's surplus, make its two sides equal again, or close what no stop protects.
+MENDING: Final = frozenset(
+    leg.value for leg in (Leg.SPOT_UNWIND, Leg.PERP_UNWIND, Leg.SPOT_HEDGE, Leg.PERP_HEDGE, Leg.STOP)
+)
 TIMES: Final = (1, 8)
 AFTERWARDS_H: Final = 48
 LONGEST_S: Final = 120
@@ -246,6 +249,8 @@ def run_case(bench: Bench, case: Case, directory: Path) -> list[str]:
 
 def _limited(bench: Bench, state: Path, faults: FaultPlan) -> dict[str, Any]:
     signal.alarm(LONGEST_S)
+    # The supervisor waits by the wall before it starts a duty anew; market time stands still meanwhile.
+    vars(supervisor).update(BACKOFF_FIRST_S=0.001, BACKOFF_MOST_S=0.001)
     try:
         return asyncio.run(live(state, bench.scenario, bench.history, bench.until, Knife(), faults=faults))
     except EternalError as error:

@@ -1,6 +1,6 @@
 """Whatever fault of the exchange strikes at whichever call, two days later the daemon trades on and its books are true.
 
-`make faults` strikes every kind at every call; a test run strikes every few.
+A test run strikes every few cases; docs/crash-safety.md says how to strike them all.
 """
 
 from __future__ import annotations
