@@ -83,12 +83,20 @@ class MarketWatch:
             self._store.put(bars)
         for bar in bars:
             self._take(bar)
+        self._count_hours(since_h)
         self._today = {day: hours for day, hours in self._today.items() if day >= today_h // HOURS_PER_DAY}
         self._rates_until_h = now_h - RATE_HISTORY_H
         await self._read_rates(now_h)
         self._moods = await self._source.moods(now_h)
         self._features = None
         self._seen_h = now_h
+
+    def _count_hours(self, since_h: int) -> None:
+        """Count the hours of the last days, which decisions look at: a daily candle does not tell how many it has."""
+        for day, (_, _, close, _) in self._today.items():
+            row = day - self._first_day
+            if day * HOURS_PER_DAY >= since_h and 0 <= row < self._daily.bars.shape[1]:
+                self._daily.bars[:, row] = (~np.isnan(close)).sum(axis=1)
 
     async def see(self, now_h: int) -> bool:
         """Take every bar that closed by hour `now_h` and was not taken yet; False when none closed then (U-7, U-10)."""

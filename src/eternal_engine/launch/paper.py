@@ -20,13 +20,11 @@ from eternal_engine.launch.clocks import FollowingClock, SteppingClock, VirtualC
 from eternal_engine.launch.feed_bars import FeedBars
 from eternal_engine.launch.markets import Market, MarketKind
 from eternal_engine.launch.place import Place, Pump, Stream, port_bars, read_table
-from eternal_engine.launch.port_bars import Past
 from eternal_engine.ledger.transfers import split_capital
-from eternal_engine.market_data.history import DAY_MS, HOUR_MS, MarketHistory
+from eternal_engine.market_data.history import MarketHistory
 from eternal_engine.model.errors import DataError
 from eternal_engine.model.ids import Account, Engine
 from eternal_engine.model.instrument import BYBIT_2025
-from eternal_engine.strategies.indicators import DailyBars
 
 if TYPE_CHECKING:
     from eternal_engine.config import Settings
@@ -35,7 +33,6 @@ if TYPE_CHECKING:
 
 VENUE_FILE: Final = "venue.db"
 CHILD_LOG: Final = "exchange.log"
-YEAR_MS: Final = 365 * DAY_MS
 WAIT_FOR_LIVE_S: Final = 15.0
 _TRANSFERS: Final = uuid.UUID("8f1f7c1e-6f0c-5d36-9a8b-1f6f0a5f1c01")
 Say = Callable[[str], None]
@@ -93,7 +90,6 @@ async def open_child(market: Market, settings: Settings, say: Say) -> Place:
     """Open the exchange as a child process, and the production client in front of it."""
     paths, costs = settings.paths, settings.costs
     log = paths.log_dir / CHILD_LOG
-    past = _past_of(market, settings)
     child = ChildExchange(market, paths.state_dir / VENUE_FILE, log, settings.capital_usdt, costs.slippage_bps)
     greeting = await _started(child, market, say)
     address = AddressThrottle()
@@ -125,7 +121,7 @@ async def open_child(market: Market, settings: Settings, say: Say) -> Place:
         waiting=waiting,
         ports=ports,
         table=table,
-        bars=port_bars(master, settings, table, past=past),
+        bars=port_bars(master, settings, table),
         streams=streams,
         ends_at=from_ms(await child.ends_ms()) if market.kind is MarketKind.RECORDED else None,
         is_fast=market.speed != 1,
@@ -141,38 +137,6 @@ def _clock_of(market: Market, child: ChildExchange, waiting: WallClock) -> Clock
         return SteppingClock(child.advance, first_ms, market.speed)
     began_now = market.start_ms is None and market.kind is not MarketKind.RECORDED
     return waiting if began_now else FollowingClock(child.look, first_ms, market.speed)
-
-
-def _past_of(market: Market, settings: Settings) -> Past | None:
-    """Read the days before the start from where the exchange has them, too: hundreds of requests less.
-
-    Reading begins at once, while the exchange is still starting; after a first start it is read again if it ends too
-    early.
-    """
-    if market.kind is MarketKind.LIVE:
-        return None
-    reading = [asyncio.ensure_future(asyncio.to_thread(_load, market, None))]
-
-    async def past(end_h: int) -> tuple[int, DailyBars]:
-        history = await reading.pop() if reading else None
-        if history is None or history.end_ms < end_h * HOUR_MS:
-            history = await asyncio.to_thread(_load, market, end_h)
-        bars = FeedBars(lambda: history, settings.symbols, with_volume=settings.trend.volume_filter)
-        return await bars.days(end_h)
-
-    return past
-
-
-def _load(market: Market, end_h: int | None) -> MarketHistory:
-    """Load a market up to an hour; None: up to the day after its first start."""
-    from eternal_engine.market_data.load import load_history
-    from eternal_engine.market_data.synthetic import DEFAULT_END_MS, EPOCH_MS, SYMBOLS, synthesize
-
-    start_ms = DEFAULT_END_MS - YEAR_MS if market.start_ms is None else market.start_ms
-    end_ms = (-(-(start_ms if end_h is None else end_h * HOUR_MS) // DAY_MS) + 1) * DAY_MS
-    if market.directory is not None:
-        return load_history(market.directory, SYMBOLS, end_ms=None if market.start_ms is None else end_ms)
-    return synthesize(market.seed, start_ms=EPOCH_MS, end_ms=end_ms)
 
 
 def _history_of(feed: Feed) -> MarketHistory:

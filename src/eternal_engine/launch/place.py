@@ -18,7 +18,7 @@ from eternal_engine.exchange.capability import Environment
 from eternal_engine.exchange.events import StreamEvent
 from eternal_engine.exchange.port import EventSource, Exchange, MarketSource
 from eternal_engine.exchange.translate import rules_of
-from eternal_engine.launch.port_bars import Past, PortBars
+from eternal_engine.launch.port_bars import PortBars
 from eternal_engine.market_data.bar_store import BarStore
 from eternal_engine.model.ids import Account, Symbol
 from eternal_engine.model.instrument import BYBIT_2025, InstrumentRules, InstrumentTable, Market
@@ -69,10 +69,8 @@ class Place:
         await self.stop()
 
 
-def port_bars(
-    port: MarketSource, settings: Settings, table: InstrumentTable, past: Past | None = None
-) -> Callable[[BarStore], BarSource]:
-    """Make market data come over the wire, with the contracts' own funding intervals; `past` knows the days before."""
+def port_bars(port: MarketSource, settings: Settings, table: InstrumentTable) -> Callable[[BarStore], BarSource]:
+    """Make market data come over the wire, with the contracts' own funding intervals."""
     intervals_h = {
         str(symbol): rules.funding_interval_min / 60
         for symbol, rules in table.perp.items()
@@ -87,7 +85,6 @@ def port_bars(
             intervals_h,
             grace_s=settings.daemon.late_bar_grace_s,
             with_volume=settings.trend.volume_filter,
-            past=past,
         )
 
     return make

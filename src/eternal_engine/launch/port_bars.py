@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Final
 
@@ -28,10 +28,8 @@ OLDEST_H: Final = 17_167 * HOURS_PER_DAY  # 2017-01-01
 LATE_STAMP: Final = timedelta(milliseconds=LATE_STAMP_MS)
 LOOK_AGAIN_S: Final = 1.0
 AT_ONCE: Final = 4
+DAY: Final = timedelta(days=1)
 WORDS: Final = {Market.SPOT: "spot", Market.PERP: "perp"}
-
-
-Past = Callable[[int], Awaitable[tuple[int, DailyBars]]]
 
 
 class PortBars:
@@ -51,7 +49,6 @@ class PortBars:
         *,
         grace_s: float,
         with_volume: bool = False,
-        past: Past | None = None,
     ) -> None:
         self._port = port
         self._symbols = tuple(symbols)
@@ -59,7 +56,6 @@ class PortBars:
         self._intervals_h = intervals_h
         self._grace_s = grace_s
         self._with_volume = with_volume
-        self._past = past
         self._turns = asyncio.Semaphore(AT_ONCE)
         self._seen: frozenset[tuple[str, str]] = frozenset()
         self._newest: dict[str, int] = {}
@@ -78,10 +74,29 @@ class PortBars:
     async def days(self, end_h: int) -> tuple[int, DailyBars]:
         """Return the first epoch day and the daily spot bars of all days complete by hour `end_h`.
 
-        Without `past` it fetches what the store lacks, at the first start all history: hundreds of requests.
+        The exchange's own daily candles are the hourly ones folded; only their volume may be summed otherwise, so rules
+        that look at volume get all hours, hundreds of requests at the first start.
         """
-        if self._past is not None:
-            return await self._past(end_h)
+        if self._with_volume:
+            return await self._days_of_hours(end_h)
+        found = await asyncio.gather(*(self._day_candles(symbol, end_h) for symbol in self._symbols))
+        opened = [hour_of(candle.opened_at) // HOURS_PER_DAY for candles in found for candle in candles]
+        first_day = min(opened, default=end_h // HOURS_PER_DAY)
+        days = end_h // HOURS_PER_DAY - first_day
+        table = np.full((3, len(self._symbols), days), np.nan)
+        for s, candles in enumerate(found):
+            for candle in candles:
+                day = hour_of(candle.opened_at) // HOURS_PER_DAY - first_day
+                table[:, s, day] = (float(candle.high), float(candle.low), float(candle.close))
+        bars = np.where(np.isnan(table[2]), 0, HOURS_PER_DAY).astype(np.int64)
+        return first_day, DailyBars(table[0], table[1], table[2], np.zeros(table[2].shape), bars)
+
+    async def _day_candles(self, symbol: str, end_h: int) -> list[Candle]:
+        async with self._turns:
+            candles = await self._port.candles(Market.SPOT, symbol, DAY, hour_start(OLDEST_H), hour_start(end_h))
+        return [candle for candle in candles if candle.closed and hour_of(candle.opened_at) < end_h]
+
+    async def _days_of_hours(self, end_h: int) -> tuple[int, DailyBars]:
         await asyncio.gather(*(self._back_fill(symbol, end_h) for symbol in self._symbols))
         bars = [bar for bar in self._store.bars(0, end_h) if bar.market == WORDS[Market.SPOT]]
         first_day = (min(bar.open_h for bar in bars) if bars else end_h) // HOURS_PER_DAY
@@ -92,7 +107,7 @@ class PortBars:
             if bar.symbol in row:
                 column = bar.open_h - first_day * HOURS_PER_DAY
                 table[:, row[bar.symbol], column] = (bar.high, bar.low, bar.close, bar.volume)
-        return first_day, daily_bars(table[0], table[1], table[2], table[3] if self._with_volume else None)
+        return first_day, daily_bars(table[0], table[1], table[2], table[3])
 
     async def rates(self, start_h: int, end_h: int) -> list[SettledRate]:
         """Return the rates settled in (start_h, end_h] of all symbols, oldest first; a minute late is on time."""

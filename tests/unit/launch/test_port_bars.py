@@ -72,7 +72,7 @@ async def test_u_2_only_completed_bars_are_given(make: Make, arena: Arena) -> No
 
 
 async def test_u_10_all_history_is_fetched_once_and_only_the_rest_later(make: Make) -> None:
-    bars, client, store = make()
+    bars, client, store = make(with_volume=True)
     first_day, days = await bars.days(NOW_H)
     assert first_day == (START - datetime.fromtimestamp(0, START.tzinfo)).days
     assert days.close.shape == (len(SYMBOLS), 20)
@@ -82,21 +82,22 @@ async def test_u_10_all_history_is_fetched_once_and_only_the_rest_later(make: Ma
     assert await bars.days(NOW_H) is not None
     assert client.calls - first_calls <= len(SYMBOLS)
     store.close()
-    again, client, _ = make()
+    again, client, _ = make(with_volume=True)
     _, same = await again.days(NOW_H)
     np.testing.assert_array_equal(same.close, days.close)
     assert client.calls <= len(SYMBOLS)
 
 
-async def test_days_before_the_start_may_come_from_elsewhere_without_a_request(make: Make) -> None:
-    known = await make()[0].days(NOW_H)
-
-    async def past(end_h: int) -> Any:
-        return known
-
-    bars, client, _ = make(past=past)
-    assert await bars.days(NOW_H) is known
-    assert client.calls == 0
+async def test_u_10_the_exchanges_days_are_the_hours_folded_and_cost_few_requests(make: Make) -> None:
+    bars, client, _ = make()
+    first_day, days = await bars.days(NOW_H)
+    assert client.calls == len(SYMBOLS)
+    hourly, client, _ = make(with_volume=True)
+    assert (await hourly.days(NOW_H))[0] == first_day
+    folded = (await hourly.days(NOW_H))[1]
+    for name in ("high", "low", "close", "bars"):
+        np.testing.assert_array_equal(getattr(days, name), getattr(folded, name))
+    assert (folded.volume > 0).all()
 
 
 async def test_a_late_bar_is_waited_for_as_long_as_its_symbol_traded_the_hour_before(
