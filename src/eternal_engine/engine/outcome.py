@@ -46,7 +46,8 @@ def after_intent(
         spent = float(leg.usdt)
         return states._replace(core=core_hodl.on_fill(states.core, s, spent, intent.plan_usdt))
     if intent.engine == TACTICAL and not intent.reduces:
-        return states._replace(tactical=_bought(params, states, intent, leg, book, symbols[s], now_h))
+        # It filled in the hour it was decided in, or not at all; a crash may let it be learnt of hours later.
+        return states._replace(tactical=_bought(params, states, intent, leg, book, symbols[s], intent.decided_h))
     if intent.engine == TREND and not intent.reduces:
         price = float(ratio(leg.usdt, leg.qty))
         stop = trend.stop_price(params.trend, intent.side, price, intent.atr, params.instruments.perp_tick[s])
@@ -56,7 +57,7 @@ def after_intent(
 
 
 def _bought(
-    params: Params, states: States, intent: Intent, leg: LegDone, book: Book, symbol: str, now_h: int
+    params: Params, states: States, intent: Intent, leg: LegDone, book: Book, symbol: str, filled_h: int
 ) -> tactical.TacticalState:
     s = intent.symbol
     # A purchase that is complete has used its sum up, the rounding included; a part leaves the rest armed.
@@ -66,7 +67,7 @@ def _bought(
     with exact_arithmetic():
         before = (held.qty if held else ZERO) - leg.qty
     was_flat = float(before) * intent.price < DUST_USDT
-    return tactical.on_buy(states.tactical, s, intent.level, quote, now_h, was_flat)
+    return tactical.on_buy(states.tactical, s, intent.level, quote, filled_h, was_flat)
 
 
 def after_books(states: States, books: Books, symbols: Sequence[str], marks: Marks) -> States:

@@ -52,7 +52,9 @@ def books(*rows: Book) -> Books:
 
 
 CYCLE = NO_INTENT._replace(engine=CORE_HODL, market=SPOT, side=BUY, quote_steps=1, plan_usdt=80.0)
-LEVEL = NO_INTENT._replace(engine=TACTICAL, market=SPOT, side=BUY, quote_steps=10**9, price=40_000.0, level=0)
+LEVEL = NO_INTENT._replace(
+    engine=TACTICAL, market=SPOT, side=BUY, quote_steps=10**9, price=40_000.0, level=0, decided_h=9
+)
 ENTRY = NO_INTENT._replace(engine=TREND, market=PERP, side=BUY, qty_steps=100, price=40_000.0, atr=1_000.0)
 
 
@@ -76,6 +78,12 @@ def armed() -> States:
     levels = states.tactical.armed_usdt.copy()
     levels[0, 0] = 2_000.0
     return states._replace(tactical=states.tactical._replace(armed_usdt=levels))
+
+
+def test_tact_2_a_purchase_learnt_of_hours_later_still_dates_from_its_own_hour() -> None:
+    book = spot(Account.TACTICAL, "0.05")
+    after = after_intent(PARAMS, armed(), LEVEL, done(Leg.LEVEL_1, "0.05", "2000"), book, TWO, 12)
+    assert after.tactical.first_buy_h[0] == 9
 
 
 def test_i8_a_refused_deployment_leaves_its_level_armed() -> None:
