@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from crash_market import Scenario, ms_of
 from eternal_engine.bootstrap import params_of
@@ -82,13 +82,24 @@ class SharpDoor(Door):
         return answer
 
 
-def open_world(path: Path, history: MarketHistory, start_ms: int, faults: FaultPlan | None = None) -> World:
+# An exchange whose lists lag: an order shows after 0.7 s, its history after 1.5 s.
+QUICK: Final = VenueConfig(salt="crash")
+SLOW: Final = VenueConfig(salt="crash", visible_delay_ms=700, history_delay_ms=1500)
+
+
+def open_world(
+    path: Path,
+    history: MarketHistory,
+    start_ms: int,
+    faults: FaultPlan | None = None,
+    config: VenueConfig = QUICK,
+) -> World:
     """Open the embedded exchange over a hand-made market, as `simulator.opening` does over its own."""
     store = VenueStore(path)
     known = store.meta()
     feed = HistoryFeed(history)
     now_ms = int(known.get("venue_ms", start_ms))
-    venue = Venue(VenueConfig(salt="crash"), now_ms=now_ms)
+    venue = Venue(config, now_ms=now_ms)
     store.load(venue)
     venue.state.started_ms = now_ms
     feed.open_market(venue)
@@ -169,6 +180,7 @@ async def live(
     knife: Knife,
     *,
     faults: FaultPlan | None = None,
+    config: VenueConfig = QUICK,
     watch: Callable[[World, Knife], None] = lambda *_: None,
 ) -> dict[str, Any]:
     """Run the daemon on a state directory until an hour of the market; give what there is then.
@@ -178,7 +190,7 @@ async def live(
     kept: list[tuple[World, Place, Store]] = []
 
     async def open_here(store: Store) -> Place:
-        world = open_world(state / "venue.db", history, ms_of(scenario.first), faults)
+        world = open_world(state / "venue.db", history, ms_of(scenario.first), faults, config)
         sharpen_journal(store, knife)
         sharpen_time(world, knife)
         watch(world, knife)

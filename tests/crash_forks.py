@@ -20,7 +20,7 @@ import threading
 import traceback
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final
@@ -28,11 +28,12 @@ from typing import Any, Final
 # Not a thread may exist when a process forks.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
-from crash_daemon import Knife, live
+from crash_daemon import QUICK, SLOW, Knife, live
 from crash_market import SCENARIOS, Scenario
 from crash_market import scenario as find_scenario
 from crash_plants import PLANTS
 from eternal_engine.model.ids import Leg
+from eternal_engine.simulator.venue import VenueConfig
 
 KILLED: Final = "killed"
 LEDGER: Final = {
@@ -76,6 +77,7 @@ class Bench:
     scenario: Scenario
     history: Any
     template: Path
+    config: VenueConfig
     wanted: dict[str, Any] = field(default_factory=dict)
     names: list[str] = field(default_factory=list)
     images: list[int] = field(default_factory=list)
@@ -101,13 +103,13 @@ def in_child(work: Callable[[], Any], note: Path) -> Life:
     return Life(told.get("result"), False, told.get("error", ""))
 
 
-def prepare(scenario: Scenario, directory: Path) -> Bench:
+def prepare(scenario: Scenario, directory: Path, config: VenueConfig = QUICK) -> Bench:
     """Live to the procedure, keep the files, and live through it undisturbed."""
-    bench = Bench(scenario, scenario.history(), directory / f"{scenario.name}-template")
+    bench = Bench(scenario, scenario.history(), directory / f"{scenario.name}-template", config)
     bench.template.mkdir(parents=True)
 
     def run(state: Path, until: int, knife: Knife) -> dict[str, Any]:
-        return asyncio.run(live(state, scenario, bench.history, until, knife))
+        return asyncio.run(live(state, scenario, bench.history, until, knife, config=config))
 
     # In the parent itself, so that its children find everything imported and compiled.
     before = {"orders": []} if scenario.from_nothing else run(bench.template, scenario.before, Knife())
@@ -150,7 +152,7 @@ def strike(bench: Bench, points: Sequence[int], directory: Path) -> Strike:
 
 
 def _live(bench: Bench, state: Path, at: int) -> dict[str, Any]:
-    return asyncio.run(live(state, bench.scenario, bench.history, bench.scenario.until, Knife(at)))
+    return asyncio.run(live(state, bench.scenario, bench.history, bench.scenario.until, Knife(at), config=bench.config))
 
 
 def compare(wanted: dict[str, Any], found: dict[str, Any]) -> Iterable[str]:
@@ -288,6 +290,7 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--point", type=int, action="append", help="strike at these points alone, one after the other")
     parser.add_argument("--dir", type=Path, help="where the files are; a temporary directory when left out")
+    parser.add_argument("--slow", action="store_true", help="let the exchange's lists lag behind its orders")
     parser.add_argument("--plant", choices=sorted(PLANTS), help="put a bug in first")
     asked = parser.parse_args(arguments)
     if asked.plant:
@@ -296,7 +299,12 @@ def main(arguments: Sequence[str]) -> int:
     bad = 0
     with tempfile.TemporaryDirectory(prefix="crash-", dir=asked.dir) as directory:
         for name in names:
-            bench = prepare(find_scenario(name), Path(directory))
+            scenario = find_scenario(name)
+            if asked.slow:
+                # What is seen late is done within the next hour.
+                bench = prepare(replace(scenario, until=scenario.until + 1), Path(directory), SLOW)
+            else:
+                bench = prepare(scenario, Path(directory))
             if asked.point:
                 cases = [tuple(asked.point)]
             elif asked.twice:

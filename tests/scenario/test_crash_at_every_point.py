@@ -60,6 +60,14 @@ def test_c8_killed_again_while_it_recovers_the_end_is_the_same(name: str, tmp_pa
     assert counted["struck"] == int(TWICE)
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_c8_where_the_exchanges_lists_lag_behind_its_orders_the_end_is_the_same(name: str, tmp_path: Path) -> None:
+    counted = strike(name, tmp_path, "--slow", "--twice", TWICE, "--seed", "3")
+
+    assert counted["failed"] == 0
+    assert counted["struck"] == int(TWICE)
+
+
 @pytest.mark.parametrize("plant", [name for name, bug in PLANTS.items() if bug.is_caught])
 def test_c8_a_planted_bug_is_found(plant: str, tmp_path: Path) -> None:
     name = PLANTS[plant].scenario
