@@ -20,7 +20,7 @@ def on_grid(rows: Sequence[Series], start_ms: int, hours: int) -> Ohlcv:
     return Ohlcv(**arrays)
 
 
-def stand_in(perp: Ohlcv, spot: Ohlcv, first_funding_ms: Int64Array, start_ms: int) -> BoolArray:
+def stand_in(perp: Ohlcv, spot: Ohlcv, first_funding_ms: Int64Array, start_ms: int, begun: Sequence[bool]) -> BoolArray:
     """Copy spot into perp bars from the first funding settlement up to the first real bar, in place; return the flags.
 
     A hole after the perp's first bar stays one: a missing bar decides nothing (U-10), and live could not fill it.
@@ -28,7 +28,7 @@ def stand_in(perp: Ohlcv, spot: Ohlcv, first_funding_ms: Int64Array, start_ms: i
     flags = np.zeros(perp.close.shape, np.bool_)
     hours = perp.close.shape[1]
     for index, first_ms in enumerate(first_funding_ms.tolist()):
-        if first_ms < 0:
+        if first_ms < 0 or begun[index]:
             continue
         # The bar that holds the settlement's stamp is the first tradable one (settlements lie on full hours).
         first = min(max((first_ms - start_ms) // HOUR_MS, 0), hours)

@@ -134,7 +134,11 @@ def _assemble(stored: _Stored, start_ms: int, hours: int, *, from_ms: int) -> Ma
     ]
     spot = on_grid(spot_rows, start_ms, hours)
     perp = on_grid(perp_rows, start_ms, hours)
-    flags = stand_in(perp, spot, first_funding_ms, start_ms)
+    begun = [
+        bool(((series.stamp_ms >= first) & (series.stamp_ms < max(from_ms, first))).any()) and first >= 0
+        for series, first in zip(stored.perp, first_funding_ms.tolist(), strict=True)
+    ]
+    flags = stand_in(perp, spot, first_funding_ms, start_ms, begun)
     funding_rows = [series.rows_between(from_ms, end_ms) for series in stored.funding]
     funding = tuple(_rates(series) for series in funding_rows)
     days = stored.sentiment.rows_between(None, end_ms)
