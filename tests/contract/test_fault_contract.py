@@ -17,7 +17,6 @@ from eternal_engine.exchange.terms import Market, Side
 from eternal_engine.model.errors import (
     BadReply,
     ExchangeError,
-    HaltTrading,
     RateLimited,
     Retry,
     UnknownOutcome,
@@ -138,12 +137,12 @@ async def test_an_order_that_arrives_after_its_window_is_refused(desk: Any) -> N
     await hasty.close()
 
 
-async def test_a_ban_of_the_address_halts(desk: Any) -> None:
+async def test_ord_2_a_ban_of_the_address_rejects_no_order_and_silences_every_call(desk: Any) -> None:
     only_pybit(desk)
     desk.arena.world.faults.add([{"kind": "http", "status": 403, "path": CREATE}])
-    with pytest.raises(HaltTrading):
+    with pytest.raises(UnknownOutcome):
         await desk.exchange.place(perp("tr-1", Side.BUY, "0.1"))
-    with pytest.raises(HaltTrading):
+    with pytest.raises(RateLimited, match="banned"):
         await desk.exchange.wallet()
 
 

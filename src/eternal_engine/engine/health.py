@@ -58,6 +58,7 @@ class Health:
         self._watches_clock = watches_clock
         self._line = Line(monotonic())
         self._owed: Restored | None = None
+        self._mend = ""
         self._lost_at = now()
         self.offset_ms: int | None = None
         self.skew = Skew.FINE
@@ -80,11 +81,11 @@ class Health:
     async def check(self) -> None:
         """Ping once and act on it. Raises only what `tell` and, with another error than ExchangeError, `recover` do."""
         sent = self._now()
-        detail = ""
+        detail = mend = ""
         try:
             server = await asyncio.wait_for(self._exchange.server_time(), PING_TIMEOUT_S)
         except ExchangeError as error:
-            detail = error.message
+            detail, mend = error.message, error.mend
         except TimeoutError:
             detail = f"no answer in {PING_TIMEOUT_S:g} s"
         if detail:
@@ -93,6 +94,7 @@ class Health:
             self._line, change = after_success(self._line, self._monotonic())
             await self._see_clock(server, sent, self._now())
         await self._act(change, detail)
+        await self._tell_reason(detail, mend, is_told=change is not None)
 
     async def run(self, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep) -> None:
         """Check every ten seconds, for ever."""
@@ -110,6 +112,17 @@ class Health:
             self._owed = Restored(before + change.downtime_s)
         if self._owed is not None and not self._line.is_down:
             await self._resume(self._owed)
+
+    async def _tell_reason(self, detail: str, mend: str, *, is_told: bool) -> None:
+        """Say it when the line stays down for another reason than the one said before: what helps is another thing."""
+        if not detail or not self._line.is_down:
+            self._mend = ""
+            return
+        if is_told or not mend or mend == self._mend:
+            self._mend = mend or self._mend
+            return
+        self._mend = mend
+        await self._tell(ErrorOccurred(self._now(), detail, "line", mend))
 
     async def _resume(self, restored: Restored) -> None:
         try:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 
 from eternal_engine.engine.downtime import Skew, halted_bits
 from eternal_engine.engine.health import Health
-from eternal_engine.model.errors import Retry
+from eternal_engine.model.errors import RateLimited, Retry
 from eternal_engine.model.event import ConnectionLost, ConnectionRestored, ErrorOccurred, Event
 from eternal_engine.model.ids import Account
 from eternal_engine.simulator.faults import Fault, FaultKind
@@ -169,3 +169,26 @@ async def test_ord_6_a_clock_that_is_off_is_told_once_and_makes_entries_wait(fas
     watched.fast = timedelta(0)
     await watched.ping_at(21.0)
     assert not watched.health.entries_wait
+
+
+class Refusing:
+    """Be an exchange that answers no question for the time, for a reason that may change."""
+
+    def __init__(self) -> None:
+        self.mend = "wait"
+
+    async def server_time(self) -> datetime:
+        raise RateLimited(f"refused, {self.mend}", code=403, mend=self.mend)
+
+
+async def test_ord_6_another_reason_for_the_same_silence_is_said_once() -> None:
+    watched, refusing = Watched(), Refusing()
+    watched.health._exchange = refusing  # type: ignore[assignment]
+    await watched.ping_at(0.0, 31.0, 41.0, 600.0)
+    assert [type(event) for event in watched.told] == [ConnectionLost]
+    refusing.mend = "look at the region"
+    await watched.ping_at(610.0, 620.0)
+    assert [type(event) for event in watched.told] == [ConnectionLost, ErrorOccurred]
+    told = watched.told[-1]
+    assert isinstance(told, ErrorOccurred)
+    assert (told.what, told.mend) == ("refused, look at the region", "look at the region")

@@ -7,17 +7,15 @@ from collections.abc import Mapping
 from datetime import datetime
 
 from eternal_engine import clock
-from eternal_engine.exchange.bybit import wire
+from eternal_engine.exchange.bybit import errors, wire
 from eternal_engine.exchange.bybit.clockwatch import ClockWatch
 from eternal_engine.exchange.bybit.endpoints import TIME, Endpoint
 from eternal_engine.exchange.bybit.paging import Fetch, Params
-from eternal_engine.exchange.bybit.throttle import Throttle
+from eternal_engine.exchange.bybit.throttle import AddressBanned, Throttle
 from eternal_engine.exchange.bybit.transport import Reply, Transport
 from eternal_engine.exchange.bybit.wire.fields import bad
 from eternal_engine.exchange.capability import Capabilities, Capability
-from eternal_engine.model.errors import AlreadyDone, HaltTrading, RateLimited, RejectedForGood, Unsupported
-
-_FORBIDDEN = 403
+from eternal_engine.model.errors import AlreadyDone, ExchangeError, RateLimited, RejectedForGood, Unsupported
 
 
 class Caller(ABC):
@@ -98,19 +96,23 @@ class WireCaller(Caller):
         try:
             async with self._throttle.turn(endpoint.lane):
                 reply = await self._transport.call(endpoint.method, params, verb=endpoint.verb, where=place)
-        except RateLimited as error:
-            reset_ms = None if error.reset_at is None else wire.to_ms(error.reset_at)
-            self._throttle.refused(endpoint.lane, reset_ms, self._server_now_ms())
-            raise
-        except HaltTrading as error:
-            if error.code == _FORBIDDEN:
+        except AddressBanned as banned:
+            raise errors.forbidden(
+                str(banned), verb=endpoint.verb, where=place, reset_at=banned.until, mend=banned.mend
+            ) from None
+        except ExchangeError as error:
+            if error.code == errors.FORBIDDEN:
                 self._throttle.address.ban()
+            elif isinstance(error, RateLimited):
+                reset_ms = None if error.reset_at is None else wire.to_ms(error.reset_at)
+                self._throttle.refused(endpoint.lane, reset_ms, self._server_now_ms())
             raise
         self._learn(endpoint, reply)
         return reply
 
     def _learn(self, endpoint: Endpoint, reply: Reply) -> None:
         self._last_success_s = clock.monotonic()
+        self._throttle.address.heard()
         if reply.answer.at is None:
             return
         server_ms = wire.to_ms(reply.answer.at)

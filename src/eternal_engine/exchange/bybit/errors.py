@@ -156,6 +156,7 @@ _TABLE: tuple[Entry, ...] = (
 
 CATALOGUE: dict[int, Entry] = {code: entry for entry in _TABLE for code in entry.codes}
 
+FORBIDDEN = 403
 _LOOK_UP = "look it up by its client order id before anything else"
 
 
@@ -218,13 +219,8 @@ def reset_time(header: str | None) -> datetime | None:
 def from_status(status: int, *, verb: Verb, where: str) -> ExchangeError:
     """Return the error for an HTTP status other than 200."""
     message = f"HTTP status {status}"
-    if status == 403:
-        return HaltTrading(
-            f"{message}: address banned for too many requests, or a refused region",
-            code=status,
-            where=where,
-            mend="send nothing for ten minutes; then check the address and the region",
-        )
+    if status == FORBIDDEN:
+        return forbidden(f"{message}: too many requests from this address, or a refused region", verb=verb, where=where)
     if status == 401:
         return HaltTrading(f"{message}: key refused", code=status, where=where, mend="check key and host")
     if status in (400, 404, 405, 411, 413, 414):
@@ -234,6 +230,18 @@ def from_status(status: int, *, verb: Verb, where: str) -> ExchangeError:
     if status == 429:
         return RateLimited(message, code=status, where=where)
     return Retry(message, code=status, where=where)
+
+
+def forbidden(
+    what: str, *, verb: Verb, where: str, reset_at: datetime | None = None, mend: str = "wait ten minutes"
+) -> ExchangeError:
+    """Return the error for an address that the exchange does not talk to, mostly for ten minutes; keys are fine.
+
+    What was to change something may not be called rejected: it goes on under its own id once the line is back.
+    """
+    if verb.changes_something:
+        return UnknownOutcome(what, code=FORBIDDEN, where=where, mend=_LOOK_UP)
+    return RateLimited(what, reset_at=reset_at, code=FORBIDDEN, where=where, mend=mend)
 
 
 def lost(what: str, *, verb: Verb, where: str) -> ExchangeError:

@@ -12,10 +12,10 @@ from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from enum import Enum
 
 from eternal_engine import clock
-from eternal_engine.model.errors import HaltTrading
 
 Sleep = Callable[[float], Awaitable[None]]
 
@@ -71,10 +71,20 @@ class _Lane:
         return self.limit > 0 and self.in_flight + len(self.answered) >= self.limit
 
 
+class AddressBanned(Exception):
+    """Say that nothing may leave this address before `until`; the caller translates it for its kind of call."""
+
+    def __init__(self, words: str, until: datetime, mend: str) -> None:
+        super().__init__(words)
+        self.until = until
+        self.mend = mend
+
+
 class AddressThrottle:
     """Count the requests of this machine's address over all accounts; one object per process.
 
     A breach is answered with HTTP 403 and ten minutes of silence: `ban` starts them, and every turn raises until then.
+    A refused region is answered alike, so it is tried again after every such silence, and called what it must be.
     """
 
     def __init__(self, limit: int = int(IP_LIMIT * IP_SHARE), now: Callable[[], float] = clock.monotonic) -> None:
@@ -82,23 +92,27 @@ class AddressThrottle:
         self._now = now
         self._sent: deque[float] = deque()
         self._banned_until = float("-inf")
+        self._refusals = 0
 
     def ban(self, seconds: float = BAN_S) -> None:
-        """Stop everything for a while."""
-        self._banned_until = self._now() + seconds
+        """Stop everything for a while; what is refused while that lasts was on its way already."""
+        if self._now() >= self._banned_until:
+            self._banned_until = self._now() + seconds
+            self._refusals += 1
+
+    def heard(self) -> None:
+        """Note that the exchange has answered: the next refusal is the first of its kind."""
+        self._refusals = 0
 
     def wait_s(self) -> float:
         """Return how long the next request must wait, 0 when it may go now.
 
-        Raises HaltTrading while the address is banned.
+        Raises AddressBanned while the address is banned.
         """
         now = self._now()
         if now < self._banned_until:
-            raise HaltTrading(
-                f"the exchange has banned this address for another {self._banned_until - now:.0f} s",
-                where="address limit",
-                mend="wait; look for other programs that use the same address",
-            )
+            left_s = self._banned_until - now
+            raise self._banned(left_s, clock.now() + timedelta(seconds=left_s))
         while self._sent and self._sent[0] <= now - IP_WINDOW_S:
             self._sent.popleft()
         return 0.0 if len(self._sent) < self._limit else self._sent[0] + IP_WINDOW_S - now
@@ -106,6 +120,14 @@ class AddressThrottle:
     def count(self) -> None:
         """Note that a request goes out now."""
         self._sent.append(self._now())
+
+    def _banned(self, left_s: float, until: datetime) -> AddressBanned:
+        if self._refusals > 1:
+            what = f"the exchange has refused this address {self._refusals} times in a row (HTTP 403)"
+            mend = "look whether it serves this country and provider; the daemon goes on by itself once it answers"
+            return AddressBanned(f"{what}: no mere limit; next try in {left_s:.0f} s", until, mend)
+        mend = "wait; look for other programs that use the same address"
+        return AddressBanned(f"the exchange has banned this address for another {left_s:.0f} s (HTTP 403)", until, mend)
 
 
 class Throttle:
@@ -131,7 +153,7 @@ class Throttle:
     async def turn(self, kind: EndpointClass) -> AsyncIterator[None]:
         """Wait until one request of this class may go, and count it until it is answered. First come, first served.
 
-        Raises HaltTrading while the address is banned.
+        Raises AddressBanned while the address is banned.
         """
         lane = self._lanes[kind]
         async with lane.gate:

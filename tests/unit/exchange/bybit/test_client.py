@@ -19,7 +19,6 @@ from eternal_engine.exchange.terms import ExecutionKind, Market, OrderKind, Orde
 from eternal_engine.model.errors import (
     AlreadyDone,
     BadReply,
-    HaltTrading,
     RateLimited,
     RejectedForGood,
     UnknownOutcome,
@@ -331,10 +330,14 @@ async def test_without_a_key_public_calls_work_and_signed_ones_say_so(server: Sc
 
 async def test_a_ban_of_the_address_stops_every_further_call(server: ScriptedServer, client: PybitDemoClient) -> None:
     server.script.append(Said(b"access too frequent", 403))
-    with pytest.raises(HaltTrading):
+    with pytest.raises(RateLimited):
         await client.wallet()
-    with pytest.raises(HaltTrading, match="banned"):
+    with pytest.raises(UnknownOutcome, match="banned"):
         await client.place(BUY)
+    with pytest.raises(RateLimited, match="banned") as caught:
+        await client.server_time()
+    assert caught.value.reset_at is not None
+    assert 590 < (caught.value.reset_at - clock.now()).total_seconds() <= 600
     assert len(server.seen) == 1
 
 

@@ -83,7 +83,7 @@ def test_ord2_an_unlisted_code_on_a_read_is_a_retry_because_a_look_up_must_not_l
     [
         (400, RejectedForGood, RejectedForGood),
         (401, HaltTrading, HaltTrading),
-        (403, HaltTrading, HaltTrading),
+        (403, UnknownOutcome, RateLimited),
         (404, RejectedForGood, RejectedForGood),
         (408, UnknownOutcome, Retry),
         (429, UnknownOutcome, RateLimited),

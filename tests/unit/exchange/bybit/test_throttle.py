@@ -12,11 +12,11 @@ from eternal_engine.exchange.bybit.throttle import (
     IP_WINDOW_S,
     MAX_RESET_S,
     WINDOW_S,
+    AddressBanned,
     AddressThrottle,
     EndpointClass,
     Throttle,
 )
-from eternal_engine.model.errors import HaltTrading
 
 KIND = EndpointClass.PERP_ORDER
 SERVER_MS = 1_735_689_600_000
@@ -124,10 +124,29 @@ async def test_all_accounts_share_the_limit_of_the_address(clock: Clock) -> None
 
 async def test_a_banned_address_sends_nothing_for_ten_minutes(throttle: Throttle, clock: Clock) -> None:
     throttle.address.ban()
-    with pytest.raises(HaltTrading, match="banned"):
+    with pytest.raises(AddressBanned, match="banned"):
         await once(throttle, KIND)
     clock.at += BAN_S
     await once(throttle, KIND)
+
+
+async def test_a_ban_that_outlives_its_ten_minutes_is_called_what_it_is_and_tried_again(
+    throttle: Throttle, clock: Clock
+) -> None:
+    for _ in range(3):
+        throttle.address.ban()  # answers of one burst are one refusal
+    with pytest.raises(AddressBanned, match="banned this address for another 600 s") as first:
+        await once(throttle, KIND)
+    clock.at += BAN_S
+    throttle.address.ban()
+    with pytest.raises(AddressBanned, match="2 times in a row") as second:
+        await once(throttle, KIND)
+    assert first.value.mend != second.value.mend
+    clock.at += BAN_S
+    throttle.address.heard()
+    throttle.address.ban()
+    with pytest.raises(AddressBanned, match="banned this address"):
+        await once(throttle, KIND)
 
 
 async def test_a_request_counts_until_a_second_after_its_answer(throttle: Throttle, clock: Clock) -> None:

@@ -67,7 +67,7 @@ ODD = {
     "silence": (Said(b"{}", wait_s=1.6), UnknownOutcome, Retry),
     "redirect": (Said(status=307, headers={"Location": "/v5/order/create"}), UnknownOutcome, Retry),
     "429": (Said(b"slow down", 429), UnknownOutcome, RateLimited),
-    "403": (Said(b"access too frequent", 403), HaltTrading, HaltTrading),
+    "403": (Said(b"access too frequent", 403), UnknownOutcome, RateLimited),
     "401": (Said(b"", 401), HaltTrading, HaltTrading),
     "404": (Said(b"", 404), RejectedForGood, RejectedForGood),
     "10016": (refusal(10016), UnknownOutcome, Retry),
