@@ -14,6 +14,7 @@ from typing import Final
 
 from eternal_engine.engine.comparison import CASH, Comparison, IsDue
 from eternal_engine.engine.findings import Alert, Findings, after_findings
+from eternal_engine.engine.lockout import Lockouts
 from eternal_engine.engine.memory import Memory
 from eternal_engine.engine.ownership import Owners
 from eternal_engine.engine.recorder import Recorder
@@ -26,7 +27,7 @@ from eternal_engine.engine.snapshot import (
 from eternal_engine.exchange.port import Exchange
 from eternal_engine.ledger.book import Book
 from eternal_engine.ledger.equity import Prices
-from eternal_engine.model.errors import ModelError
+from eternal_engine.model.errors import HaltTrading, ModelError
 from eternal_engine.model.event import Corrected, Event, FundingSettled
 from eternal_engine.model.ids import Account
 from eternal_engine.model.rule import Rule
@@ -145,6 +146,7 @@ class Reconciler:
         alert: Callable[[Alert], None] = lambda _: None,
         is_due: IsDue = always_due,
         later: Callable[[Account, tuple[FundingSettled, ...]], None] = lambda *_: None,
+        lockouts: Lockouts | None = None,
     ) -> None:
         self._exchanges = exchanges
         self._owners = owners
@@ -154,15 +156,28 @@ class Reconciler:
         self._alert = alert
         self._is_due = is_due
         self._later = later
+        self._lockouts = lockouts
         self._turn = asyncio.Lock()
 
     async def run(self, *, on_record: bool = False) -> tuple[Findings, ...]:
         """Compare each account whose books are open; with `on_record` also journal that nothing was found.
 
-        Raises the exchange branch of the error tree: accounts before the one that failed are done, none is half done.
+        An account whose key is refused is left out, and told to `lockouts`. Raises the rest of the exchange branch of
+        the error tree: accounts before the one that failed are done, none is half done.
         """
+        found: list[Findings] = []
         async with self._turn:
-            return tuple([await self._one(account, on_record) for account in self._exchanges if self._is_open(account)])
+            for account in filter(self._is_open, self._exchanges):
+                try:
+                    found.append(await self._one(account, on_record))
+                except HaltTrading as error:
+                    if self._lockouts is None:
+                        raise
+                    await self._lockouts.refuse(account, error)
+                else:
+                    if self._lockouts is not None:
+                        self._lockouts.accept(account)
+        return tuple(found)
 
     def _is_open(self, account: Account) -> bool:
         return horizon_of(self._recorder.projection, account) is not None

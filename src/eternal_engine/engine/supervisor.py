@@ -76,7 +76,8 @@ POLICY: Final[tuple[Line, ...]] = (
     Line(JournalBroken, Remedy.HALT, 4, "the journal was changed by somebody else"),
     Line(StorageError, Remedy.HALT, 1, "what is on the disk is unknown: a new start reads it"),
     Line(ModelError, Remedy.HALT, 1, "state and events do not fit: a new start reads and compares with the exchange"),
-    Line(HaltTrading, Remedy.HALT, 4, "the exchange refuses the key: a person must look"),
+    # A refused account halts its engine (lockout.py); what comes here concerns all, and may end without us.
+    Line(HaltTrading, Remedy.RESTART, 0, "the exchange refuses us: tried again; look at keys, address and region"),
     Line(ExchangeError, Remedy.RESTART, 0, "the exchange does not answer as it should"),
     Line(EternalError, Remedy.HALT, 1, "a defect: a new start reads the state anew"),
     Line(ConnectionError, Remedy.RESTART, 0, "a connection broke"),

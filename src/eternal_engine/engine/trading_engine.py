@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 from typing import Final
 
 from eternal_engine.engine.bank import Bank
 from eternal_engine.engine.decision_events import decision_events
 from eternal_engine.engine.hour import ALL_HALTED, Decided, decide_hour, mark
+from eternal_engine.engine.lockout import Lockouts
 from eternal_engine.engine.market_watch import MarketWatch
 from eternal_engine.engine.memory import Memory
 from eternal_engine.engine.order_manager import OrderManager, in_turn_or_together
@@ -18,7 +20,7 @@ from eternal_engine.engine.timing import Clock, hour_of, hour_start
 from eternal_engine.engine.view import ENGINES, book_view, flowed_usdt
 from eternal_engine.ledger.transfers import TRANSFER_STEP, funding_profit
 from eternal_engine.model.event import EquityMarked, Event
-from eternal_engine.model.ids import Engine
+from eternal_engine.model.ids import Account, Engine
 from eternal_engine.model.money import ZERO, exact, floor_to
 from eternal_engine.model.rule import Rule
 from eternal_engine.portfolio.flows import FlowState, funding_share_usdt, month_of, peak_after_usdt
@@ -75,6 +77,7 @@ class TradingEngine:
         self._clock = clock
         self._each_hour = each_hour
         self.equity: Equities | None = None
+        self.lockouts = Lockouts(recorder, clock)
 
     @property
     def params(self) -> Params:
@@ -99,8 +102,10 @@ class TradingEngine:
     async def work(self) -> None:
         """Carry pending intents and transfers as far as they go now."""
         wired = any(manager.sender.is_wired for manager in self._managers)
-        await in_turn_or_together([manager.run for manager in self._managers], together=wired)
-        await self._bank.run()
+        guarded = self.lockouts.run
+        jobs = [partial(guarded, manager.sender.account, manager.run) for manager in self._managers]
+        await in_turn_or_together(jobs, together=wired)
+        await guarded(Account.MASTER, self._bank.run)
 
     async def live_through(self, until_h: int, *, decides_last: bool = True) -> None:
         """Decide every hour up to `until_h` that is not decided yet; only the newest makes entries (U-7).
@@ -152,7 +157,7 @@ class TradingEngine:
     async def _decide(self, now_h: int, *, entries: bool) -> None:
         if month_of(now_h) != self.recorder.memory.flows.month:
             await self.recorder.commit(lambda memory, projection: self._share(memory, projection, now_h))
-            await self._bank.run()
+            await self.lockouts.run(Account.MASTER, self._bank.run)
         features = self.watch.features()
         settled = self.watch.settled(now_h)
         halted = self.setup.entries_halted(self._clock.now()) if entries else ALL_HALTED

@@ -42,6 +42,7 @@ class Caretaker:
             alert=self._tell,
             is_due=lambda settled: stamp_hour(settled.settled_at) <= crew.recorder.memory.cycle_h,
             later=self._hold,
+            lockouts=crew.engine.lockouts,
         )
         self._alerts: list[Alert] = []
         self._health: Health | None = None

@@ -14,6 +14,7 @@ from contract_arena import SYMBOLS
 from core_builders import THREE, some_params
 from eternal_engine.engine.adopt import open_account
 from eternal_engine.engine.findings import Alert
+from eternal_engine.engine.lockout import Lockouts
 from eternal_engine.engine.memory import fresh_memory, load
 from eternal_engine.engine.reconcile import Reconciler
 from eternal_engine.engine.recorder import Recorder
@@ -59,6 +60,7 @@ class Daemon:
         clock = VenueTime(bench)
         marks = empty_marks(len(THREE))
         self.recorder = Recorder(store, PARAMS, memory, clock, marks=marks, is_new=known is None)
+        self.lockouts = Lockouts(self.recorder, clock)
         self.reconciler = Reconciler(
             {account: bench.client(account) for account in Account},
             owners,
@@ -67,6 +69,7 @@ class Daemon:
             clock.sleep,
             alert=self.alerts.append,
             later=lambda _, rows: self.later.extend(rows),
+            lockouts=self.lockouts,
         )
 
     async def open(self) -> None:
@@ -165,3 +168,21 @@ async def test_ord_6_an_exchange_that_fails_leaves_no_account_half_done(bench: B
         bench.world.faults.clear()
         await daemon.reconciler.run()
         assert daemon.differences() == {}
+
+
+async def test_d5_an_account_whose_key_is_refused_is_left_out_and_the_others_are_compared(
+    bench: Bench, tmp_path: Path
+) -> None:
+    async with running(bench, tmp_path / "eternal.db") as daemon:
+        await trade(bench.client(Account.TREND), hand_id(), Market.PERP, Side.SELL, "0.05")
+        await trade(bench.client(Account.TACTICAL), hand_id(), Market.SPOT, Side.BUY, "500")
+        bench.world.faults.faults.append(Fault(FaultKind.CODE, path="/v5/*", account="TREND", code=33004, times=0))
+        found = await daemon.reconciler.run()
+        assert [row.account for row in found] == [account for account in Account if account is not Account.TREND]
+        assert set(daemon.differences()) == {Account.TREND}
+        assert (daemon.lockouts.refused, daemon.recorder.memory.halted) == ({Account.TREND}, 0b0010)
+        bench.world.faults.clear()
+        await daemon.reconciler.run()
+        assert daemon.differences() == {}
+        # The account answers again, and its engine waits for the operator all the same.
+        assert (daemon.lockouts.refused, daemon.recorder.memory.halted) == (frozenset(), 0b0010)

@@ -67,7 +67,6 @@ async def forever() -> None:
         (er.StorageError("x"), 1),
         (er.BookError("x"), 1),
         (er.UnknownTransition("x"), 1),
-        (er.HaltTrading("x"), 4),
         (er.EternalError("x"), 1),
         (Wrong("x"), 1),
         (KeyError("x"), 1),
@@ -82,7 +81,14 @@ async def test_the_table_halts_a_vital_duty_with_the_declared_exit_code(error: E
 
 @pytest.mark.parametrize(
     "error",
-    [er.Retry("x"), er.UnknownOutcome("x"), er.BadReply("x"), ConnectionResetError("x"), TimeoutError("x")],
+    [
+        er.Retry("x"),
+        er.UnknownOutcome("x"),
+        er.BadReply("x"),
+        er.HaltTrading("x"),
+        ConnectionResetError("x"),
+        TimeoutError("x"),
+    ],
 )
 async def test_the_table_restarts_a_vital_duty_whose_exchange_does_not_answer(error: Exception) -> None:
     house = House()
@@ -96,7 +102,7 @@ def test_every_error_of_the_tree_has_its_own_line_and_the_exit_code_of_its_class
     for line in POLICY:
         assert line.reason
         if line.remedy is Remedy.HALT and issubclass(line.failure, er.EternalError):
-            assert line.exit_code >= line.failure.exit_code or line.failure is er.HaltTrading
+            assert line.exit_code >= line.failure.exit_code
     assert line_for(er.LockHeld("x")).failure is er.RefusedError
     assert line_for(er.RateLimited("x")).remedy is Remedy.RESTART
 

@@ -48,7 +48,8 @@ async def test_ord_6_the_engine_is_woken_when_the_pause_has_ended_and_not_before
     )
     recorder = SimpleNamespace(append=append)
     monkeypatch.setattr(caretaker, "clock", SimpleNamespace(now=lambda: AT, monotonic=lambda: next(time_s)))
-    keeper = Caretaker(cast("Any", place), cast("Any", SimpleNamespace(recorder=recorder)), OWNERS, lambda _: None)
+    crew = SimpleNamespace(recorder=recorder, engine=SimpleNamespace(lockouts=None))
+    keeper = Caretaker(cast("Any", place), cast("Any", crew), OWNERS, lambda _: None)
     keeper.duties(compare, lambda: woken.append(keeper.is_paused))
     health = keeper._health
     assert health is not None
