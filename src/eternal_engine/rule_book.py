@@ -26,6 +26,7 @@ MODULES = (
     "risk.sizing",
     "risk.breaker",
     "portfolio.hour",
+    "portfolio.breaker_hour",
     "backtest.loop",
     "backtest.fills",
     "model.ids",

@@ -18,9 +18,11 @@ from eternal_engine.backtest.fills import Lots, Market, liquidation_price, liqui
 from eternal_engine.backtest.settlements import pay_funding, take_close
 from eternal_engine.backtest.tape import BARS, HOURLY, PERIOD, ROW_HOURS, Tape, row_of
 from eternal_engine.model import reason
+from eternal_engine.portfolio.breaker_hour import advance_risk
 from eternal_engine.portfolio.flows import month_of
-from eternal_engine.portfolio.hour import advance_risk, pair_is_open, trend_refusal
 from eternal_engine.portfolio.params import BookView, Equities, Features, Marks, Params, States
+from eternal_engine.portfolio.trend_hour import trend_refusal
+from eternal_engine.portfolio.valuation import pair_is_open
 from eternal_engine.risk import breaker
 from eternal_engine.strategies import core_hodl, funding, tactical, trend
 from eternal_engine.strategies.base import BUY, CORE_HODL, FUNDING, HOURS_PER_DAY, SELL, TACTICAL, TREND

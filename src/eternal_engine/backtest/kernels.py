@@ -17,7 +17,18 @@ from eternal_engine.absent import absent
 from eternal_engine.backtest import cruise, fills, lending, lighten, loop, settlements, tape
 from eternal_engine.backtest.lending import lend, refer, spread, teach_lending, teach_renewal
 from eternal_engine.model import codes, reason, steps
-from eternal_engine.portfolio import flows, hour, params, valuation
+from eternal_engine.portfolio import (
+    breaker_hour,
+    core_hour,
+    flows,
+    funding_hour,
+    hour,
+    params,
+    review,
+    tactical_hour,
+    trend_hour,
+    valuation,
+)
 from eternal_engine.risk import breaker, manager, sizing, verdict
 from eternal_engine.strategies import base, core_hodl, funding, tactical, trend
 
@@ -36,6 +47,12 @@ MODULES: tuple[ModuleType, ...] = (
     params,
     valuation,
     flows,
+    review,
+    breaker_hour,
+    core_hour,
+    trend_hour,
+    funding_hour,
+    tactical_hour,
     hour,
     tape,
     fills,

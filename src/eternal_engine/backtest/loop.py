@@ -22,8 +22,9 @@ from eternal_engine.backtest.settlements import NEVER_H, count_settled, next_pay
 from eternal_engine.backtest.tape import BARS, HOURLY, ORDERS, PERIOD, ROW_HOURS, Tape, open_row, write_event
 from eternal_engine.model import reason
 from eternal_engine.model.rule import Rule
+from eternal_engine.portfolio.breaker_hour import advance_risk, scope_usdt
 from eternal_engine.portfolio.flows import FlowState, funding_share_usdt, month_of, peak_after_usdt
-from eternal_engine.portfolio.hour import advance_risk, decide_all, scope_usdt
+from eternal_engine.portfolio.hour import decide_all
 from eternal_engine.portfolio.params import (
     BookView,
     Decision,

@@ -13,7 +13,8 @@ import numpy.typing as npt
 from eternal_engine.engine.memory import Memory
 from eternal_engine.model.ids import RuleId
 from eternal_engine.model.money import exact_arithmetic
-from eternal_engine.portfolio.hour import advance_risk, decide_all, scope_usdt
+from eternal_engine.portfolio.breaker_hour import advance_risk, scope_usdt
+from eternal_engine.portfolio.hour import decide_all
 from eternal_engine.portfolio.params import (
     BookView,
     Decision,

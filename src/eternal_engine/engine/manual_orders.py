@@ -18,9 +18,9 @@ from eternal_engine.model.event import Decided, Event, Reviewed
 from eternal_engine.model.ids import Engine, Leg, RuleId, Symbol
 from eternal_engine.model.money import short_text
 from eternal_engine.model.rule import Rule
-from eternal_engine.portfolio.hour import pair_is_open, review
 from eternal_engine.portfolio.params import Decision, Intent, no_decisions
-from eternal_engine.portfolio.valuation import is_busy
+from eternal_engine.portfolio.review import review
+from eternal_engine.portfolio.valuation import is_busy, pair_is_open
 from eternal_engine.storage.codec import canonical
 from eternal_engine.strategies import base, core_hodl
 from eternal_engine.strategies.base import DUST_USDT, PAIR, PERP, SPOT, Signal, buy_quote_signal, reduce_signal

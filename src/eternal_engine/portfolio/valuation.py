@@ -187,6 +187,20 @@ def is_busy(pending: list[Intent], engine: int, symbol: int) -> bool:
     return False
 
 
+def engine_is_busy(pending: list[Intent], engine: int) -> bool:
+    """Tell whether any order of an engine is on its way."""
+    for intent in pending:
+        if intent.engine == engine:
+            return True
+    return False
+
+
+def pair_is_open(book: BookView, marks: Marks, symbol: int) -> bool:
+    """Tell whether FUNDING holds either leg beyond dust (ORD-5)."""
+    spot = book.spot_qty[FUNDING, symbol]
+    return bool(book.perp_qty[FUNDING, symbol] != 0.0 or (spot > 0.0 and spot * marks.spot[symbol] >= DUST_USDT))
+
+
 def exposure_usdt(params: Params, book: BookView, marks: Marks, pending: list[Intent]) -> float:
     """Sum the notional of everything held and on its way, for the armed cap (RISK-13); skipped without a cap."""
     if math.isinf(params.risk.cap_usdt):

@@ -29,8 +29,9 @@ from eternal_engine.engine.timing import hour_of
 from eternal_engine.model.event import Filled, OrderPlanned
 from eternal_engine.model.ids import Account, Coin, Engine, Leg
 from eternal_engine.model.instrument import Market
-from eternal_engine.portfolio.hour import decide_core, review
+from eternal_engine.portfolio.core_hour import decide_core
 from eternal_engine.portfolio.params import no_decisions, no_intents
+from eternal_engine.portfolio.review import review
 from eternal_engine.risk import breaker
 from eternal_engine.storage.projection import Projection, SavedState
 from eternal_engine.strategies import core_hodl

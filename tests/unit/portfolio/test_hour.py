@@ -11,7 +11,7 @@ import pytest
 from core_builders import START_H, THREE, TWO, an_exposure, some_params
 from eternal_engine.backtest.simulate import initial_states
 from eternal_engine.model import reason
-from eternal_engine.portfolio import hour, valuation
+from eternal_engine.portfolio import breaker_hour, hour, review, trend_hour, valuation
 from eternal_engine.portfolio.params import (
     BookView,
     Decision,
@@ -96,13 +96,13 @@ class Desk:
 
     def breaker(self, level: int, before: int) -> list[Intent]:
         self.risk(level=level)
-        hour.breaker_orders(
+        breaker_hour.breaker_orders(
             self.params, self.states, before, self.book, self.marks, self.pending, self.decisions, NOW_H
         )
         return self.pending
 
     def review(self, signal: Signal, *, halted: bool = False, correlation: float = -1.0) -> Decision:
-        hour.review(
+        review.review(
             self.params, self.book, self.marks, self.pending, self.decisions, self.equity, self.states, signal, NOW_H,
             halted, correlation,
         )  # fmt: skip
@@ -344,7 +344,7 @@ def test_f18_a_held_coin_without_price_makes_equity_unknown_everywhere() -> None
     for signal in (a_buy(TACTICAL, 50.0), an_entry(TREND, 0.05), a_buy(CORE_HODL, 50.0)):
         assert desk.review(signal).rule == reason.UNKNOWN_EQUITY
     before = desk.states
-    assert hour.advance_risk(desk.params, before, NOW_H, desk.equity) is before
+    assert breaker_hour.advance_risk(desk.params, before, NOW_H, desk.equity) is before
 
 
 def test_ord_5_dust_without_price_leaves_equity_known() -> None:
@@ -367,10 +367,10 @@ def test_f18_a_held_perp_without_price_makes_equity_unknown() -> None:
 
 def test_section_7_scope_is_the_active_engines_or_the_portfolio() -> None:
     desk = Desk()
-    assert hour.scope_usdt(desk.params, desk.equity) == 40_000.0
+    assert breaker_hour.scope_usdt(desk.params, desk.equity) == 40_000.0
     wide = some_params(THREE, ladder={"scope": breaker.SCOPE_PORTFOLIO})
-    assert hour.scope_usdt(wide, desk.equity) == 100_000.0
-    states = hour.advance_risk(wide, desk.states, NOW_H, desk.equity)
+    assert breaker_hour.scope_usdt(wide, desk.equity) == 100_000.0
+    states = breaker_hour.advance_risk(wide, desk.states, NOW_H, desk.equity)
     assert states.risk.high_usdt == 100_000.0
 
 
@@ -611,7 +611,7 @@ def test_u_10_a_perp_is_tradable_from_its_first_settlement_on() -> None:
     features = a_trending(desk)
     features.funding.stamp_h[2] = funding.NEVER_H
     desk.settled[:] = (31, 31, 0)
-    desk.states = hour.decide_trend(
+    desk.states = trend_hour.decide_trend(
         desk.params, features, desk.book, desk.marks, desk.pending, desk.decisions, desk.equity, desk.states, NOW_H,
         desk.settled, False,
     )  # fmt: skip

@@ -10,8 +10,8 @@ import pytest
 
 from core_builders import START_H, an_exposure, some_params
 from eternal_engine.model import reason
-from eternal_engine.portfolio import hour
 from eternal_engine.portfolio.params import no_decisions, no_intents
+from eternal_engine.portfolio.review import pass_reduction
 from eternal_engine.risk import breaker, manager
 from eternal_engine.risk.verdict import Exposure, Verdict
 from eternal_engine.strategies.base import (
@@ -49,7 +49,7 @@ def test_risk_0_reducing_orders_pass_every_halt(market: int) -> None:
     for engine in EVERY:
         pending, decisions = no_intents(), no_decisions()
         signal = reduce_signal(engine, 0, market, SELL, 0.5, 50_000.0, reason.TREND_EXIT)
-        hour._reduce(params, signal, START_H, pending, decisions)
+        pass_reduction(params, signal, START_H, pending, decisions)
         assert [(intent.reduces, intent.engine) for intent in pending] == [(True, engine)]
         assert decisions[0].approved
 
@@ -59,7 +59,7 @@ def test_risk_0_only_an_unsellable_rest_is_refused() -> None:
     for market, coins in ((SPOT, 0.00009), (PERP, 0.0009)):
         pending, decisions = no_intents(), no_decisions()
         signal = reduce_signal(TREND, 0, market, SELL, coins, 50_000.0, reason.TREND_EXIT)
-        hour._reduce(params, signal, START_H, pending, decisions)
+        pass_reduction(params, signal, START_H, pending, decisions)
         assert pending == []
         assert (decisions[0].approved, decisions[0].rule) == (False, reason.RISK_10_CASH)
 
