@@ -283,11 +283,10 @@ class CcxtClient:
         name = await self._symbol(request.market, request.symbol)
         self._names[request.client_order_id] = name
         body = wire.dump_request(request)
-        params = {
-            key: body[key]
-            for key in ("timeInForce", "reduceOnly", "positionIdx", "triggerPrice", "triggerBy", "closeOnTrigger")
-            if key in body
-        }
+        plain = ("timeInForce", "reduceOnly", "positionIdx", "triggerPrice", "triggerBy", "closeOnTrigger")
+        params = {key: body[key] for key in (*plain, "slTriggerBy", "tpslMode") if key in body}
+        if "stopLoss" in body:
+            params["stopLoss"] = {"triggerPrice": body["stopLoss"]}
         params |= {"clientOrderId": request.client_order_id}
         if "triggerDirection" in body:
             params["triggerDirection"] = "ascending" if body["triggerDirection"] == 1 else "descending"

@@ -260,6 +260,25 @@ async def test_u11_a_stop_rests_at_the_exchange_and_closes_the_position(
     assert fills[1].client_order_id == ""
 
 
+@pytest.mark.parametrize(("side", "stop", "then"), [(BUY, "48000", "47900"), (SELL, "52000", "52100")])
+async def test_trend_s1_a_stop_that_comes_with_the_order_rests_from_the_fill_on(
+    desk: Any, side: Side, stop: str, then: str
+) -> None:
+    await desk.exchange.place(perp("tr-1", side, "0.1", stop_loss=Decimal(stop)))
+    assert (await position(desk)).stop_loss == Decimal(stop)
+    await desk.exchange.set_stop("BTCUSDT", Decimal(stop) + side.sign * 100)
+    assert (await position(desk)).stop_loss == Decimal(stop) + side.sign * 100
+    desk.arena.price("BTCUSDT", then)
+    assert (await position(desk)).side is None
+
+
+@pytest.mark.parametrize(("side", "stop"), [(BUY, "50000"), (SELL, "50000")])
+async def test_an_order_whose_stop_would_be_touched_at_once_is_refused(desk: Any, side: Side, stop: str) -> None:
+    with pytest.raises(RejectedForGood):
+        await desk.exchange.place(perp("tr-1", side, "0.1", stop_loss=Decimal(stop)))
+    assert (await position(desk)).side is None
+
+
 async def test_a_stop_can_be_moved_and_removed(desk: Any) -> None:
     await desk.exchange.place(perp("tr-1", BUY, "0.1"))
     await desk.exchange.set_stop("BTCUSDT", Decimal(48_000))

@@ -153,6 +153,7 @@ requests = st.builds(
     trigger_price=opt(PRICES),
     trigger_rises=opt(st.booleans()),
     trigger_by=opt(st.sampled_from(TriggerBy)),
+    stop_loss=opt(PRICES),
 )
 
 
@@ -170,6 +171,7 @@ def test_a_request_survives_the_wire_on_both_markets(request_: OrderRequest, uni
         close_on_trigger=False,
         trigger_rises=None,
         trigger_by=None,
+        stop_loss=None,
     )
     assert wire.parse_request(json.loads(json.dumps(wire.dump_request(spot)))) == spot
 

@@ -31,6 +31,7 @@ from eternal_engine.model.steps import whole_steps
 from eternal_engine.portfolio.params import Intent, Params
 from eternal_engine.portfolio.valuation import intent_notional_usdt
 from eternal_engine.storage.projection import Projection
+from eternal_engine.strategies import trend
 from eternal_engine.strategies.base import BUY, PERP, SELL, TREND
 
 RULES: tuple[Rule, ...] = (
@@ -124,7 +125,7 @@ class OrderManager:
                     continue
                 if not await self._may_go(intent, before):
                     return
-            await self.sender.advance(identifier, deadline)
+            await self.sender.advance(identifier, deadline, self._first_stop(intent))
             if self.sender.order(identifier) == before:
                 return
 
@@ -156,6 +157,17 @@ class OrderManager:
             return None
         patience = timedelta(seconds=self.leg_timeout_s)
         return self._deadlines.setdefault(order.client_order_id, self._waiting.now() + patience)
+
+    def _first_stop(self, intent: Intent) -> Decimal | None:
+        """Give the stop that travels with an entry of TREND: its fate may stay unknown for a while (TREND-S1).
+
+        It is reckoned from the price of the decision; when the fill is known, the exact one replaces it.
+        """
+        if intent.engine != TREND or intent.reduces or intent.atr <= 0.0:
+            return None
+        tick = self.sender.rules(Market.PERP, self._recorder.memory.symbols[intent.symbol]).tick
+        price = trend.stop_price(self.params.trend, intent.side, intent.price, intent.atr, float(tick))
+        return _on_tick(price, tick) if price > 0.0 else None
 
     def _planned(self, step: PlanOrder) -> OrderPlanned:
         rules = self.sender.rules(step.order.market, step.order.key.symbol)
@@ -291,8 +303,7 @@ class OrderManager:
                     await self._recorder.commit(lambda now, _, s=s: (now.with_stop(s, None), ()))  # type: ignore[misc]
                 continue
             tick = self.sender.rules(Market.PERP, symbol).tick
-            with exact_arithmetic():
-                price = round(wanted / float(tick)) * tick
+            price = _on_tick(wanted, tick)
             if price != known:
                 await self._set_stop(s, symbol, price)
 
@@ -391,6 +402,12 @@ async def in_turn_or_together(jobs: Sequence[Callable[[], Awaitable[None]]], *, 
     for ended in await asyncio.gather(*(job() for job in jobs), return_exceptions=True):
         if isinstance(ended, BaseException):
             raise ended
+
+
+def _on_tick(price: float, tick: Decimal) -> Decimal:
+    """Give a price of the kernels, which is a multiple of the tick already, as the exact one."""
+    with exact_arithmetic():
+        return round(price / float(tick)) * tick
 
 
 def _is_stop(intent: Intent) -> bool:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import datetime
+from decimal import Decimal
 from typing import Final, Protocol
 
 from eternal_engine.engine.ownership import Owners, book_execution
@@ -134,14 +136,17 @@ class Sender:
             self._late_funding = [event for event in self._late_funding if event not in due]
             await self._recorder.append(*due)
 
-    async def advance(self, identifier: ClientOrderId, deadline: datetime | None = None) -> None:
+    async def advance(
+        self, identifier: ClientOrderId, deadline: datetime | None = None, stop: Decimal | None = None
+    ) -> None:
         """Take an order one step on, by the state it is in; one not taken in by `deadline` is given up.
 
+        `stop` (USDT) goes with an order that opens a position: it rests at the exchange from the first fill on.
         Raises HaltTrading when the key is refused.
         """
         order = self.order(identifier)
         if order.state is OrderState.PLANNED:
-            await self._send(order, deadline)
+            await self._send(order, deadline, stop)
         elif order.state is OrderState.SENT:
             # Only a crash leaves an order so: nobody knows whether it arrived.
             await self._move(order, Trigger.LOSE_REPLY, detail="no answer on record")
@@ -156,14 +161,15 @@ class Sender:
 
     # Sending ---------------------------------------------------------------------------------------------------
 
-    async def _send(self, order: Order, deadline: datetime | None) -> None:
-        if not await self._move(order, Trigger.SEND):
+    async def _send(self, order: Order, deadline: datetime | None, stop: Decimal | None) -> None:
+        if not await self._move(order, Trigger.SEND, detail="" if stop is None else f"with a stop at {stop}"):
             return  # meanwhile the exchange has shown that it has it, or somebody else sends it
+        request = replace(request_of(order.intent), stop_loss=stop)
         retries = limits = 0
         while True:
             self._sent_at[order.client_order_id] = self._waiting.now()
             try:
-                ack = await self.exchange.place(request_of(order.intent))
+                ack = await self.exchange.place(request)
             except RateLimited as limit:
                 limits += 1
                 if limits > RATE_WAITS or self._is_over(deadline):

@@ -23,7 +23,8 @@ class OrderRequest:
     """Ask for one order.
 
     `qty` counts base coins, or USDT when `qty_unit` is QUOTE (spot market orders only). `trigger_rises` belongs to
-    `trigger_price`: True wakes the order when the trigger price is reached from below, False from above.
+    `trigger_price`: True wakes the order when the trigger price is reached from below, False from above. `stop_loss`
+    protects the whole position from this order's first fill on, triggered by the mark price (perpetuals, USDT).
     """
 
     client_order_id: str
@@ -40,6 +41,7 @@ class OrderRequest:
     trigger_price: Decimal | None = None
     trigger_rises: bool | None = None
     trigger_by: TriggerBy | None = None
+    stop_loss: Decimal | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -60,6 +60,21 @@ async def test_trend_x3_a_stop_is_set_again_until_it_is_confirmed(tmp_path: Path
         assert bench.exchange.stops["BTCUSDT"] == bench.recorder.memory.stop_of(0)
 
 
+async def test_trend_x3_an_entry_of_unknown_fate_brings_its_stop_along(tmp_path: Path) -> None:
+    async with a_bench(tmp_path, Engine.TREND) as bench:
+        bench.exchange.script = [("taken", UnknownOutcome("time-out"))]
+        bench.exchange.look_script = [Retry("no route")] * 50
+        await carried(bench, ENTRY)
+        # Nobody can find the order, and it may have filled: what it opened is protected since its first fill.
+        assert [state.split()[1] for state in bench.states] == ["unknown"]
+        assert [request.stop_loss for request in bench.exchange.placed] == [Decimal(38_000)]
+        bench.exchange.look_script = []
+        await bench.manager.run()
+        assert bench.recorder.memory.stop_of(0) == Decimal(38_000)
+        await carried(bench, EXIT)
+        assert bench.exchange.placed[-1].stop_loss is None
+
+
 async def test_trend_s2_a_risen_trail_moves_the_stop(tmp_path: Path) -> None:
     async with a_bench(tmp_path, Engine.TREND) as bench:
         await carried(bench, ENTRY)

@@ -43,4 +43,6 @@ def _request_complaint(request: OrderRequest) -> str:
         return "spot knows no reduce-only"
     if request.market is Market.PERP and (request.trigger_price is None) != (request.trigger_rises is None):
         return "a perpetual's trigger price needs its direction"
+    if request.stop_loss is not None and (request.market is Market.SPOT or request.reduce_only):
+        return "only an order that opens a perpetual's position brings a stop"
     return ""

@@ -138,8 +138,22 @@ def check_linear(state: VenueState, uid: int, request: OrderRequest, instrument:
         )
     if request.qty * price < instrument.min_value and not request.reduce_only:
         raise VenueReject(110094, f"Order does not meet minimum order value {instrument.min_value:f}USDT")
+    if request.stop_loss:
+        _check_stop(request, request.stop_loss, instrument, quote.mark if market else price)
     if not request.reduce_only and request.trigger_price is None:
         _check_linear_funds(state, uid, request, price)
+
+
+def _check_stop(request: OrderRequest, stop: Decimal, instrument: Instrument, base: Decimal) -> None:
+    """Refuse a stop that comes with an order and would be touched at once."""
+    if not is_multiple(stop, instrument.tick):
+        raise VenueReject(10001, "StopLoss is not a multiple of the tick size")
+    if (stop >= base) if request.side == "Buy" else (stop <= base):
+        side = "lower" if request.side == "Buy" else "higher"
+        raise VenueReject(
+            10001,
+            f"StopLoss:{stop:f} set for {request.side} position should be {side} than base_price:{base:f}",
+        )
 
 
 def check_position_idx(state: VenueState, uid: int, symbol: str, idx: int) -> None:

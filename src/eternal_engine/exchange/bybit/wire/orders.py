@@ -150,6 +150,9 @@ def dump_request(request: OrderRequest) -> dict[str, Any]:
         body |= {"positionIdx": 0, "reduceOnly": request.reduce_only}
         if request.close_on_trigger:
             body["closeOnTrigger"] = True
+        if request.stop_loss is not None:
+            stop = f.write_number(request.stop_loss)
+            body |= {"stopLoss": stop, "slTriggerBy": "MarkPrice", "tpslMode": "Full"}
     if request.trigger_price is not None:
         body |= _dump_trigger(request)
     return body
@@ -194,4 +197,5 @@ def parse_request(body: Mapping[str, object]) -> OrderRequest:
         trigger_price=f.read_field(body, "triggerPrice", f.OPT_PRICE, where),
         trigger_rises=None if direction is None else direction == 1,
         trigger_by=f.read_field(body, "triggerBy", f.optional_choice("triggerBy", w.TRIGGER_WORDS), where),
+        stop_loss=f.read_field(body, "stopLoss", f.OPT_PRICE, where),
     )
