@@ -19,7 +19,7 @@ from eternal_engine.storage.views import View
 
 OWNER = "portfolio"
 CLOCK_OWNER = "clock"
-VERSION = 1
+READABLE = frozenset({1, 2})  # versions of the document; what is read here has been in all of them
 ENGINES = ("core_hodl", "trend", "funding", "tactical")  # in the order of their bits and numbers (U-8)
 # As core_hodl.PHASES has them (a test compares): importing it costs a fifth of the time a status may take.
 PHASES = ("NEW", "DEPLOYING", "REBALANCING", "MAINTAINING")
@@ -51,9 +51,9 @@ def remembered(view: View) -> Remembered | None:
     row = view.state(OWNER)
     if row is None:
         return None
-    if row["schema_version"] != VERSION:
+    if row["schema_version"] not in READABLE:
         raise StorageError(
-            f"the saved state has version {row['schema_version']}, this program reads {VERSION}",
+            f"the saved state has version {row['schema_version']}, this program reads {max(READABLE)}",
             where=f"state of {OWNER}",
             mend="use the program that wrote it",
         )

@@ -16,7 +16,7 @@ from typing import Any, Final, NamedTuple, TypeVar
 
 import numpy as np
 
-from eternal_engine.model.errors import StorageError, UsageError
+from eternal_engine.model.errors import SchemaError, UsageError
 from eternal_engine.model.event import StateSaved
 from eternal_engine.model.rule import Rule
 from eternal_engine.portfolio.flows import FlowState
@@ -37,7 +37,13 @@ RULES: tuple[Rule, ...] = (
 OWNER: Final = "portfolio"
 # The hour alone has a document of its own: it changes every hour, the rest seldom.
 CLOCK_OWNER: Final = "clock"
-VERSION: Final = 1
+VERSION: Final = 2
+# What documents of older versions lack, with what stands for it. 1: the portfolio's high begins anew, and is only said.
+_LACKING: Final[Mapping[int, Mapping[str, Any]]] = {
+    1: {"portfolio_high_usdt": 0.0, "portfolio_level": 0},
+    VERSION: {},
+}
+READABLE: Final = frozenset(_LACKING)
 Tuple = TypeVar("Tuple", bound=NamedTuple)
 
 
@@ -138,13 +144,20 @@ def _is_same(before: Memory, after: Memory) -> bool:
 def load(states: Mapping[str, SavedState], params: Params) -> Memory | None:
     """Read the memory back from the saved states of a projection; None when nothing was ever saved.
 
-    Raises StorageError for documents this program cannot read.
+    Raises SchemaError for documents this program cannot read.
     """
     found, clock = states.get(OWNER), states.get(CLOCK_OWNER)
     if found is None:
         return None
     memory = read(found.document, found.schema_version, params)
-    return memory if clock is None else replace(memory, cycle_h=int(json.loads(clock.document)["cycle_h"]))
+    return memory if clock is None else replace(memory, cycle_h=_read_clock(clock))
+
+
+def _read_clock(clock: SavedState) -> int:
+    try:
+        return int(json.loads(clock.document)["cycle_h"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise _foreign(f"the saved hour cannot be read: {type(error).__name__}: {error}") from error
 
 
 def write(memory: Memory) -> str:
@@ -167,17 +180,23 @@ def write(memory: Memory) -> str:
 
 
 def read(document: str, version: int, params: Params) -> Memory:
-    """Read what `write` wrote.
+    """Read what `write` wrote, now or in an older version that this program knows.
 
-    Raises StorageError for a document of another version, or one whose parts are not those of this program.
+    Raises SchemaError for a document of another version, or one whose parts are not those of this program.
     """
-    if version != VERSION:
-        raise StorageError(
-            f"the saved state has version {version}, this program reads {VERSION}",
-            where=f"state of {OWNER}",
-            mend="start the program that wrote it, or restore a backup made by this one",
-        )
-    found = json.loads(document)
+    if version not in READABLE:
+        known = " and ".join(str(one) for one in sorted(READABLE))
+        raise _foreign(f"the saved state has version {version}, this program reads {known}")
+    try:
+        found = {**_LACKING[version], **json.loads(document)}
+        return _read(found, params)
+    except KeyError as missing:
+        raise _foreign(f"the saved state of version {version} lacks {missing}") from missing
+    except (TypeError, ValueError, AttributeError, ArithmeticError) as error:
+        raise _foreign(f"the saved state of version {version} cannot be read: {error}") from error
+
+
+def _read(found: Mapping[str, Any], params: Params) -> Memory:
     symbols = tuple(found["symbols"])
     like = fresh_states(params, len(symbols))
     parts = {name: _read_like(part, found["states"][name], name) for name, part in like._asdict().items()}
@@ -196,6 +215,11 @@ def read(document: str, version: int, params: Params) -> Memory:
         portfolio_high_usdt=float(found["portfolio_high_usdt"]),
         portfolio_level=found["portfolio_level"],
     )
+
+
+def _foreign(what: str) -> SchemaError:
+    mend = "start the program that wrote it, or restore a backup made by this one"
+    return SchemaError(what, where=f"state of {OWNER}", mend=mend)
 
 
 def _written(part: Any) -> dict[str, Any]:
@@ -223,11 +247,7 @@ def _read_like(like: Tuple, found: dict[str, Any], name: str) -> Tuple:
     """Build a NamedTuple as `like` is built; its fields must be exactly the stored ones."""
     names = set(like._fields)
     if set(found) != names:
-        raise StorageError(
-            f"the saved state of {name} has other parts: {', '.join(sorted(names ^ set(found)))}",
-            where=f"state of {OWNER}",
-            mend="start the program that wrote it, or restore a backup made by this one",
-        )
+        raise _foreign(f"the saved state of {name} has other parts: {', '.join(sorted(names ^ set(found)))}")
     return like._replace(**{key: _read_value(getattr(like, key), found[key]) for key in found})
 
 

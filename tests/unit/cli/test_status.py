@@ -157,7 +157,7 @@ def test_k4_the_status_takes_less_than_a_second_of_a_processor(state_dir: Path) 
 def test_the_phases_are_named_as_the_strategy_names_them() -> None:
     assert remembered.PHASES == core_hodl.PHASES
     assert (remembered.OWNER, remembered.CLOCK_OWNER) == (memory.OWNER, memory.CLOCK_OWNER)
-    assert remembered.VERSION == memory.VERSION
+    assert remembered.READABLE == memory.READABLE
 
 
 def test_k4_the_status_never_loads_a_client_or_a_server(state_dir: Path) -> None:

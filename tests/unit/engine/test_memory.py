@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 import json
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
+from typing import Any
 
 import numpy as np
 import pytest
@@ -25,7 +29,7 @@ from eternal_engine.engine.memory import (
     write,
     written_after,
 )
-from eternal_engine.model.errors import StorageError, UsageError
+from eternal_engine.model.errors import SchemaError, StorageError, UsageError
 from eternal_engine.portfolio.params import NO_INTENT
 from eternal_engine.storage.projection import SavedState
 
@@ -103,6 +107,65 @@ def test_c12_another_version_or_other_parts_are_refused_by_name() -> None:
     del changed["states"]["risk"]["approved"]
     with pytest.raises(StorageError, match="approved"):
         read(json.dumps(changed), VERSION, PARAMS)
+
+
+def places(value: Any, path: tuple[str | int, ...] = ()) -> list[tuple[str | int, ...]]:
+    """List where every field of a document stands, by the names and numbers that lead to it."""
+    inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    own = [path] if path and isinstance(path[-1], str) else []
+    return [*own, *(place for key, part in inner for place in places(part, (*path, key)))]
+
+
+def at_place(document: Any, path: Sequence[str | int]) -> Any:
+    for key in path:
+        document = document[key]
+    return document
+
+
+WRITTEN = json.loads(write(a_memory()))
+
+
+@given(path=st.sampled_from(places(WRITTEN)))
+def test_c12_every_missing_field_is_named_with_its_mend(path: tuple[str | int, ...]) -> None:
+    document = copy.deepcopy(WRITTEN)
+    del at_place(document, path[:-1])[path[-1]]
+    with pytest.raises(SchemaError, match=str(path[-1])) as refused:
+        read(json.dumps(document), VERSION, PARAMS)
+    assert refused.value.exit_code == 4
+    assert "restore a backup" in refused.value.mend
+
+
+@given(path=st.sampled_from(places(WRITTEN)), odd=st.sampled_from([None, "x", {}, [[]], {"a": 1}]))
+def test_c12_a_field_of_another_kind_is_read_or_refused_but_never_breaks(path: tuple[str | int, ...], odd: Any) -> None:
+    document = copy.deepcopy(WRITTEN)
+    at_place(document, path[:-1])[path[-1]] = odd
+    with suppress(SchemaError, UsageError):
+        read(json.dumps(document), VERSION, PARAMS)
+
+
+@pytest.mark.parametrize("text", ["", "[]", "null", "5", "{", '"x"'])
+def test_c12_what_is_no_document_at_all_is_refused(text: str) -> None:
+    with pytest.raises(SchemaError, match="version 2"):
+        read(text, VERSION, PARAMS)
+
+
+def test_c12_a_state_of_version_1_is_read_with_the_portfolios_high_begun_anew() -> None:
+    memory, document = a_memory(), copy.deepcopy(WRITTEN)
+    assert read(json.dumps(document), 1, PARAMS).portfolio_high_usdt == memory.portfolio_high_usdt
+    del document["portfolio_high_usdt"], document["portfolio_level"]
+    found = read(json.dumps(document), 1, PARAMS)
+    assert (found.portfolio_high_usdt, found.portfolio_level) == (0.0, 0)
+    assert write(replace(found, portfolio_high_usdt=123_456.7, portfolio_level=2)) == write(memory)
+    with pytest.raises(SchemaError, match="portfolio_high_usdt"):
+        read(json.dumps(document), VERSION, PARAMS)
+
+
+def test_c12_an_hour_that_cannot_be_read_is_refused() -> None:
+    saved = saved_states(a_memory())
+    for text in ("{}", "", "null", '{"cycle_h": "x"}'):
+        broken = {**saved, CLOCK_OWNER: replace(saved[CLOCK_OWNER], document=text)}
+        with pytest.raises(SchemaError, match="saved hour"):
+            load(broken, PARAMS)
 
 
 def test_core_12_another_number_of_levels_is_refused_with_its_mend() -> None:
