@@ -229,6 +229,7 @@ class _Run:
             config_hash=lambda: self.crew.engine.setup.config_hash,
             wake=self.loop.wake,
             reconcile=self.compare_soon,
+            managed=tuple(self.crew.managers),
         )
         folder = settings.paths.state_dir
         await serve_inbox(

@@ -18,6 +18,7 @@ from eternal_engine import clock
 from eternal_engine.config import Settings, load
 from eternal_engine.launch import arm_desk, arming
 from eternal_engine.launch import start as starting
+from eternal_engine.launch.assembly import INBOX_FILE
 from eternal_engine.launch.daemon import Outcome
 from eternal_engine.launch.live import DEMO_HOSTS, LIVE_HOSTS, Hosts
 from eternal_engine.launch.markets import Wish
@@ -26,6 +27,7 @@ from eternal_engine.model.errors import LockHeld, RefusedError, UsageError
 from eternal_engine.model.event import DaemonStarted
 from eternal_engine.simulator.server.routes import ROUTES, Route
 from eternal_engine.storage.backup import back_up, restore
+from eternal_engine.storage.inbox import Inbox
 from eternal_engine.storage.store import Store
 
 QUERY_API = "/v5/user/query-api"
@@ -217,6 +219,23 @@ async def test_demo_needs_no_arming_and_no_key_of_master(house: House) -> None:
     outcome = await house.start("demo", **without)
     assert outcome.ending.exit_code == 0
     assert outcome.summary.mode == "demo"
+
+
+async def test_a_command_for_an_engine_without_a_key_is_refused_because_nobody_would_send_its_orders(
+    house: House,
+) -> None:
+    off = {"ETERNAL_TREND__ENABLED": "false"}
+    off |= {f"ETERNAL_KEYS__DEMO__TREND__API_{part}": "" for part in ("KEY", "SECRET")}
+    inbox = Inbox(house.folder / "state" / INBOX_FILE)
+    (house.folder / "state").mkdir()
+    asked = [inbox.leave("flatten", {"engines": name}, clock.now()) for name in ("trend", "tactical")]
+    await house.start("demo", **off)
+    refused, other = (inbox.read_answer(one) for one in asked)
+    assert refused is not None
+    assert other is not None
+    assert not refused.accepted
+    assert "does not run trend" in refused.text
+    assert "does not run" not in other.text
 
 
 async def test_ord_8_a_second_daemon_on_an_account_is_refused_whatever_its_directory(house: House) -> None:
