@@ -156,6 +156,10 @@ async def test_a_resting_order_and_its_cancel_are_heard(desk: Any, ear: Ear) -> 
     await ear.until(lambda: any(event.report.status is OrderStatus.NEW for event in ear.of(OrderUpdated)))
     await desk.exchange.cancel(Market.PERP, "BTCUSDT", "tr-1")
     await ear.until(lambda: any(event.report.status is OrderStatus.CANCELLED for event in ear.of(OrderUpdated)))
+    heard = [
+        (event.report.client_order_id, event.report.status, event.report.filled_qty) for event in ear.of(OrderUpdated)
+    ]
+    assert heard == [("tr-1", OrderStatus.NEW, 0), ("tr-1", OrderStatus.CANCELLED, 0)]
 
 
 @pytest.mark.parametrize("side", [BUY, SELL])
@@ -163,8 +167,13 @@ async def test_a_position_is_heard_when_it_opens_and_closes(desk: Any, ear: Ear,
     await desk.exchange.place(perp("tr-1", side, "0.1"))
     wanted = PositionSide.LONG if side is BUY else PositionSide.SHORT
     await ear.until(lambda: any(event.position.side is wanted for event in ear.of(PositionUpdated)))
+    opened = ear.of(PositionUpdated)[-1].position
+    (read,) = await desk.exchange.positions("BTCUSDT")
+    assert (opened.symbol, opened.side, opened.qty) == ("BTCUSDT", wanted, Decimal("0.1"))
+    assert opened.entry_price == read.entry_price
     await desk.exchange.place(perp("tr-2", side.opposite, "0.1", reduce_only=True))
     await ear.until(lambda: ear.of(PositionUpdated)[-1].position.side is None)
+    assert ear.of(PositionUpdated)[-1].position.qty == 0
 
 
 async def test_a_wallet_that_changes_is_heard(desk: Any, ear: Ear) -> None:
@@ -172,6 +181,9 @@ async def test_a_wallet_that_changes_is_heard(desk: Any, ear: Ear) -> None:
     await ear.until(
         lambda: any((row := event.wallet.coin("BTC")) and row.wallet_qty > 0 for event in ear.of(WalletUpdated))
     )
+    heard, read = ear.of(WalletUpdated)[-1].wallet, await desk.exchange.wallet()
+    for coin in ("BTC", "USDT"):
+        assert heard.coin(coin).wallet_qty == read.coin(coin).wallet_qty
 
 
 async def test_fact18_a_funding_payment_is_heard_as_an_execution(desk: Any, ear: Ear) -> None:

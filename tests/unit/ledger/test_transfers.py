@@ -135,7 +135,9 @@ def test_cap2_nothing_to_move_is_no_transfer(amount: str) -> None:
 
 
 def test_cap2_the_smallest_step_is_moved() -> None:
-    assert plan_transfer(Account.FUNDING, Account.TACTICAL, D("0.00000001"), AT, RuleId("CAP-2")) is not None
+    planned = plan_transfer(Account.FUNDING, Account.TACTICAL, D("0.00000001"), AT, RuleId("CAP-2"))
+    assert planned is not None
+    assert planned.amount == D("0.00000001")
 
 
 def test_cap2_planning_a_transfer_twice_is_planning_it_once() -> None:

@@ -31,6 +31,7 @@ def report() -> Report:
 
 def test_every_table_is_in_the_terminal_and_in_markdown(report: Report) -> None:
     terminal, markdown = printed(report), to_markdown(report)
+    assert len(summary_tables(report)) >= 8
     for table in summary_tables(report):
         assert table.title in terminal
         assert f"## {table.title}" in markdown

@@ -32,6 +32,7 @@ def test_an_interval_is_the_distance_unless_settlements_are_missing(hours, inter
 
 
 def test_the_intervals_of_the_real_files_are_found_again(real_funding):
+    assert real_funding
     for stamps, intervals in real_funding:
         differing = int((intervals_of(stamps) != intervals).sum())
         assert differing <= 3, "only at the edges of a spell may the printed and the found interval differ"

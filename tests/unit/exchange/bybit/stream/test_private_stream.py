@@ -143,10 +143,14 @@ async def test_ord4_an_execution_counts_once_over_stream_catch_up_and_reconnect(
 
 async def test_fact9_a_server_away_for_many_tries_is_found_again(stream_server: Any, watch: Any, fast: Any) -> None:
     await stream_server.stop()
-    watched = watch(feed(stream_server, Rest(), fast))
+    rest = Rest()
+    watched = watch(feed(stream_server, rest, fast))
     await watched.until(lambda: watched.states.count(StreamState.DISCONNECTED) >= 4)
+    assert StreamState.LIVE not in watched.states
+    rest.rows = [wire.EXECUTION.parse(execution(1))]
     await stream_server.start()
     await watched.until(lambda: StreamState.LIVE in watched.states)
+    assert ids(watched) == ["e-1"], "what happened meanwhile is caught up before the stream counts as live"
 
 
 async def test_fact10_no_frame_kills_the_stream_and_an_unusable_one_is_made_up_for(
@@ -186,6 +190,8 @@ async def test_an_answer_that_never_comes_ends_the_try(stream_server: Any, watch
     stream_server._answers = lambda _: []
     watched = watch(feed(stream_server, Rest(), fast))
     await watched.until(lambda: watched.states.count(StreamState.DISCONNECTED) >= 2)
+    assert StreamState.LIVE not in watched.states
+    assert not watched.feed.is_live
 
 
 async def test_a_silent_connection_is_stale_and_replaced(stream_server: Any, watch: Any, fast: Any) -> None:
