@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterable
 from dataclasses import replace
 from decimal import Decimal
 
@@ -14,9 +16,9 @@ from eternal_engine.ledger.book import Book
 from eternal_engine.ledger.transfers import USDT, plan_transfer, split_capital
 from eternal_engine.model.errors import RefusedError
 from eternal_engine.model.event import Corrected, Event, Mismatch, TransferPlanned
-from eternal_engine.model.ids import Account, Coin, RecordId, RuleId, Symbol
+from eternal_engine.model.ids import Account, Coin, Engine, RecordId, RuleId, Symbol
 from eternal_engine.model.instrument import Market
-from eternal_engine.model.money import ZERO, floor_to, short_text
+from eternal_engine.model.money import ZERO, exact, exact_arithmetic, floor_to, short_text
 from eternal_engine.model.position import PerpPosition, SpotHolding
 from eternal_engine.model.rule import Rule
 from eternal_engine.strategies import funding, tactical, trend
@@ -101,6 +103,7 @@ def review(asked: Asked) -> Done:
     else:
         memory = _taken_over(asked, memory, orphan, symbol)
         events = _moves(asked, orphan, symbol)
+        memory = _with_gain_from_outside(asked, memory, orphan.account, events)
         lines.add(f"{_held(orphan, symbol)} belongs to {orphan.account.value} from now on")
     lines.add(f"{symbol}: entries go on" if symbol in asked.memory.paused else "")
     return Done(memory if memory.paused != asked.memory.paused or events else asked.memory, lines.text(), events)
@@ -150,6 +153,33 @@ def _taken_over(asked: Asked, memory: Memory, orphan: Book, name: str) -> Memory
         where="review",
         mend="close it at the exchange, or say --ignore",
     )
+
+
+def _with_gain_from_outside(asked: Asked, memory: Memory, account: Account, moves: Iterable[Event]) -> Memory:
+    """Count what the holding is worth beyond its cost as money from outside, too: no rule has earned or lost it.
+
+    Its cost is a flow by its entries. What was moved is compared with what the memory knows at the next decision, so
+    taking the gain off there lets high and bases move by all of it (RISK-4). Refuses while there is no price.
+    """
+    gain = ZERO
+    for row in moves:
+        if not isinstance(row, Corrected) or row.unassigned or row.symbol is None:
+            continue
+        place, marks = asked.symbol_index(row.symbol), asked.context.marks
+        price = float((marks.spot if row.market is Market.SPOT else marks.perp)[place])
+        if not math.isfinite(price) or price <= 0.0:
+            raise RefusedError(
+                f"{row.symbol} has no price now, so nobody can say what it brings",
+                where="review",
+                mend="try again after the next completed hour, or say --ignore",
+            )
+        with exact_arithmetic():
+            gain += row.qty * (exact(repr(price)) - row.price_usdt)
+    known, number = list(memory.flowed_usdt), ENGINES.index(Engine(account.value))
+    with exact_arithmetic():
+        known[number] -= gain
+    first, second, third, fourth = known
+    return replace(memory, flowed_usdt=(first, second, third, fourth))
 
 
 def _opened_trend(asked: Asked, memory: Memory, perp: PerpPosition, place: int) -> trend.TrendState:

@@ -5,17 +5,37 @@ from __future__ import annotations
 from dataclasses import replace
 from decimal import Decimal
 
+import numpy as np
 import pytest
 
 from builders import a_fill
-from command_builders import NOW, a_command, a_context, a_memory, a_projection, after, carried_out
+from command_builders import (
+    HOUR,
+    NOW,
+    a_command,
+    a_context,
+    a_memory,
+    a_projection,
+    after,
+    at_level,
+    carried_out,
+    with_states,
+)
+from core_builders import TWO, some_params
 from eternal_engine.engine.commands import apply
+from eternal_engine.engine.hour import ALL_HALTED, Decided, decide_hour
+from eternal_engine.engine.memory import Memory
 from eternal_engine.engine.timing import hour_of
+from eternal_engine.engine.view import flowed_usdt
 from eternal_engine.ledger.transfers import completed
 from eternal_engine.model.event import Corrected, Deposited, Filled, Mismatch, TransferPlanned
 from eternal_engine.model.ids import Account, Coin, RecordId, Symbol
 from eternal_engine.model.instrument import Market, Side
+from eternal_engine.portfolio.features import Moods, Settlements, features_of
+from eternal_engine.portfolio.params import Params
+from eternal_engine.risk import breaker
 from eternal_engine.storage.projection import Projection
+from eternal_engine.strategies.indicators import DailyBars
 
 USDT = Coin("USDT")
 BTC, ETH = Symbol("BTCUSDT"), Symbol("ETHUSDT")
@@ -128,6 +148,64 @@ def test_ord_7_an_orphan_that_was_paid_for_brings_its_cost_in_cash_along() -> No
     assert books.of(Account.TACTICAL).cash_usdt == Decimal(5_000 - 20_000 - 20)
     assert books.of(Account.TACTICAL, unassigned=True).cash_usdt == 0
     assert books.imbalance_usdt == 0
+
+
+@pytest.mark.parametrize("price", [50_000.0, 30_000.0])
+@pytest.mark.parametrize("scope", [breaker.SCOPE_ACTIVE, breaker.SCOPE_PORTFOLIO])
+def test_risk_4_what_an_assigned_orphan_brings_moves_the_high_and_is_neither_gain_nor_loss(
+    price: float, scope: int
+) -> None:
+    params = some_params(TWO, ladder={"scope": scope})
+    for orphans, extra in (
+        ([_spot_orphan()], {}),
+        ([_perp_orphan()], {"stop_usdt": "20000"}),
+        ([_spot_orphan(Account.FUNDING), _perp_orphan(Account.FUNDING, "-0.5")], {}),
+    ):
+        before = a_projection(*orphans)
+        context = a_context(before, params=params, prices=(price, 2_500.0))
+        memory = replace(a_memory(params), cycle_h=hour_of(NOW), flowed_usdt=flowed_usdt(before.books))
+        memory = at_level(memory, 0, day_base_usdt=38_000.0, week_base_usdt=42_000.0)
+        memory = with_states(
+            memory,
+            risk=memory.states.risk._replace(
+                high_usdt=50_000.0 if scope == breaker.SCOPE_ACTIVE else 125_000.0, day=hour_of(NOW) // 24
+            ),
+        )
+        memory = replace(memory, portfolio_high_usdt=125_000.0)
+        ask = a_command("review", symbol="BTCUSDT", action="assign", **extra)
+        outcome = apply(ask, memory, before, context)
+        assert outcome.accepted, outcome.answer
+        found = _next_hour(params, outcome.memory, after(before, *outcome.events), price)
+        calm = _next_hour(params, memory, before, price)
+        for name in ("high_usdt", "day_base_usdt", "week_base_usdt"):
+            wanted = getattr(calm.risk_before, name) / calm.scope_usdt
+            assert getattr(found.risk_before, name) / found.scope_usdt == pytest.approx(wanted, rel=1e-9), name
+        total, rest = (float(sum(part.equity[:4])) for part in (found, calm))
+        assert found.memory.portfolio_high_usdt / total == pytest.approx(calm.memory.portfolio_high_usdt / rest)
+        # The hour after knows all that has moved: nothing is counted twice.
+        later = _next_hour(params, found.memory, after(before, *outcome.events), price)
+        assert later.risk_before.high_usdt == pytest.approx(found.memory.states.risk.high_usdt)
+
+
+def _next_hour(params: Params, memory: Memory, projection: Projection, price: float) -> Decided:
+    """Decide the next hour without entries, at prices that stand still."""
+    context = a_context(projection, params=params, now=NOW + HOUR, prices=(price, 2_500.0))
+    now_h, nothing = hour_of(NOW) + 1, np.full((2, 30), np.nan)
+    daily = DailyBars(nothing, nothing, nothing, nothing, np.zeros((2, 30), np.int64))
+    none = Settlements(np.zeros(0, np.int64), np.zeros(0), np.zeros(0))
+    features = features_of(params, daily, [none, none], Moods(np.zeros(0, np.int64), np.zeros(0)), now_h // 24 - 30)
+    return decide_hour(
+        params, features, memory, context.book, context.marks, np.zeros(2, np.int64), now_h,
+        flowed_usdt(projection.books), halted=ALL_HALTED,
+    )  # fmt: skip
+
+
+def test_ord_7_an_orphan_without_a_price_cannot_be_assigned_because_nobody_knows_what_it_brings() -> None:
+    before = a_projection(_spot_orphan())
+    context = a_context(before, prices=(float("nan"), 2_500.0))
+    outcome = apply(a_command("review", symbol="BTCUSDT", action="assign"), PAUSED, before, context)
+    assert not outcome.accepted
+    assert "no price" in outcome.answer
 
 
 def test_ord_7_an_orphan_left_aside_stays_where_it_is_and_entries_go_on() -> None:
