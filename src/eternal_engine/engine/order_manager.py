@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -11,7 +10,7 @@ from decimal import Decimal
 from functools import partial
 from typing import Final
 
-from eternal_engine.engine import outcome, work
+from eternal_engine.engine import exits, outcome, work
 from eternal_engine.engine.memory import Memory
 from eternal_engine.engine.recorder import Recorder
 from eternal_engine.engine.sender import RETRY_WAITS_S, Sender, Waiting
@@ -21,18 +20,16 @@ from eternal_engine.engine.work import Done, PlanOrder, Scene
 from eternal_engine.ledger.transfers import tactical_profit
 from eternal_engine.model import reason
 from eternal_engine.model.errors import ExchangeError, HaltTrading, RejectedForGood, Retry
-from eternal_engine.model.event import Decided, ErrorOccurred, Event, Noted, OrderPlanned, Reviewed
+from eternal_engine.model.event import ErrorOccurred, Event, Noted, OrderPlanned
 from eternal_engine.model.ids import Account, ClientOrderId, Engine, Leg, RuleId, Symbol
 from eternal_engine.model.instrument import Market
 from eternal_engine.model.money import ZERO, exact, exact_arithmetic
 from eternal_engine.model.order import Order, OrderState
 from eternal_engine.model.rule import Rule
-from eternal_engine.model.steps import whole_steps
 from eternal_engine.portfolio.params import Intent, Params
-from eternal_engine.portfolio.valuation import intent_notional_usdt
 from eternal_engine.storage.projection import Projection
 from eternal_engine.strategies import trend
-from eternal_engine.strategies.base import BUY, PERP, SELL, TREND
+from eternal_engine.strategies.base import TREND
 
 RULES: tuple[Rule, ...] = (
     Rule(
@@ -91,6 +88,7 @@ class OrderManager:
         await self.sender.hear()
         own = [intent for intent in self._recorder.memory.pending if intent.engine == self._number]
         await in_turn_or_together([partial(self._carry, intent) for intent in own], together=self.sender.is_wired)
+        await self._close_strays()
         if self.engine is Engine.TREND:
             await self.keep_stops()
 
@@ -336,58 +334,51 @@ class OrderManager:
         """Ask for an exit at once: the stop cannot rest, mostly because the market is beyond it already (TREND-X2)."""
 
         def make(memory: Memory, projection: Projection) -> tuple[Memory, tuple[Event, ...]]:
-            position = projection.books.of(Account.TREND).perp.get(Symbol(memory.symbols[s]))
-            if position is None or any(one.engine == TREND and one.symbol == s for one in memory.pending):
+            desk = self._desk(projection)
+            intent = exits.position_exit(desk, memory, projection.books.of(Account.TREND), s)
+            if intent is None or work.first_id(intent, memory.symbols) in projection.orders:
+                # What was tried in this hour already has ended; the next hour has an id of its own.
                 return memory, ()
-            step = self.sender.rules(Market.PERP, memory.symbols[s]).qty_step
-            intent = Intent(
-                engine=TREND,
-                symbol=s,
-                market=PERP,
-                side=SELL if position.qty > ZERO else BUY,
-                reduces=True,
-                qty_steps=whole_steps(float(abs(position.qty)), float(step)),
-                quote_steps=0,
-                price=float(self._recorder.marks.perp[s]),
-                reason=reason.TREND_TRAIL if memory.states.trend.trailing[s] else reason.TREND_STOP,
-                rule=reason.NONE,
-                decided_h=hour_of(self._clock.now()),
-                stop_distance=0.0,
-                atr=0.0,
-                plan_usdt=0.0,
-                level=0,
-            )
-            first = work.key_of(intent, memory.symbols, Leg.STOP).client_order_id
-            if first in projection.orders:
-                # It was tried in this hour already and ended; the next hour has an id of its own.
-                return memory, ()
-            told = self._why_leaving(intent, memory, projection, refused)
+            symbol, stop = memory.symbols[s], float(memory.states.trend.stop[s])
+            words = f"the stop of {symbol} at {stop:g} cannot rest, so the position is closed: {refused.message}"
+            detail = f"{reason.words(intent.reason)}: the exchange takes no stop at {stop:g}: {refused.message}"
+            seen = {"symbols": {symbol: {"stop": stop}}, "stop_refused": refused.message}
+            said = ErrorOccurred(desk.now, words, f"trend {symbol}", refused.mend, self.engine)
+            told = (said, *exits.explained(desk, memory, intent, detail, seen))
             return replace(memory, pending=(*memory.pending, intent)), told
 
         await self._recorder.commit(make)
 
-    def _why_leaving(
-        self, intent: Intent, memory: Memory, projection: Projection, refused: RejectedForGood
-    ) -> tuple[Event, ...]:
-        """Journal the decision and the verdict that an exit outside the hourly decision follows from."""
-        at, decided_at, symbol = self._clock.now(), hour_start(intent.decided_h), memory.symbols[intent.symbol]
-        stop, why = float(memory.states.trend.stop[intent.symbol]), reason.words(intent.reason)
-        seen = {"symbols": {symbol: {"stop": stop}}, "stop_refused": refused.message}
-        signal = {
-            "symbol": symbol,
-            "side": "buy" if intent.side == BUY else "sell",
-            "reduces": True,
-            "reason": why,
-            "qty_steps": intent.qty_steps,
-        }
+    # What no rule knows of ------------------------------------------------------------------------------------
+
+    async def _close_strays(self) -> None:
+        """Close what an order that was given up has opened all the same: no stop and no rule tends it (ORD-4)."""
+        if not self._strays(self._recorder.memory, self._recorder.projection):
+            return
+        asked: list[Intent] = []
+
+        def make(memory: Memory, projection: Projection) -> tuple[Memory, list[Event]]:
+            desk, events = self._desk(projection), list[Event]()
+            for intent in self._strays(memory, projection):
+                asked.append(intent)
+                symbol, where = memory.symbols[intent.symbol], f"{self.engine.value} {memory.symbols[intent.symbol]}"
+                detail = f"{reason.words(intent.reason)}: held by no rule, an order given up has traded after all"
+                words = f"a holding of {symbol} that no rule knows of is closed: an order given up has traded after all"
+                events.append(ErrorOccurred(desk.now, words, where, "`eternal orders` shows it; nothing is to be done"))
+                events += exits.explained(desk, memory, intent, detail, {"stray": symbol})
+            return replace(memory, pending=(*memory.pending, *asked)), events
+
+        await self._recorder.commit(make)
+        for intent in asked:
+            await self._carry(intent)
+
+    def _strays(self, memory: Memory, projection: Projection) -> list[Intent]:
+        found = exits.strays(self._desk(projection), self.engine, memory, projection.books.of(self.sender.account))
+        return [intent for intent in found if work.first_id(intent, memory.symbols) not in projection.orders]
+
+    def _desk(self, projection: Projection) -> exits.Desk:
         config_hash = projection.run.config_hash if projection.run else ""
-        decided = Decided(at, self.engine, decided_at, json.dumps(seen), json.dumps([signal]), config_hash)
-        worth = exact(repr(intent_notional_usdt(self.params, intent)))
-        rule = RuleId(reason.rule_id(intent.reason))
-        detail = f"{why}: the exchange takes no stop at {stop:g}: {refused.message}"
-        verdict = Reviewed(at, self.engine, Symbol(symbol), decided_at, "approved", rule, detail, worth, worth)
-        words = f"the stop of {symbol} at {stop:g} cannot rest, so the position is closed: {refused.message}"
-        return ErrorOccurred(at, words, f"trend {symbol}", refused.mend, self.engine), decided, verdict
+        return exits.Desk(self.params, self.sender.table, self._recorder.marks, self._clock.now(), config_hash)
 
 
 async def in_turn_or_together(jobs: Sequence[Callable[[], Awaitable[None]]], *, together: bool) -> None:

@@ -4,12 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from decimal import Decimal
+from typing import Final
 
+from eternal_engine.engine.timing import hour_of
+from eternal_engine.engine.view import ENGINES
 from eternal_engine.engine.work import Done, LegDone
 from eternal_engine.ledger.book import Book
 from eternal_engine.ledger.books import Books
+from eternal_engine.model.fill import Fill
 from eternal_engine.model.ids import Account, Leg, Symbol
+from eternal_engine.model.instrument import Side
 from eternal_engine.model.money import ZERO, exact_arithmetic, ratio
+from eternal_engine.model.order import Order
 from eternal_engine.model.rule import Rule
 from eternal_engine.portfolio.params import Intent, Marks, Params, States
 from eternal_engine.strategies import core_hodl, funding, tactical, trend
@@ -28,6 +34,8 @@ RULES: tuple[Rule, ...] = (
     ),
 )
 
+_LEVELS: Final = {Leg.LEVEL_1: 0, Leg.LEVEL_2: 1}
+
 
 def after_intent(
     params: Params, states: States, intent: Intent, done: Done, book: Book, symbols: Sequence[str], now_h: int
@@ -35,8 +43,8 @@ def after_intent(
     """Fold a finished intent into the states; `book` is the engine's after all its fills, `now_h` the hour of fills."""
     s = intent.symbol
     if intent.engine == FUNDING and intent.market == PAIR and not intent.reduces:
-        second = done.of(Leg.PERP_OPEN)
-        if second is not None and second.qty > ZERO:
+        second, back = done.of(Leg.PERP_OPEN), done.of(Leg.PERP_UNWIND)
+        if second is not None and second.qty > (back.qty if back is not None else ZERO):
             return states._replace(funding=funding.opened(params.funding, states.funding, s, now_h))
         return states
     leg = done.legs[0]
@@ -54,6 +62,30 @@ def after_intent(
         opened = trend.opened(states.trend, s, intent.side, price, intent.atr, stop, float(leg.qty))
         return states._replace(trend=opened)
     return states
+
+
+def after_late_fill(
+    states: States, fill: Fill, order: Order, pending: Sequence[Intent], symbols: Sequence[str]
+) -> States:
+    """Count coins that an order bought after its intent was over, so that no rule buys them again (CORE-3, TACT-2).
+
+    While the intent is pending, `after_intent` counts them with all the others.
+    """
+    key = order.intent.key
+    number, decided_h = ENGINES.index(key.engine), hour_of(key.decided_at)
+    if number not in (CORE_HODL, TACTICAL) or fill.side is not Side.BUY or key.symbol not in symbols:
+        return states
+    s = list(symbols).index(key.symbol)
+    if any((one.engine, one.symbol, one.decided_h) == (number, s, decided_h) for one in pending):
+        return states
+    spent = float(fill.value_usdt)
+    if number == TACTICAL:
+        level = _LEVELS.get(key.leg, tactical.NO_LEVEL)
+        was_flat = bool(states.tactical.first_buy_h[s] == 0)
+        return states._replace(tactical=tactical.on_buy(states.tactical, s, level, spent, decided_h, was_flat))
+    planned = key.leg is Leg.BUY and states.core.plan[s] != core_hodl.NO_PLAN
+    plan_usdt = min(spent, float(states.core.gap_usdt[s])) if planned else 0.0
+    return states._replace(core=core_hodl.on_fill(states.core, s, spent, plan_usdt))
 
 
 def _bought(

@@ -8,7 +8,7 @@ from dataclasses import replace
 from decimal import Decimal
 
 from eternal_engine.engine.memory import Memory, saves, written_after
-from eternal_engine.engine.outcome import after_books, after_deposit
+from eternal_engine.engine.outcome import after_books, after_deposit, after_late_fill
 from eternal_engine.engine.timing import Clock
 from eternal_engine.ledger.pnl import closed_trades
 from eternal_engine.model.errors import EternalError, ModelError
@@ -17,7 +17,7 @@ from eternal_engine.model.ids import Account
 from eternal_engine.model.money import CASH_COINS
 from eternal_engine.model.trade import ClosedPart
 from eternal_engine.portfolio.params import Marks, Params
-from eternal_engine.storage.projection import Projection
+from eternal_engine.storage.projection import Projection, StoredOrder
 from eternal_engine.storage.store import Appended, Store
 
 # Whose closed parts rules look at: TREND's trades (RISK-7), TACTICAL's profits (CAP-2).
@@ -148,7 +148,13 @@ class Recorder:
                 continue
             books = after.books
             states = after_deposit(self.params, states, _came_to_core(entry))
+            if isinstance(entry, Filled) and (stored := self._ordered(entry)) is not None:
+                states = after_late_fill(states, entry.fill, stored.order, memory.pending, memory.symbols)
         return replace(memory, states=after_books(states, books, memory.symbols, self.marks))
+
+    def _ordered(self, entry: Filled) -> StoredOrder | None:
+        identifier = entry.fill.client_order_id
+        return None if identifier is None else self.projection.orders.get(identifier)
 
     def parts_of(self, account: Account) -> Sequence[ClosedPart]:
         """Give the closed parts of TREND or TACTICAL, in the order in which they were booked."""

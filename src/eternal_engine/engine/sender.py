@@ -337,13 +337,13 @@ class Sender:
         return events
 
     def _belated(self, entry: BookEntry, at: datetime) -> list[Event]:
-        """Say that an order traded which was held for refused or never sent: no rule knows of what it bought."""
+        """Say that an order traded which was held for refused or never sent."""
         stored = self._recorder.projection.orders.get(_order_id(entry))
         if stored is None or stored.order.state not in (OrderState.REJECTED, OrderState.ABANDONED):
             return []
         identifier, state = stored.order.client_order_id, stored.order.state.value
         what = f"order {identifier} has traded although it was {state}"
-        mend = "look at the position: eternal flatten closes it, and no stop of ours protects it"
+        mend = "coins bought for keeping stay and count as bought; a position that no rule knows of is closed at once"
         return [ErrorOccurred(at, what, f"account {self.account.value}", mend, self.engine)]
 
     async def _move(

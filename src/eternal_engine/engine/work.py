@@ -110,6 +110,11 @@ def key_of(intent: Intent, symbols: tuple[str, ...], leg: Leg, attempt: int = 1)
     return OrderKey(ENGINES[intent.engine], hour_start(intent.decided_h), Symbol(symbols[intent.symbol]), leg, attempt)
 
 
+def first_id(intent: Intent, symbols: tuple[str, ...]) -> ClientOrderId:
+    """Give the id of the first order of an intent of one leg: where it is on record, the intent was tried before."""
+    return key_of(intent, symbols, _leg_of(intent)).client_order_id
+
+
 def orders_of(intent: Intent, scene: Scene, leg: Leg) -> list[Order]:
     """List the orders on record of one leg, by attempt."""
     found: list[Order] = []
@@ -262,17 +267,28 @@ def _open_pair(intent: Intent, scene: Scene) -> Step:
     second = _trade(intent, scene, Leg.PERP_OPEN, scene.perp, Side.SELL, hedge, reduces=False, urgent=True)
     if not isinstance(second, LegDone):
         return second
-    if second.complete and first.complete:
+    if second.complete and first.complete and not orders_of(intent, scene, Leg.SPOT_UNWIND):
         return Done((first, second))
     return _unwind(intent, scene, first, second, net)
 
 
 def _unwind(intent: Intent, scene: Scene, first: LegDone, second: LegDone, net: Decimal) -> Step:
-    """Sell again the spot coins that no perp covers (FUND-3, H6)."""
+    """Sell again the spot coins that no perp covers (FUND-3, H6).
+
+    A second leg that was given up may fill all the same while its first is sold: then the perp is bought back as far
+    as no coins are left beside it.
+    """
     with exact_arithmetic():
         surplus = scene.spot.qty_down(max(net - second.qty, ZERO))
     back = _trade(intent, scene, Leg.SPOT_UNWIND, scene.spot, Side.SELL, surplus, reduces=True)
-    return Done((first, second, back)) if isinstance(back, LegDone) else back
+    if not isinstance(back, LegDone):
+        return back
+    with exact_arithmetic():
+        bare = max(second.qty - scene.perp.qty_down(max(net - back.qty, ZERO)), ZERO)
+    if bare == ZERO and not orders_of(intent, scene, Leg.PERP_UNWIND):
+        return Done((first, second, back))
+    perp_back = _trade(intent, scene, Leg.PERP_UNWIND, scene.perp, Side.BUY, bare, reduces=True)
+    return Done((first, second, back, perp_back)) if isinstance(perp_back, LegDone) else perp_back
 
 
 def _close_pair(intent: Intent, scene: Scene) -> Step:

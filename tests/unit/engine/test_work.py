@@ -215,6 +215,32 @@ def test_fund_3_a_failed_second_leg_unwinds_the_first() -> None:
     assert [leg.leg for leg in done.legs] == [Leg.SPOT_OPEN, Leg.PERP_OPEN, Leg.SPOT_UNWIND]
 
 
+def test_fund_3_a_second_leg_that_fills_while_its_first_is_sold_is_bought_back() -> None:
+    case = Case(PAIR_IN)
+    case.fill(case.planned())
+    second = case.planned()
+    given_up = case.put(second, Trigger.ABANDON)
+    case.hold(spot="0.0500005")
+    case.fill(case.planned())
+    late = Fill(
+        ExecutionId("late"), Account.FUNDING, BTC, Market.PERP, Side.SELL, Decimal("0.05"), PRICE, Decimal(0),
+        Coin("USDT"), Coin("BTC"), Coin("USDT"), AT,
+    )  # fmt: skip
+    stored = case.orders[given_up.client_order_id]
+    case.orders[given_up.client_order_id] = replace(stored, order=stored.order.with_fill(late))
+    case.scene = replace(case.scene, book=Book(Account.FUNDING))
+    case.hold(perp="-0.05")
+    back = case.planned()
+    assert (back.order.key.leg, back.order.side, back.order.qty, back.order.reduce_only) == (
+        Leg.PERP_UNWIND, Side.BUY, Decimal("0.050"), True,
+    )  # fmt: skip
+    case.fill(back)
+    case.scene = replace(case.scene, book=Book(Account.FUNDING))
+    done = case.ask()
+    assert isinstance(done, Done)
+    assert [leg.leg for leg in done.legs] == [Leg.SPOT_OPEN, Leg.PERP_OPEN, Leg.SPOT_UNWIND, Leg.PERP_UNWIND]
+
+
 def test_fund_3_a_second_leg_goes_on_however_late_it_is() -> None:
     case = Case(PAIR_IN)
     case.fill(case.planned())

@@ -1,0 +1,142 @@
+"""What an order that was given up trades all the same is closed, or counted, at once (ORD-4, FUND-3, CORE-3)."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from engine_bench import AT, Bench, a_bench
+from eternal_engine.engine.timing import hour_of
+from eternal_engine.exchange.events import ExecutionSeen
+from eternal_engine.exchange.orders import OrderRequest
+from eternal_engine.exchange.terms import Market, Side
+from eternal_engine.model import reason
+from eternal_engine.model.errors import RejectedForGood, UnknownOutcome
+from eternal_engine.model.event import Decided, ErrorOccurred, Event, OrderPlanned, Reviewed
+from eternal_engine.model.ids import Account, Engine, Symbol
+from eternal_engine.portfolio.params import NO_INTENT
+from eternal_engine.strategies.base import BUY, CORE_HODL, FUNDING, PAIR, PERP, SPOT, TACTICAL, TREND
+
+BTC = Symbol("BTCUSDT")
+HOUR = hour_of(AT)
+ENTRY = NO_INTENT._replace(
+    engine=TREND, market=PERP, side=BUY, qty_steps=100, price=40_000.0, atr=1_000.0, stop_distance=2_000.0,
+    reason=reason.TREND_ENTRY, decided_h=HOUR,
+)  # fmt: skip
+PAIR_IN = NO_INTENT._replace(
+    engine=FUNDING, market=PAIR, side=BUY, qty_steps=50, price=40_000.0, reason=reason.FUND_ENTRY, decided_h=HOUR,
+)  # fmt: skip
+CYCLE = NO_INTENT._replace(
+    engine=CORE_HODL, market=SPOT, side=BUY, quote_steps=1_000_000_000, price=40_000.0, reason=reason.CORE_PLAN,
+    decided_h=HOUR, plan_usdt=100.0,
+)  # fmt: skip
+CRASH_BUY = CYCLE._replace(engine=TACTICAL, reason=reason.TACT_LEVEL, plan_usdt=0.0, level=0)
+REFUSED = RejectedForGood("no", code=110007)
+
+
+async def trades_late(bench: Bench, request: OrderRequest) -> None:
+    """Let the exchange show an execution of an order that nobody waits for any more."""
+    bench.exchange.taken[request.client_order_id] = request
+    await bench.manager.sender.take(ExecutionSeen(bench.exchange._execution(request)))
+
+
+async def test_ord_4_an_entry_of_trend_that_fills_after_it_was_given_up_is_closed_at_once(tmp_path: Path) -> None:
+    async with a_bench(tmp_path, Engine.TREND) as bench:
+        seen: list[Event] = []
+        bench.exchange.script = [REFUSED]
+        await bench.give(ENTRY)
+        await bench.manager.run()
+        bench.recorder._observers = [seen.append]
+        await trades_late(bench, bench.exchange.placed[0])
+        await bench.manager.run()
+        closing = bench.exchange.placed[1]
+        assert (closing.side, closing.qty, closing.reduce_only) == (Side.SELL, bench.exchange.placed[0].qty, True)
+        assert BTC not in bench.recorder.projection.books.of(Account.TREND).perp
+        assert bench.recorder.memory.pending == ()
+        kinds = [type(event) for event in seen if isinstance(event, Decided | Reviewed | OrderPlanned)]
+        assert kinds == [Decided, Reviewed, OrderPlanned]
+        told = [event.what for event in seen if isinstance(event, ErrorOccurred)]
+        assert told[-1].startswith("a holding of BTCUSDT that no rule knows of is closed")
+        # Until then the stop that came with the order protected it.
+        assert bench.exchange.placed[0].stop_loss == 38_000
+
+
+async def test_ord_4_a_stray_that_cannot_be_closed_is_tried_once_an_hour(tmp_path: Path) -> None:
+    async with a_bench(tmp_path, Engine.TREND) as bench:
+        bench.exchange.script = [REFUSED] * 9
+        await bench.give(ENTRY)
+        await bench.manager.run()
+        await trades_late(bench, bench.exchange.placed[0])
+        for _ in range(3):
+            await bench.manager.run()
+        assert len(bench.exchange.placed) == 2
+        bench.clock.at += timedelta(hours=1)
+        await bench.manager.run()
+        assert len(bench.exchange.placed) == 3
+
+
+async def test_fund_3_a_second_leg_that_fills_after_it_was_given_up_is_bought_back(tmp_path: Path) -> None:
+    async with a_bench(tmp_path, Engine.FUNDING) as bench:
+        bench.exchange.script = [None, UnknownOutcome("time-out")]
+        await bench.give(PAIR_IN)
+        await bench.manager.run()
+        second = bench.exchange.placed[1]
+        assert second.client_order_id in [line.split()[0] for line in bench.states if line.endswith("abandoned")]
+        await trades_late(bench, second)
+        await bench.manager.run()
+        assert [(one.market, one.side) for one in bench.exchange.placed] == [
+            (Market.SPOT, Side.BUY), (Market.PERP, Side.SELL), (Market.SPOT, Side.SELL), (Market.PERP, Side.BUY),
+        ]  # fmt: skip
+        assert bench.exchange.placed[3].reduce_only
+        book = bench.recorder.projection.books.of(Account.FUNDING)
+        assert BTC not in book.perp
+        assert bench.recorder.memory.states.funding.opened_h[0] == 0
+        sent = len(bench.exchange.placed)
+        await bench.manager.run()
+        assert len(bench.exchange.placed) == sent
+
+
+async def test_fund_3_a_first_leg_that_fills_after_it_was_given_up_is_sold(tmp_path: Path) -> None:
+    async with a_bench(tmp_path, Engine.FUNDING) as bench:
+        bench.exchange.script = [REFUSED]
+        await bench.give(PAIR_IN)
+        await bench.manager.run()
+        await trades_late(bench, bench.exchange.placed[0])
+        await bench.manager.run()
+        assert [(one.market, one.side) for one in bench.exchange.placed] == [
+            (Market.SPOT, Side.BUY), (Market.SPOT, Side.SELL),
+        ]  # fmt: skip
+        assert BTC not in bench.recorder.projection.books.of(Account.FUNDING).spot
+
+
+@pytest.mark.parametrize("intent", [CYCLE, CRASH_BUY])
+async def test_core_3_coins_of_an_order_that_was_given_up_are_kept_and_count_as_bought(
+    tmp_path: Path, intent: object
+) -> None:
+    engine = Engine.CORE_HODL if intent is CYCLE else Engine.TACTICAL
+    async with a_bench(tmp_path, engine) as bench:
+
+        def armed(memory, _):  # type: ignore[no-untyped-def]
+            from dataclasses import replace
+
+            levels = memory.states.tactical.armed_usdt.copy()
+            levels[0, 0] = 1_000.0
+            tactical = memory.states.tactical._replace(armed_usdt=levels)
+            return replace(memory, states=memory.states._replace(tactical=tactical)), ()
+
+        await bench.recorder.commit(armed)
+        bench.exchange.script = [REFUSED]
+        await bench.give(intent)  # type: ignore[arg-type]
+        await bench.manager.run()
+        await trades_late(bench, bench.exchange.placed[0])
+        await bench.manager.run()
+        states = bench.recorder.memory.states
+        assert len(bench.exchange.placed) == 1
+        assert BTC in bench.recorder.projection.books.of(engine.account).spot
+        if engine is Engine.CORE_HODL:
+            assert states.core.spent_usdt[0] == 100.0
+        else:
+            assert states.tactical.armed_usdt[0, 0] == 900.0
+            assert states.tactical.first_buy_h[0] == HOUR
