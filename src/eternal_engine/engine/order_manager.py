@@ -150,11 +150,15 @@ class OrderManager:
         return await self._lever(key.symbol)
 
     def _deadline(self, order: Order) -> datetime | None:
-        """Give when a pair's second leg must have been taken in, else None; a new start has its own time (FUND-3)."""
-        if order.intent.key.leg is not Leg.PERP_OPEN:
+        """Give when a pair's second leg must have been taken in, else None; a new start has its own time (FUND-3).
+
+        All orders of the leg share it: the first leg stands alone no longer because the second comes in parts.
+        """
+        key = order.intent.key
+        if key.leg is not Leg.PERP_OPEN:
             return None
         patience = timedelta(seconds=self.leg_timeout_s)
-        return self._deadlines.setdefault(order.client_order_id, self._waiting.now() + patience)
+        return self._deadlines.setdefault(replace(key, attempt=1).client_order_id, self._waiting.now() + patience)
 
     def _first_stop(self, intent: Intent) -> Decimal | None:
         """Give the stop that travels with an entry of TREND: its fate may stay unknown for a while (TREND-S1).
