@@ -178,9 +178,14 @@ def _greeting(server: Server) -> dict[str, Any]:
             for account in accounts_of(server.world)
         ],
         "started_at": clock.now().isoformat(),
-        "venue_time": datetime.fromtimestamp(server.world.venue.state.now_ms / 1000, UTC).isoformat(),
+        "opened_at": _time(min(account.created_ms for account in accounts_of(server.world))),
+        "venue_time": _time(server.world.venue.state.now_ms),
         "state": None if server.world.store is None else str(server.world.store.path),
     }
+
+
+def _time(at_ms: int) -> str:
+    return datetime.fromtimestamp(at_ms / 1000, UTC).isoformat()
 
 
 def _announce(greeting: dict[str, Any], *, as_json: bool) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Final
 
@@ -29,14 +30,16 @@ async def set_up_accounts(ports: Mapping[Account, Client], symbols: Sequence[str
 
     Raises RejectedForGood where positions in hedge mode stand in the way: a person must close them.
     """
-    told: list[str] = []
-    for account, mode in MODES.items():
-        if account not in ports:
-            continue
-        try:
-            await ports[account].set_margin_mode(mode)
-        except Unsupported as error:
-            told.append(f"{account.value}: {error.message}")
-        for symbol in symbols:
-            await ports[account].require_one_way(symbol)
-    return tuple(told)
+    there = [(account, mode) for account, mode in MODES.items() if account in ports]
+    told = await asyncio.gather(*(_set_up(ports[account], account, mode, symbols) for account, mode in there))
+    return tuple(words for words in told if words)
+
+
+async def _set_up(port: Client, account: Account, mode: MarginMode, symbols: Sequence[str]) -> str:
+    told = ""
+    try:
+        await port.set_margin_mode(mode)
+    except Unsupported as error:
+        told = f"{account.value}: {error.message}"
+    await asyncio.gather(*(port.require_one_way(symbol) for symbol in symbols))
+    return told

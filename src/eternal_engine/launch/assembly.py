@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -19,6 +20,7 @@ from eternal_engine.engine.recorder import REMEMBERED, Observer, Recorder
 from eternal_engine.engine.sender import Sender
 from eternal_engine.engine.timing import hour_of
 from eternal_engine.engine.trading_engine import Setup, TradingEngine
+from eternal_engine.exchange.bybit.client import Client
 from eternal_engine.launch.place import Place
 from eternal_engine.market_data.bar_store import BarStore
 from eternal_engine.model.errors import Unsupported, UsageError
@@ -131,13 +133,15 @@ def use(crew: Crew, params: Params, config_hash: str) -> None:
 
 async def read_uids(place: Place) -> dict[Account, str]:
     """Ask every account for its uid; one that does not tell (the demo may not) is left out."""
-    found = {}
-    for account, port in place.ports.items():
-        try:
-            found[account] = str((await port.key_info()).user_id)
-        except Unsupported:
-            continue
-    return found
+    uids = await asyncio.gather(*(_uid(port) for port in place.ports.values()))
+    return {account: uid for account, uid in zip(place.ports, uids, strict=True) if uid is not None}
+
+
+async def _uid(port: Client) -> str | None:
+    try:
+        return str((await port.key_info()).user_id)
+    except Unsupported:
+        return None
 
 
 def shares_by_account(shares: Mapping[Engine, Decimal]) -> dict[Account, Decimal]:

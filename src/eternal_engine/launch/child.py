@@ -30,13 +30,17 @@ _ERRORS: Final[Mapping[int, type[EternalError]]] = {2: UsageError, 3: DataError,
 
 @dataclass(frozen=True, slots=True)
 class Greeting:
-    """Hold what the exchange says once it accepts connections: where, and the keys by account name (MASTER, ...)."""
+    """Hold what the exchange says once it accepts connections: where, and the keys by account name (MASTER, ...).
+
+    Nothing happened in its accounts before `opened_at`.
+    """
 
     rest_url: str
     private_url: str
     keys: Mapping[str, tuple[str, str]]
     uids: Mapping[str, str]
     venue_time: datetime
+    opened_at: datetime
 
 
 class ChildExchange:
@@ -184,4 +188,5 @@ def _read_greeting(found: dict[str, Any]) -> Greeting:
         keys={row["name"]: (row["api_key"], row["api_secret"]) for row in accounts},
         uids={row["name"]: str(row["uid"]) for row in accounts},
         venue_time=datetime.fromisoformat(found["venue_time"]),
+        opened_at=datetime.fromisoformat(found["opened_at"]),
     )

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from datetime import timedelta
 from decimal import Decimal
+from typing import Final
 
 from eternal_engine.engine.adopt import LOOK_BACK, held_back, open_account
 from eternal_engine.engine.findings import Alert
@@ -19,6 +21,9 @@ from eternal_engine.model.event import BookEntry, Event
 from eternal_engine.model.ids import Account
 from eternal_engine.model.instrument import InstrumentRules
 from eternal_engine.storage.projection import Projection
+
+# An account's first instant is told in milliseconds.
+ROUNDING: Final = timedelta(seconds=1)
 
 
 def owners_of(place: Place, core_weights: Mapping[str, Decimal]) -> Owners:
@@ -43,7 +48,8 @@ async def open_books(
         return ()
     prices = await take_prices(place.ports[closed[0]], symbols)
     now = place.clock.now()
-    looking = (take_snapshot(place.ports[account], account, now - LOOK_BACK, now) for account in closed)
+    since = now - LOOK_BACK if place.opened_at is None else max(now - LOOK_BACK, place.opened_at - ROUNDING)
+    looking = (take_snapshot(place.ports[account], account, since, now) for account in closed)
     alerts: list[Alert] = []
     for account, snapshot in zip(closed, await asyncio.gather(*looking), strict=True):
         opening = open_account(snapshot, owners, prices)

@@ -41,10 +41,11 @@ class Place:
     """Hold where a daemon trades. Accounts that are switched off or have no key are left out of the mappings.
 
     `bars` makes the source of market data over the daemon's own store of bars. `streams` make the private streams over
-    a wire; `pumps` hand out what an exchange of this process has said since the last time. `ends_at` is where the
-    prices end, None where they do not. `is_fast`: time runs faster than people, so nobody can be asked. `audit` asks an
-    embedded exchange whether its own books balance and lists what is wrong. `duties` keep the place alive (the child
-    process) and are supervised.
+    a wire; `pumps` hand out what an exchange of this process has said since the last time. `opened_at` is since when
+    the accounts of an embedded exchange exist, None where nobody knows; `ends_at` is where the prices end, None where
+    they do not. `is_fast`: time runs faster than people, so nobody can be asked. `audit` asks an embedded exchange
+    whether its own books balance and lists what is wrong. `duties` keep the place alive (the child process) and are
+    supervised.
     """
 
     environment: Environment
@@ -56,6 +57,7 @@ class Place:
     bars: Callable[[BarStore], BarSource]
     streams: Mapping[Account, Stream] = field(default_factory=dict)
     pumps: Mapping[Account, Pump] = field(default_factory=dict)
+    opened_at: datetime | None = None
     ends_at: datetime | None = None
     is_fast: bool = False
     duties: tuple[Duty, ...] = ()

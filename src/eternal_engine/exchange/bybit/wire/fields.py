@@ -21,11 +21,11 @@ E = TypeVar("E", bound=Enum)
 
 _NUMBER = re.compile(r"-?[0-9]{1,30}(?:\.[0-9]{1,30})?", re.ASCII)
 _WHOLE = re.compile(r"-?[0-9]{1,18}", re.ASCII)
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MS = timedelta(milliseconds=1)
 # Before Bybit existed, and beyond any contract: a value outside is seconds or nanoseconds taken for milliseconds.
-_OLDEST_MS = 1_262_304_000_000  # 2010-01-01
-_NEWEST_MS = 4_102_444_800_000  # 2100-01-01
+OLDEST_MS = 1_262_304_000_000  # 2010-01-01
+NEWEST_MS = 4_102_444_800_000  # 2100-01-01
 _TEXT_LIMIT = 4_096
 _MISSING = object()
 
@@ -143,14 +143,14 @@ def _flag(value: object) -> bool:
 def read_time(value: object) -> datetime:
     """Read whole milliseconds since 1970, as a number or as digits."""
     ms = _whole(value)
-    if not _OLDEST_MS <= ms <= _NEWEST_MS:
+    if not OLDEST_MS <= ms <= NEWEST_MS:
         raise Unfit
-    return _EPOCH + ms * _MS
+    return EPOCH + ms * _MS
 
 
 def to_ms(value: datetime) -> int:
     """Return whole milliseconds since 1970 of an aware time."""
-    return (value - _EPOCH) // _MS
+    return (value - EPOCH) // _MS
 
 
 def _optional_time(value: object) -> datetime | None:
