@@ -18,7 +18,6 @@ from builders import a_fill
 from core_builders import TWO, some_params
 from eternal_engine.backtest import fills, tape
 from eternal_engine.backtest.prepare import NEVER_H
-from eternal_engine.backtest.simulate import initial_states
 from eternal_engine.engine.timing import hour_start
 from eternal_engine.engine.view import ENGINES, book_view, flowed_usdt
 from eternal_engine.ledger.books import Books
@@ -28,6 +27,7 @@ from eternal_engine.model.event import BookEntry, Deposited, Filled, FundingSett
 from eternal_engine.model.ids import Account, Coin, ExecutionId, RecordId, RuleId, Symbol, TransferId
 from eternal_engine.model.instrument import Market, Side
 from eternal_engine.model.trade import ClosedPart
+from eternal_engine.portfolio.beginning import initial_states
 from eternal_engine.portfolio.params import NO_INTENT, Intent, empty_book
 from eternal_engine.portfolio.valuation import count_active
 from eternal_engine.strategies.base import BUY, CORE_HODL, FUNDING, PAIR, PERP, SELL, SPOT, TACTICAL, TREND

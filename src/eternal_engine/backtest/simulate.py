@@ -11,9 +11,8 @@ from eternal_engine.backtest.fills import Lots, Market, empty_lots
 from eternal_engine.backtest.tape import HOURLY, OVERFLOW, ROW_HOURS, Tape, new_tape, rewind
 from eternal_engine.model import reason
 from eternal_engine.model.errors import EternalError
+from eternal_engine.portfolio.beginning import initial_states
 from eternal_engine.portfolio.params import BookView, Features, Marks, Params, States, empty_book, empty_marks
-from eternal_engine.risk import breaker
-from eternal_engine.strategies import core_hodl, funding, tactical, trend
 
 # Room on the tape per year and symbol, several times what the busiest engine has ever used.
 ORDERS_PER_SYMBOL_YEAR = 600
@@ -29,17 +28,6 @@ class Simulation:
     lots: Lots
     marks: Marks
     states: States
-
-
-def initial_states(params: Params, symbols: int) -> States:
-    """Give the states of all rules before the first decision."""
-    return States(
-        risk=breaker.initial_state(),
-        core=core_hodl.initial_state(symbols),
-        trend=trend.initial_state(symbols),
-        funding=funding.initial_state(symbols),
-        tactical=tactical.initial_state(params.tactical),
-    )
 
 
 def tape_for(symbols: int, bars: int, row_hours: int = HOURLY) -> Tape:

@@ -19,11 +19,10 @@ import numpy as np
 from eternal_engine.model.errors import SchemaError, UsageError
 from eternal_engine.model.event import StateSaved
 from eternal_engine.model.rule import Rule
+from eternal_engine.portfolio.beginning import initial_states
 from eternal_engine.portfolio.flows import FlowState
 from eternal_engine.portfolio.params import NO_INTENT, Intent, Params, States
-from eternal_engine.risk import breaker
 from eternal_engine.storage.projection import SavedState
-from eternal_engine.strategies import core_hodl, funding, tactical, trend
 
 RULES: tuple[Rule, ...] = (
     Rule(
@@ -92,18 +91,7 @@ class Memory:
 
 def fresh_memory(params: Params, symbols: tuple[str, ...], month: int) -> Memory:
     """Give the memory of a daemon that has never decided; `month` as `flows.month_of` gives it."""
-    return Memory(symbols, fresh_states(params, len(symbols)), FlowState(0.0, month))
-
-
-def fresh_states(params: Params, symbols: int) -> States:
-    """Give the states of all rules before the first decision."""
-    return States(
-        risk=breaker.initial_state(),
-        core=core_hodl.initial_state(symbols),
-        trend=trend.initial_state(symbols),
-        funding=funding.initial_state(symbols),
-        tactical=tactical.initial_state(params.tactical),
-    )
+    return Memory(symbols, initial_states(params, len(symbols)), FlowState(0.0, month))
 
 
 class Written(NamedTuple):
@@ -198,7 +186,7 @@ def read(document: str, version: int, params: Params) -> Memory:
 
 def _read(found: Mapping[str, Any], params: Params) -> Memory:
     symbols = tuple(found["symbols"])
-    like = fresh_states(params, len(symbols))
+    like = initial_states(params, len(symbols))
     parts = {name: _read_like(part, found["states"][name], name) for name, part in like._asdict().items()}
     first, second, third, fourth = (Decimal(text) for text in found["flowed_usdt"])
     return Memory(

@@ -11,9 +11,9 @@ from core_builders import START_H, THREE, a_history, some_params
 from eternal_engine.backtest import fills
 from eternal_engine.backtest.fills import Lots, Market, empty_lots
 from eternal_engine.backtest.prepare import market_of
-from eternal_engine.backtest.simulate import initial_states
 from eternal_engine.backtest.tape import DELISTING, EVENTS, LIQUIDATION, ORDERS, TRADES, TRANSFER, Tape, new_tape
 from eternal_engine.model import reason
+from eternal_engine.portfolio.beginning import initial_states
 from eternal_engine.portfolio.params import NO_INTENT, BookView, Intent, Marks, Params, States, empty_book, empty_marks
 from eternal_engine.strategies import trend
 from eternal_engine.strategies.base import BUY, CORE_HODL, FUNDING, PAIR, PERP, SELL, SPOT, TACTICAL, TREND

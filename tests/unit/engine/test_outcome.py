@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 
 from core_builders import TWO, some_params
-from eternal_engine.engine.memory import fresh_states
 from eternal_engine.engine.outcome import after_books, after_deposit, after_intent, stop_wanted
 from eternal_engine.engine.work import Done, LegDone
 from eternal_engine.ledger.book import Book
@@ -19,6 +18,7 @@ from eternal_engine.model import reason
 from eternal_engine.model.ids import Account, Leg, Symbol
 from eternal_engine.model.instrument import Market
 from eternal_engine.model.position import PerpPosition, SpotHolding
+from eternal_engine.portfolio.beginning import initial_states
 from eternal_engine.portfolio.params import NO_INTENT, Marks, States
 from eternal_engine.strategies import core_hodl
 from eternal_engine.strategies.base import BUY, CORE_HODL, FUNDING, PAIR, PERP, SELL, SPOT, TACTICAL, TREND
@@ -30,7 +30,7 @@ MARKS = Marks(np.array([40_000.0, 2_000.0]), np.array([40_000.0, 2_000.0]), np.z
 
 
 def fresh() -> States:
-    return fresh_states(PARAMS, 2)
+    return initial_states(PARAMS, 2)
 
 
 def done(leg: Leg, qty: str, usdt: str, *, complete: bool = True, market: Market = Market.SPOT) -> Done:

@@ -12,7 +12,7 @@ import pytest
 from builders import a_fill, an_intent
 from core_builders import THREE, some_params
 from eternal_engine.engine.findings import Findings, after_findings
-from eternal_engine.engine.memory import fresh_memory, fresh_states
+from eternal_engine.engine.memory import fresh_memory
 from eternal_engine.engine.rebuild import catch_up, caught_up, owed_fills
 from eternal_engine.engine.timing import hour_of
 from eternal_engine.ledger.books import Books
@@ -20,6 +20,7 @@ from eternal_engine.model.event import Filled, OrderPlanned
 from eternal_engine.model.fill import Fill
 from eternal_engine.model.ids import Account, Coin, Engine, ExecutionId, Leg, OrderKey, Symbol
 from eternal_engine.model.instrument import Market, Side
+from eternal_engine.portfolio.beginning import initial_states
 from eternal_engine.portfolio.params import Features, States
 from eternal_engine.storage.projection import Projection, step
 from eternal_engine.strategies import core_hodl
@@ -70,7 +71,7 @@ def rebuilt(
 
 def deploying() -> States:
     """Give states in week 3 of 12, whose third cycle is due at AT."""
-    states = fresh_states(PARAMS, len(THREE))
+    states = initial_states(PARAMS, len(THREE))
     core = states.core._replace(
         phase=core_hodl.DEPLOYING,
         anchor_h=H - 2 * WEEK_H,
@@ -110,7 +111,7 @@ def test_core_13_a_manual_purchase_is_no_cycle_and_pays_no_plan() -> None:
 
 
 def test_core_2_before_the_first_decision_nothing_is_planned_and_nothing_is_counted() -> None:
-    states = fresh_states(PARAMS, len(THREE))
+    states = initial_states(PARAMS, len(THREE))
     core = rebuilt(states, bought(Engine.CORE_HODL, Leg.BUY, "0.02")).core
     assert core.phase == core_hodl.NEW
     assert core.due_h == states.core.due_h
@@ -118,7 +119,7 @@ def test_core_2_before_the_first_decision_nothing_is_planned_and_nothing_is_coun
 
 def test_tact_e1_a_level_that_bought_has_fired_and_its_high_is_no_new_one() -> None:
     tactical = rebuilt(
-        fresh_states(PARAMS, len(THREE)),
+        initial_states(PARAMS, len(THREE)),
         bought(Engine.TACTICAL, Leg.LEVEL_1, "0.02"),
         bought(Engine.TACTICAL, Leg.LEVEL_1, "0.02", attempt=2),
         bought(Engine.TACTICAL, Leg.FEAR_GREED, "0.01", at=AT + timedelta(hours=24)),
@@ -131,7 +132,7 @@ def test_tact_e1_a_level_that_bought_has_fired_and_its_high_is_no_new_one() -> N
 
 
 def test_tact_e1_money_that_was_armed_falls_by_what_was_spent() -> None:
-    states = fresh_states(PARAMS, len(THREE))
+    states = initial_states(PARAMS, len(THREE))
     armed = states.tactical._replace(
         high=69_000.0, fired=np.array([True, False]), armed_usdt=np.array([[2_000.0, 500.0, 0.0], [0.0, 0.0, 0.0]])
     )
@@ -146,22 +147,22 @@ def test_trend_s1_a_lost_entry_gets_its_stop_back_and_a_tighter_one_is_the_trail
     resting: str | None, stop: float, trailing: bool
 ) -> None:
     fill = bought(Engine.TREND, Leg.ENTRY, "0.2", market=Market.PERP)
-    trend = rebuilt(fresh_states(PARAMS, len(THREE)), fill, stop=resting).trend
+    trend = rebuilt(initial_states(PARAMS, len(THREE)), fill, stop=resting).trend
     assert (trend.side[0], trend.entry[0], trend.atr[0], trend.base_qty[0]) == (1, 50_000, 1_000, 0.2)
     assert (trend.stop[0], bool(trend.trailing[0])) == (stop, trailing)
 
 
 def test_trend_s1_without_bars_of_the_day_the_resting_stop_tells_the_distance() -> None:
     fill = bought(Engine.TREND, Leg.ENTRY, "0.2", market=Market.PERP)
-    trend = rebuilt(fresh_states(PARAMS, len(THREE)), fill, stop="49000", atr=float("nan")).trend
+    trend = rebuilt(initial_states(PARAMS, len(THREE)), fill, stop="49000", atr=float("nan")).trend
     assert (trend.atr[0], trend.stop[0]) == (500, 49_000)
-    nothing = rebuilt(fresh_states(PARAMS, len(THREE)), fill, atr=float("nan")).trend
+    nothing = rebuilt(initial_states(PARAMS, len(THREE)), fill, atr=float("nan")).trend
     assert nothing.side[0] == 0
 
 
 def test_trend_a_position_that_is_closed_again_leaves_no_state() -> None:
     trend = rebuilt(
-        fresh_states(PARAMS, len(THREE)),
+        initial_states(PARAMS, len(THREE)),
         bought(Engine.TREND, Leg.ENTRY, "0.2", market=Market.PERP),
         bought(Engine.TREND, Leg.EXIT, "0.2", market=Market.PERP, side=Side.SELL),
     ).trend
@@ -170,7 +171,7 @@ def test_trend_a_position_that_is_closed_again_leaves_no_state() -> None:
 
 def test_fund_e1_a_lost_pair_keeps_the_hour_it_was_opened_in() -> None:
     funding = rebuilt(
-        fresh_states(PARAMS, len(THREE)),
+        initial_states(PARAMS, len(THREE)),
         bought(Engine.FUNDING, Leg.SPOT_OPEN, "0.1001"),
         bought(Engine.FUNDING, Leg.PERP_OPEN, "0.1", market=Market.PERP, side=Side.SELL),
     ).funding

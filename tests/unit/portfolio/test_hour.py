@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from core_builders import START_H, THREE, TWO, an_exposure, some_params
-from eternal_engine.backtest.simulate import initial_states
 from eternal_engine.model import reason
 from eternal_engine.portfolio import breaker_hour, hour, review, trend_hour, valuation
+from eternal_engine.portfolio.beginning import initial_states
 from eternal_engine.portfolio.params import (
     BookView,
     Decision,
