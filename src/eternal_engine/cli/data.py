@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
-from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from eternal_engine.cli.dates import day_ms
 from eternal_engine.cli.output import print_json
 from eternal_engine.cli.synthesize import likeness, synthesize
 from eternal_engine.market_data.history import DAY_MS
@@ -88,8 +88,8 @@ def download(
     stamina.instrumentation.set_on_retry_hooks([_say_retry])
     request = Request(
         symbols=_symbols(symbols),
-        start_ms=_day_ms(start, "--start"),
-        end_ms=_after(_day_ms(end, "--end")),
+        start_ms=day_ms(start, "--start") if start else None,
+        end_ms=day_ms(end, "--end") + DAY_MS if end else None,
         exchange=exchange,
         fallback="" if fallback == "none" else fallback,
         replace=replace,
@@ -165,20 +165,6 @@ def _symbols(named: list[str] | None) -> tuple[str, ...]:
         if not symbol.isalnum():
             raise UsageError(f"{symbol!r} is not a symbol", where="--symbols", mend="write symbols like BTCUSDT")
     return tuple(dict.fromkeys(symbols))
-
-
-def _day_ms(text: str, option: str) -> int | None:
-    if not text:
-        return None
-    try:
-        day = date.fromisoformat(text)
-    except ValueError as error:
-        raise UsageError(f"{text!r} is not a day", where=option, mend="write it as YYYY-MM-DD") from error
-    return int(datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp()) * 1000
-
-
-def _after(day_ms: int | None) -> int | None:
-    return None if day_ms is None else day_ms + DAY_MS
 
 
 @contextmanager

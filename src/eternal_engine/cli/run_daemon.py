@@ -7,13 +7,14 @@ import math
 import os
 import sys
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
 from eternal_engine.cli.command import typed
+from eternal_engine.cli.dates import instant, is_day
 from eternal_engine.cli.output import print_json
 from eternal_engine.cli.state_dir import DaemonMode
 from eternal_engine.model.errors import RefusedError, UsageError
@@ -164,28 +165,12 @@ def parse_until(text: str) -> datetime | None:
     """Read `--until`: a day counts to its end, a time as it is."""
     if not text:
         return None
-    at = _parse_time(text, "--until")
-    return at + timedelta(days=1) if _is_day(text) else at
+    at = instant(text, "--until")
+    return at + timedelta(days=1) if is_day(text) else at
 
 
 def _start_ms(text: str) -> int | None:
-    return int(_parse_time(text, "--start").timestamp() * 1000) if text else None
-
-
-def _parse_time(text: str, where: str) -> datetime:
-    try:
-        at = datetime.fromisoformat(text)
-    except ValueError:
-        raise UsageError(f"{text!r} is no date", where=where, mend="write 2022-12-31 or 2022-12-31T06:00") from None
-    return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
-
-
-def _is_day(text: str) -> bool:
-    try:
-        date.fromisoformat(text)
-    except ValueError:
-        return False
-    return True
+    return int(instant(text, "--start").timestamp() * 1000) if text else None
 
 
 def words_of(summary: Summary) -> str:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from eternal_engine.cli.dates import day_ms
 from eternal_engine.cli.output import print_columns, print_json
 from eternal_engine.market_data.history import DAY_MS, MarketHistory
-from eternal_engine.model.errors import DataError, UsageError
+from eternal_engine.model.errors import DataError
 
 SeedOption = Annotated[
     int | None, typer.Option("--seed", metavar="N", help="Which market; default: the configured backtest seed.")
@@ -74,7 +74,9 @@ def likeness(
     if directory is None:
         history = _market(_seed(seed), start, end, symbols)
     else:
-        history = load_history(directory, _symbols(symbols), start_ms=_day_ms(start, "--start"), end_ms=_after(end))
+        history = load_history(
+            directory, _symbols(symbols), start_ms=day_ms(start, "--start"), end_ms=day_ms(end, "--end") + DAY_MS
+        )
     figures = measure(history)
     wrong = misfits(figures)
     if as_json:
@@ -102,7 +104,9 @@ def likeness(
 def _market(seed: int, start: str, end: str, symbols: list[str] | None) -> MarketHistory:
     from eternal_engine.market_data.synthetic import synthesize as make
 
-    return make(seed, start_ms=_day_ms(start, "--start"), end_ms=_after(end), symbols=_symbols(symbols))
+    return make(
+        seed, start_ms=day_ms(start, "--start"), end_ms=day_ms(end, "--end") + DAY_MS, symbols=_symbols(symbols)
+    )
 
 
 def _symbols(named: list[str] | None) -> tuple[str, ...]:
@@ -124,15 +128,3 @@ def _data_dir() -> Path:
     from eternal_engine.config import load
 
     return load().paths.data_dir
-
-
-def _after(end: str) -> int:
-    return _day_ms(end, "--end") + DAY_MS
-
-
-def _day_ms(text: str, option: str) -> int:
-    try:
-        day = date.fromisoformat(text)
-    except ValueError as error:
-        raise UsageError(f"{text!r} is not a day", where=option, mend="write it as YYYY-MM-DD") from error
-    return int(datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp()) * 1000

@@ -1,0 +1,34 @@
+"""Days and instants as users write them on the command line."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime
+
+from eternal_engine.model.errors import UsageError
+
+
+def day_ms(text: str, option: str) -> int:
+    """Give the first millisecond (UTC) of a day written as YYYY-MM-DD; UsageError names the option."""
+    try:
+        day = date.fromisoformat(text)
+    except ValueError as error:
+        raise UsageError(f"{text!r} is not a day", where=option, mend="write it as YYYY-MM-DD") from error
+    return int(datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp()) * 1000
+
+
+def instant(text: str, option: str) -> datetime:
+    """Give the instant of a date, with or without a time of day; UTC where no offset is written."""
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError:
+        raise UsageError(f"{text!r} is no date", where=option, mend="write 2022-12-31 or 2022-12-31T06:00") from None
+    return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
+
+
+def is_day(text: str) -> bool:
+    """Tell whether a text is a day without a time of day."""
+    try:
+        date.fromisoformat(text)
+    except ValueError:
+        return False
+    return True
