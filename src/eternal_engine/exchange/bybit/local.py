@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from datetime import datetime
 from typing import Any
 
@@ -61,16 +61,16 @@ class LocalClient(Client):
         super().__init__(LocalCaller(account, door, environment))
 
 
-class LocalFeed:
-    """Implement `exchange.port.EventSource` for one account over a door: live from the first moment, never broken."""
+class _DoorFeed:
+    """Hand on what a door tells: live from the first moment, never broken. Its end is set by who listens."""
 
-    def __init__(self, client: LocalClient, door: Door, bound: int = 100_000) -> None:
-        self._name = f"private {client.account}"
+    _end: Callable[[], None]
+
+    def __init__(self, name: str, door: Door, bound: int) -> None:
+        self._name = name
         self._mailbox = Mailbox(bound)
         self._now = door.now
-        self._desk = PrivateDesk(self._mailbox, client, since=door.now(), now=door.now)
-        self._mailbox.offer(StreamStateChanged(self._name, StreamState.LIVE, "in this process", door.now()))
-        self._end = door.listen(self._desk.take)
+        self._mailbox.offer(StreamStateChanged(name, StreamState.LIVE, "in this process", door.now()))
 
     def drain(self) -> list[StreamEvent]:
         """Return at once what has been heard since the last time."""
@@ -88,7 +88,16 @@ class LocalFeed:
         self._mailbox.close()
 
 
-class LocalMarketFeed:
+class LocalFeed(_DoorFeed):
+    """Implement `exchange.port.EventSource` for one account over a door."""
+
+    def __init__(self, client: LocalClient, door: Door, bound: int = 100_000) -> None:
+        super().__init__(f"private {client.account}", door, bound)
+        self._desk = PrivateDesk(self._mailbox, client, since=door.now(), now=door.now)
+        self._end = door.listen(self._desk.take)
+
+
+class LocalMarketFeed(_DoorFeed):
     """Implement `exchange.port.EventSource` for completed candles over a door; any account's door will do.
 
     A candle is told once, when the venue's clock comes to its end, after the private events of that instant: drain the
@@ -96,29 +105,12 @@ class LocalMarketFeed:
     """
 
     def __init__(self, door: Door, plan: PublicPlan, bound: int = 100_000) -> None:
-        self._mailbox = Mailbox(bound)
-        self._now = door.now
+        super().__init__("public", door, bound)
         self._interval = wire.INTERVAL_WORD[plan.interval]
         asked = [(Market.SPOT, symbol) for symbol in plan.spot] + [(Market.PERP, symbol) for symbol in plan.perp]
-        self._mailbox.offer(StreamStateChanged("public", StreamState.LIVE, "in this process", door.now()))
         self._end = door.follow(
             [(wire.CATEGORY_OF[market], self._interval, symbol) for market, symbol in asked], self._take
         )
-
-    def drain(self) -> list[StreamEvent]:
-        """Return at once what has been heard since the last time."""
-        return self._mailbox.drain()
-
-    async def events(self) -> AsyncIterator[StreamEvent]:
-        """Iterate over events until `stop`."""
-        while (event := await self._mailbox.take()) is not None:
-            yield event
-
-    async def stop(self) -> None:
-        """Stop listening and end the iteration."""
-        self._end()
-        self._mailbox.offer(StreamStateChanged("public", StreamState.STOPPED, "stopped", self._now()))
-        self._mailbox.close()
 
     def _take(self, message: dict[str, Any]) -> None:
         symbol = message["topic"].rpartition(".")[2]

@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 import requests
-import stamina
 
 from eternal_engine import clock
 from eternal_engine.market_data.checks import Rows, checked
@@ -23,16 +22,8 @@ _LATER = "run the same command again later"
 def fetch_sentiment(*, api_url: str = "", patience: Patience | None = None) -> Series:
     """Fetch the whole index, one value a day, oldest first. Raises DataError if the publisher gives nothing usable."""
     url = (api_url or API_URL).rstrip("/") + "/fng/"
-    patience = patience or Patience()
     try:
-        for attempt in stamina.retry_context(
-            on=_wait_after,
-            attempts=patience.attempts,
-            timeout=None,
-            wait_initial=patience.first_wait_s,
-            wait_max=patience.longest_wait_s,
-            wait_jitter=patience.first_wait_s,
-        ):
+        for attempt in (patience or Patience()).tries(_wait_after):
             with attempt:
                 answer = requests.get(url, params={"limit": "0", "format": "json"}, timeout=20)
                 answer.raise_for_status()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
@@ -44,6 +44,17 @@ class Patience:
     attempts: int = 7
     first_wait_s: float = 1.0
     longest_wait_s: float = 60.0
+
+    def tries(self, wait_after: Callable[[Exception], bool | float]) -> Iterable[stamina.Attempt]:
+        """Give one attempt after another while `wait_after` says of a failure that it passes, or how long to wait."""
+        return stamina.retry_context(
+            on=wait_after,
+            attempts=self.attempts,
+            timeout=None,
+            wait_initial=self.first_wait_s,
+            wait_max=self.longest_wait_s,
+            wait_jitter=self.first_wait_s,
+        )
 
 
 class Venue:
@@ -107,16 +118,8 @@ class Venue:
 
     def _asked(self, what: str, call: Callable[[], Any]) -> Any:
         """Call CCXT, again after passing failures; translate what is left into our errors."""
-        patience = self._patience
         try:
-            for attempt in stamina.retry_context(
-                on=self._wait_after,
-                attempts=patience.attempts,
-                timeout=None,
-                wait_initial=patience.first_wait_s,
-                wait_max=patience.longest_wait_s,
-                wait_jitter=patience.first_wait_s,
-            ):
+            for attempt in self._patience.tries(self._wait_after):
                 with attempt:
                     self._unreadable = False
                     answer = call()

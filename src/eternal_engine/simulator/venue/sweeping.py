@@ -5,6 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 
 from eternal_engine.simulator.venue.books import FUNDING, INSURANCE
+from eternal_engine.simulator.venue.cash_log import log_cash
 from eternal_engine.simulator.venue.entities import ATOM, ZERO, Execution, LogRow, Order, Position, Range
 from eternal_engine.simulator.venue.filling import apply_fill
 from eternal_engine.simulator.venue.instruments import LINEAR, Category
@@ -232,34 +233,7 @@ def _cover_debt(state: VenueState, uid: int) -> None:
     if debt <= ZERO:
         return
     state.books.move(INSURANCE, uid, "USDT", debt)
-    state.note_log(_cash_row(state, uid, "BONUS", debt))
-    state.note_wallet(uid)
-
-
-def _cash_row(state: VenueState, uid: int, kind: str, amount: Decimal) -> LogRow:
-    row_id = f"{uid}_USDT_{state.next_number()}"
-    return LogRow(
-        uid=uid,
-        row_id=row_id,
-        kind=kind,
-        category="",
-        symbol="",
-        side="None",
-        coin="USDT",
-        qty=ZERO,
-        size=ZERO,
-        price=ZERO,
-        funding=ZERO,
-        fee=ZERO,
-        fee_rate=ZERO,
-        cash_flow=amount,
-        change=amount,
-        balance=state.books.balance(uid, "USDT"),
-        order_id="",
-        link_id="",
-        trade_id=row_id,
-        time_ms=state.now_ms,
-    )
+    log_cash(state, uid, "USDT", debt, "BONUS")
 
 
 def _record_funding(

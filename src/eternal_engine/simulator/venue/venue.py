@@ -8,12 +8,12 @@ from decimal import Decimal
 
 from eternal_engine.simulator.venue import intake, lifecycle, queries, stops, sweeping, working
 from eternal_engine.simulator.venue.audit import audit
+from eternal_engine.simulator.venue.cash_log import log_cash
 from eternal_engine.simulator.venue.checks import check_position_idx
 from eternal_engine.simulator.venue.entities import (
     ATOM,
     ZERO,
     Account,
-    LogRow,
     MarginMode,
     Order,
     OrderRequest,
@@ -62,7 +62,7 @@ class Venue:
         if self.state.books.balance(uid, coin) + amount < ZERO:
             raise VenueReject(131228, "your balance is not enough")
         moved = self.state.books.deposit(uid, coin, amount)
-        self._log_cash(uid, coin, moved, "DEPOSIT" if moved > 0 else "WITHDRAW", "")
+        log_cash(self.state, uid, coin, moved, "DEPOSIT" if moved > 0 else "WITHDRAW")
         return self.state.books.balance(uid, coin)
 
     def transfer(self, transfer_id: str, from_uid: int, to_uid: int, coin: str, amount: Decimal) -> Transfer:
@@ -80,8 +80,8 @@ class Venue:
         moved = self.state.books.move(from_uid, to_uid, coin, amount)
         row = Transfer(transfer_id, from_uid, to_uid, coin, moved, self.state.now_ms)
         self.state.note_transfer(row)
-        self._log_cash(from_uid, coin, -moved, "TRANSFER_OUT", transfer_id)
-        self._log_cash(to_uid, coin, moved, "TRANSFER_IN", transfer_id)
+        log_cash(self.state, from_uid, coin, -moved, "TRANSFER_OUT", transfer_id)
+        log_cash(self.state, to_uid, coin, moved, "TRANSFER_IN", transfer_id)
         return row
 
     def set_leverage(self, uid: int, symbol: str, leverage: Decimal) -> None:
@@ -316,34 +316,6 @@ class Venue:
             if (price <= base) if above else (price >= base):
                 side = "higher" if above else "lower"
                 raise VenueReject(10001, f"{name}:{price:f} set for position should be {side} than base_price:{base:f}")
-
-    def _log_cash(self, uid: int, coin: str, amount: Decimal, kind: str, trade_id: str) -> None:
-        row_id = f"{uid}_{coin}_{self.state.next_number()}"
-        self.state.note_log(
-            LogRow(
-                uid=uid,
-                row_id=row_id,
-                kind=kind,
-                category="",
-                symbol="",
-                side="None",
-                coin=coin,
-                qty=abs(amount),
-                size=ZERO,
-                price=ZERO,
-                funding=ZERO,
-                fee=ZERO,
-                fee_rate=ZERO,
-                cash_flow=amount,
-                change=amount,
-                balance=self.state.books.balance(uid, coin),
-                order_id="",
-                link_id="",
-                trade_id=trade_id or row_id,
-                time_ms=self.state.now_ms,
-            )
-        )
-        self.state.note_wallet(uid)
 
 
 def _still(quote: Quote) -> Range:
