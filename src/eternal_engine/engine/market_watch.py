@@ -23,6 +23,8 @@ PERP: Final = "perp"
 RATE_HISTORY_H: Final = 60 * HOURS_PER_DAY
 # An exchange may publish a settlement minutes after its stamp, when its hour has been asked for already.
 RATE_OVERLAP_H: Final = 4
+# How long a bar that was missing is asked for again, and how long a symbol counts as one that should have bars.
+LATE_BAR_H: Final = HOURS_PER_DAY
 # How far back the last price of a silent symbol is looked for.
 MARK_HISTORY_H: Final = 7 * HOURS_PER_DAY
 
@@ -65,6 +67,7 @@ class MarketWatch:
         self._rates_until_h = 0
         self._seen_h = 0
         self._features: Features | None = None
+        self._missing: set[tuple[str, str, int]] = set()
 
     @property
     def last_bar_h(self) -> int:
@@ -84,7 +87,8 @@ class MarketWatch:
         for bar in bars:
             self._take(bar)
         self._count_hours(since_h)
-        self._today = {day: hours for day, hours in self._today.items() if day >= today_h // HOURS_PER_DAY}
+        self._today = {day: hours for day, hours in self._today.items() if day >= today_h // HOURS_PER_DAY - 1}
+        self._missing = _gaps(bars, now_h)
         self._rates_until_h = now_h - RATE_HISTORY_H
         await self._read_rates(now_h)
         self._moods = await self._source.moods(now_h)
@@ -106,10 +110,19 @@ class MarketWatch:
         return found
 
     async def advance(self, now_h: int) -> bool:
-        """Take the bars that closed at hour `now_h`; False when there is none at all (U-7, U-10)."""
-        bars = await self._source.hours(now_h - 1, now_h)
+        """Take the bars that closed at hour `now_h`; False when there is none at all (U-7, U-10).
+
+        Bars of the last day that were not there in time are taken now: their hour is not decided again, but days and
+        features hold them from here on, as a restart would read them.
+        """
+        since_h = min((open_h for _, _, open_h in self._missing), default=now_h - 1)
+        found = await self._source.hours(since_h, now_h)
+        bars = [bar for bar in found if bar.open_h == now_h - 1 or bar[:3] in self._missing]
+        late = [bar for bar in bars if bar.open_h < now_h - 1]
+        self._note_missing(bars, now_h)
         for bar in bars:
             self._take(bar)
+        refolded = self._refold(late)
         rates = await self._read_rates(now_h)
         if self._store is not None and (bars or rates):
             self._store.put(bars, rates)
@@ -118,10 +131,22 @@ class MarketWatch:
             self._close_day(now_h // HOURS_PER_DAY - 1)
             self._moods = await self._source.moods(now_h)
             self._features = None
+        elif refolded:
+            self._features = None
         elif rates and self._features is not None:
             own = funding_features(self._params, self._settlements())
             self._features = self._features._replace(funding=own)
-        return bool(bars)
+        return any(bar.open_h == now_h - 1 for bar in bars)
+
+    def _note_missing(self, bars: Sequence[HourBar], now_h: int) -> None:
+        """Remember which symbols that lately had bars lack the newest one; forget what came or is too old."""
+        self._missing -= {bar[:3] for bar in bars}
+        self._missing = {row for row in self._missing if row[2] > now_h - 1 - LATE_BAR_H}
+        here = {(bar.market, bar.symbol) for bar in bars if bar.open_h == now_h - 1}
+        for market, hours in ((SPOT, self.marks.spot_h), (PERP, self.marks.perp_h)):
+            for symbol, newest_h in zip(self._symbols, hours.tolist(), strict=True):
+                if newest_h >= now_h - 1 - LATE_BAR_H and (market, symbol) not in here:
+                    self._missing.add((market, symbol, now_h - 1))
 
     def use(self, params: Params) -> None:
         """Go on under other parameters: features are computed anew."""
@@ -165,7 +190,21 @@ class MarketWatch:
             self._daily = DailyBars(
                 *(np.concatenate((old, new), axis=1) for old, new in zip(self._daily, folded, strict=True))
             )
-        self._today = {known: hours for known, hours in self._today.items() if known > day}
+        # The day before stays at hand: its last bars may come after midnight.
+        self._today = {known: hours for known, hours in self._today.items() if known >= day}
+
+    def _refold(self, bars: Sequence[HourBar]) -> bool:
+        """Fold the days again that late bars belong to; tells whether a finished day has changed."""
+        changed = False
+        for day in {bar.open_h // HOURS_PER_DAY for bar in bars if bar.market == SPOT}:
+            row = day - self._first_day
+            if day in self._today and 0 <= row < self._daily.close.shape[1]:
+                high, low, close, volume = self._today[day]
+                folded = daily_bars(high, low, close, volume if self._params.trend.volume_filter else None)
+                for whole, part in zip(self._daily, folded, strict=True):
+                    whole[:, row] = part[:, 0]
+                changed = True
+        return changed
 
     async def _read_rates(self, now_h: int) -> list[SettledRate]:
         rates = await self._source.rates(self._rates_until_h - RATE_OVERLAP_H, now_h)
@@ -187,6 +226,16 @@ class MarketWatch:
             )
             for own in self.settled_rates
         ]
+
+
+def _gaps(bars: Sequence[HourBar], now_h: int) -> set[tuple[str, str, int]]:
+    """List which bars of the last day are not there, of symbols that had one in it."""
+    lately = {bar[:3] for bar in bars if bar.open_h >= now_h - LATE_BAR_H}
+    first_h: dict[tuple[str, str], int] = {}
+    for market, symbol, open_h in lately:
+        first_h[market, symbol] = min(open_h, first_h.get((market, symbol), now_h))
+    wanted = {(*key, open_h) for key, since_h in first_h.items() for open_h in range(since_h, now_h)}
+    return wanted - lately
 
 
 def _no_days(symbols: int) -> DailyBars:

@@ -110,9 +110,23 @@ class PortBars:
         return first_day, daily_bars(table[0], table[1], table[2], table[3])
 
     async def rates(self, start_h: int, end_h: int) -> list[SettledRate]:
-        """Return the rates settled in (start_h, end_h] of all symbols, oldest first; a minute late is on time."""
-        found = await asyncio.gather(*(self._rates(symbol, start_h, end_h) for symbol in self._symbols))
-        return [rate for rates in found for rate in rates]
+        """Return the rates settled in (start_h, end_h] of all symbols, oldest first; a minute late is on time.
+
+        A settlement that is due at `end_h` is waited for as bars are: the backtest decides that hour with it (U-4). One
+        that does not come in time is not waited for again, and found later.
+        """
+        give_up_s = wall.monotonic() + self._grace_s
+        while True:
+            found = await asyncio.gather(*(self._rates(symbol, start_h, end_h) for symbol in self._symbols))
+            is_complete = not any(self._is_due(symbol, end_h) for symbol in self._symbols)
+            if is_complete or wall.monotonic() >= give_up_s:
+                return [rate for rates in found for rate in rates]
+            await asyncio.sleep(LOOK_AGAIN_S)
+
+    def _is_due(self, symbol: str, hour: int) -> bool:
+        """Tell whether the settlement of an hour is the very next one of a symbol, and not there."""
+        newest_h = self._newest.get(symbol)
+        return newest_h is not None and newest_h + self._intervals_h.get(symbol, 8.0) == hour
 
     async def moods(self, end_h: int) -> Moods:
         """Return nothing: no exchange publishes the index, so triggers on it stay idle (TACT-E2)."""

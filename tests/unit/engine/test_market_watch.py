@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import Phase, given, settings
+from hypothesis import Phase, example, given, settings
 from hypothesis import strategies as st
 
 from core_builders import QUICK_TREND, THREE, a_history, a_random_history, cut, some_params
@@ -36,6 +36,7 @@ class Source:
 
     history: MarketHistory
     hides: Callable[[SettledRate, int], bool] = lambda _, __: False
+    hides_bar: Callable[[HourBar, int], bool] = lambda _, __: False
     asked: list[tuple[int, int]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -43,7 +44,7 @@ class Source:
 
     async def hours(self, start_h: int, end_h: int) -> list[HourBar]:
         self.asked.append((start_h, end_h))
-        return await self.world.hours(start_h, end_h)
+        return [bar for bar in await self.world.hours(start_h, end_h) if not self.hides_bar(bar, end_h)]
 
     async def days(self, end_h: int) -> tuple[int, DailyBars]:
         return await self.world.days(end_h)
@@ -143,7 +144,7 @@ async def test_u_10_days_are_folded_as_all_hours_at_once_are() -> None:
     wanted = daily_bars(spot.high, spot.low, spot.close, spot.volume)
     for found, expected in zip(watch._daily, wanted, strict=True):
         np.testing.assert_array_equal(found, expected)
-    assert watch._today == {}
+    assert list(watch._today) == [history.start_ms // DAY_MS + 7]
 
 
 # Late and missing ----------------------------------------------------------------------------------------------------
@@ -185,6 +186,72 @@ async def test_u_4_a_settlement_that_is_published_hours_late_is_not_lost(late_h:
     assert [len(rates) for rates in watch.settled_rates] == [6, 6, 6]
 
 
+@settings(max_examples=25, deadline=None, phases=(Phase.explicit, Phase.reuse, Phase.generate))
+@given(late=st.lists(st.tuples(st.sampled_from(THREE), st.integers(30, 62), st.integers(1, 23)), max_size=6))
+@example(late=[("ETHUSDT", 47, 1)])  # the last bar of a day, an hour after midnight
+@example(late=[("ETHUSDT", 47, 23)])
+@example(late=[(symbol, 40, 2) for symbol in THREE])
+def test_u_10_a_bar_that_comes_late_is_in_every_feature_from_then_on_and_decides_nothing(
+    late: list[tuple[str, int, int]],
+) -> None:
+    history = a_random_history(12, days=4)
+    base = history.start_ms // HOUR_MS
+
+    def hides(bar: HourBar, end_h: int) -> bool:
+        return any(
+            (bar.symbol, bar.open_h) == (symbol, base + hour) and end_h <= base + hour + late_h
+            for symbol, hour, late_h in late
+        )
+
+    async def watched() -> None:
+        source = Source(history, hides_bar=hides)
+        watch = a_watch(source)
+        await watch.start(base + 30)
+        for now in range(31, 95):
+            found = await watch.see(base + now)
+            hidden = {symbol for symbol, hour, _ in late if hour == now - 1}
+            assert found == (hidden != set(THREE))
+            if not any(hour < now <= hour + late_h for _, hour, late_h in late):
+                assert_same(watch.features(), features_of(PARAMS, known_at(history, now)))
+                assert watch.marks.spot_h.tolist() == watch.marks.perp_h.tolist() == [base + now - 1] * 3
+        assert watch._missing == set()
+
+    asyncio.run(watched())
+
+
+async def test_u_10_a_late_bar_is_stored_and_a_symbol_that_is_gone_is_asked_for_a_day_and_no_longer(
+    tmp_path: Path,
+) -> None:
+    history = a_random_history(13, days=5)
+    base = history.start_ms // HOUR_MS
+    with BarStore(tmp_path / "market.db") as store:
+        source = Source(
+            history,
+            hides_bar=lambda bar, end_h: (bar.symbol == "SOLUSDT" and bar.open_h >= base + 40)
+            or ((bar.symbol, bar.open_h) == ("ETHUSDT", base + 50) and end_h < base + 53),
+        )  # fmt: skip
+        watch = a_watch(source, store)
+        await watch.start(base + 30)
+        for now in range(31, 110):
+            source.asked.clear()
+            await watch.see(base + now)
+            assert source.asked[0][0] >= base + now - 1 - 24
+        assert source.asked == [(base + 108, base + 109)]
+        eth = [bar.open_h for bar in store.bars(base + 30, base + 109) if bar[:2] == ("spot", "ETHUSDT")]
+        assert eth == list(range(base + 30, base + 109))
+
+
+async def test_u_10_a_restart_after_midnight_still_waits_for_the_last_bar_of_the_day() -> None:
+    history = a_random_history(14, days=4)
+    base = history.start_ms // HOUR_MS
+    source = Source(history, hides_bar=lambda bar, end_h: bar[1:3] == ("ETHUSDT", base + 47) and end_h < base + 51)
+    watch = a_watch(source)
+    await watch.start(base + 49)
+    for now in range(50, 60):
+        await watch.see(base + now)
+    assert_same(watch.features(), features_of(PARAMS, known_at(history, 59)))
+
+
 async def test_u_10_a_bar_seen_again_or_out_of_order_moves_no_mark_back() -> None:
     history = a_random_history(4, days=3)
     base = history.start_ms // HOUR_MS
@@ -206,7 +273,7 @@ async def test_u_7_hours_that_passed_unseen_are_seen_one_after_the_other() -> No
     await watch.start(base + 40)
     source.asked.clear()
     assert await watch.see(base + 100)
-    assert source.asked == [(base + hour, base + hour + 1) for hour in range(40, 100)]
+    assert [end_h for _, end_h in source.asked] == [base + hour + 1 for hour in range(40, 100)]
     assert_same(watch.features(), features_of(PARAMS, known_at(history, 100)))
     source.asked.clear()
     assert await watch.see(base + 100)

@@ -13,7 +13,7 @@ import pytest
 from contract_arena import NOW, START, SYMBOLS, Arena
 from eternal_engine.engine.timing import hour_of
 from eternal_engine.exchange.bybit.local import LocalClient
-from eternal_engine.exchange.market import Candle
+from eternal_engine.exchange.market import Candle, FundingRate
 from eternal_engine.exchange.terms import Market
 from eternal_engine.launch import port_bars
 from eternal_engine.launch.port_bars import PortBars
@@ -21,6 +21,8 @@ from eternal_engine.market_data.bar_store import BarStore
 from eternal_engine.simulator.adapter import Door
 
 NOW_H = hour_of(NOW)
+DUE_H = NOW_H + 4
+HOUR_MS = 3_600_000
 
 
 class CountingClient(LocalClient):
@@ -36,6 +38,18 @@ class CountingClient(LocalClient):
         self.calls += 1
         found = await super().candles(market, symbol, interval, start, end)
         return found[:-1] if symbol == self.late and self.calls < self.until_call else found
+
+    rate_calls = 0
+    late_rate: str = ""
+    hidden_calls = 0
+
+    async def funding_rates(self, symbol: str, start: datetime, end: datetime) -> tuple[FundingRate, ...]:
+        self.rate_calls += 1
+        found = await super().funding_rates(symbol, start, end)
+        if symbol == self.late_rate and self.hidden_calls > 0:
+            self.hidden_calls -= 1
+            return tuple(rate for rate in found if rate.settled_at < end - timedelta(hours=1))
+        return found
 
 
 @pytest.fixture
@@ -136,3 +150,37 @@ async def test_fund_1_settlements_carry_the_contracts_interval_and_come_once(mak
     assert [rate.stamp_ms for rate in found] == sorted(rate.stamp_ms for rate in found)
     assert [rate for rate in await bars.rates(NOW_H, NOW_H) if rate.symbol == "BTCUSDT"] == []
     assert len((await bars.moods(NOW_H)).value) == 0
+
+
+async def test_u_4_a_settlement_that_is_due_is_waited_for_because_the_backtest_decides_with_it(
+    make: Make, arena: Arena, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(port_bars, "LOOK_AGAIN_S", 0.001)
+    bars, client, _ = make(grace_s=5.0)
+    arena.step(hours=DUE_H - NOW_H)
+    # At a start, too: what is due in this very hour follows from the ones before.
+    client.late_rate, client.hidden_calls = "ETHUSDT", 3
+    first = await bars.rates(DUE_H - 48, DUE_H)
+    assert {rate.symbol for rate in first if rate.stamp_ms == DUE_H * HOUR_MS} == set(SYMBOLS)
+    arena.step(hours=8)
+    client.hidden_calls = 20
+    found = await bars.rates(DUE_H + 3, DUE_H + 8)
+    assert {rate.symbol for rate in found} == set(SYMBOLS)
+    assert client.hidden_calls == 0
+
+
+async def test_u_4_a_settlement_that_does_not_come_in_time_is_found_later_and_not_waited_for_again(
+    make: Make, arena: Arena, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(port_bars, "LOOK_AGAIN_S", 0.001)
+    bars, client, _ = make(grace_s=0.02)
+    await bars.rates(NOW_H - 48, NOW_H)
+    arena.step(hours=DUE_H - NOW_H)
+    client.late_rate, client.hidden_calls = "ETHUSDT", 10**9
+    assert {rate.symbol for rate in await bars.rates(DUE_H - 5, DUE_H)} == {"BTCUSDT", "SOLUSDT"}
+    arena.step(hours=1)
+    before = client.rate_calls
+    await bars.rates(DUE_H - 4, DUE_H + 1)
+    assert client.rate_calls - before == len(SYMBOLS)
+    client.hidden_calls = 0
+    assert {rate.symbol for rate in await bars.rates(DUE_H - 4, DUE_H + 1)} == set(SYMBOLS)
