@@ -141,7 +141,7 @@ def _coin_market(seed: int, coin: Coin, common: MarketShocks, moods: MoodPath, o
 
 
 def _stack(candles: list[Candles], first: int) -> Ohlcv:
-    return Ohlcv(*(np.ascontiguousarray([getattr(c, name)[first:] for c in candles]) for name in _COLUMNS))
+    return Ohlcv(*(np.stack([getattr(c, name)[first:] for c in candles]) for name in _COLUMNS))
 
 
 def _funding(paid: Settlements, start_ms: int, end_ms: int) -> FundingRates:
