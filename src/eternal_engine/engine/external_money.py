@@ -15,7 +15,7 @@ from eternal_engine.exchange.terms import Market
 from eternal_engine.ledger.book import Book
 from eternal_engine.ledger.books import Books
 from eternal_engine.ledger.equity import Prices
-from eternal_engine.ledger.transfers import completed
+from eternal_engine.ledger.transfers import completed, possible_firsts
 from eternal_engine.model.event import BookEntry, Corrected, Deposited, Mismatch, TransferPlanned
 from eternal_engine.model.ids import Account, Coin, RecordId
 from eternal_engine.model.money import CASH_COINS, ZERO, exact_arithmetic
@@ -71,7 +71,7 @@ def _is_new(row: LedgerRow, account: Account, horizon: Horizon, books: Books) ->
     if row.kind not in EXTERNAL_KINDS or not row.change or not horizon.counts(row_key(row), row.at):
         return False
     names = {f"deposit:{_record(row)}", f"correction:{_record(row)}"}
-    names |= {f"transfer:{row.trade_id}", f"transfer:{row.row_id}"}
+    names |= {f"transfer:{known}" for known in _transfers_of(row)}
     sides = (books.of(account), books.of(account, unassigned=True))
     return not any(name in side.seen for side in sides for name in names)
 
@@ -82,12 +82,17 @@ def _planned(row: LedgerRow, account: Account, pending: Iterable[TransferPlanned
         return None
     like = None
     for planned in pending:
-        if planned.transfer_id in (row.trade_id, row.row_id):
+        if planned.transfer_id in _transfers_of(row):
             return planned
         sign = 1 if planned.target is account else -1 if planned.source is account else 0
         if sign and (planned.coin, sign * planned.amount) == (row.coin, row.change) and row.at >= planned.at - EARLY:
             like = like or planned
     return like
+
+
+def _transfers_of(row: LedgerRow) -> tuple[str, ...]:
+    """Name the transfers that a row may have carried out: it names the attempt, the books know the first."""
+    return row.trade_id, row.row_id, *possible_firsts(row.trade_id), *possible_firsts(row.row_id)
 
 
 def _really_foreign(rows: list[LedgerRow], snapshot: Snapshot, books: Books) -> list[LedgerRow]:

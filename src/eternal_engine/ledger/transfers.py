@@ -8,7 +8,7 @@ from datetime import datetime
 from decimal import Decimal
 
 from eternal_engine.ledger.pnl import ProfitShare
-from eternal_engine.model.errors import UsageError
+from eternal_engine.model.errors import ModelError, UsageError
 from eternal_engine.model.event import TransferPlanned, Transferred
 from eternal_engine.model.ids import Account, Coin, RuleId, TransferId
 from eternal_engine.model.money import ONE, ZERO, exact_arithmetic, floor_to, ratio
@@ -30,6 +30,7 @@ RULES: tuple[Rule, ...] = (
 
 USDT = Coin("USDT")
 TRANSFER_STEP = Decimal("0.00000001")
+MAX_ATTEMPTS = 5
 _CAP_2 = RuleId("CAP-2")
 # Any fixed namespace will do: the exchange wants a UUID and refuses a second transfer under the same one.
 _NAMESPACE = uuid.UUID("7c4d1c5e-4b60-5d1c-8d2e-1f6f0a9b7e11")
@@ -39,6 +40,30 @@ def transfer_id(rule: RuleId, source: Account, target: Account, at: datetime, su
     """Compute the id of a transfer from what it is, so that planning it twice is planning it once."""
     name = f"{rule}|{source.value}|{target.value}|{at.isoformat()}|{subject}"
     return TransferId(str(uuid.uuid5(_NAMESPACE, name)))
+
+
+def attempt_id(first: TransferId, attempt: int) -> TransferId:
+    """Give the id of the n-th attempt (from 1) at a transfer: an id that has FAILED is spent, and moves nothing ever.
+
+    Raises ModelError beyond MAX_ATTEMPTS.
+    """
+    if not 1 <= attempt <= MAX_ATTEMPTS:
+        raise ModelError(f"attempt {attempt} is outside 1-{MAX_ATTEMPTS}", where=f"transfer {first}", mend="give it up")
+    return _moved_by(first, attempt - 1)
+
+
+def possible_firsts(seen: str) -> tuple[TransferId, ...]:
+    """List the transfers that a transfer id may be an attempt at, itself first; none for what is no UUID."""
+    try:
+        return tuple(_moved_by(TransferId(seen), -back) for back in range(MAX_ATTEMPTS))
+    except ValueError:
+        return ()
+
+
+def _moved_by(identifier: TransferId, count: int) -> TransferId:
+    """Count the last byte of a UUID on: unlike a hash, this can be undone."""
+    number = uuid.UUID(identifier).int
+    return TransferId(str(uuid.UUID(int=(number & ~0xFF) | ((number + count) & 0xFF))))
 
 
 def split_capital(capital_usdt: Decimal, shares: Mapping[Account, Decimal]) -> Mapping[Account, Decimal]:

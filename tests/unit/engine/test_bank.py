@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from eternal_engine.engine.bank import Bank
 from eternal_engine.engine.memory import fresh_memory
 from eternal_engine.engine.recorder import Recorder
 from eternal_engine.exchange.capability import Environment
-from eternal_engine.ledger.transfers import plan_transfer
+from eternal_engine.ledger.transfers import attempt_id, plan_transfer
 from eternal_engine.model.errors import (
     AlreadyDone,
     BadReply,
@@ -51,6 +52,7 @@ class Counter:
     teller: ScriptedTeller
     recorder: Recorder
     told: list[Event]
+    clock: HandClock
 
     @property
     def complaints(self) -> list[str]:
@@ -73,12 +75,13 @@ async def a_counter(
     try:
         clock, memory = HandClock(), fresh_memory(params, TWO, 24_000)
         recorder = Recorder(store, params, memory, clock, marks=empty_marks(2), is_new=True, observers=(told.append,))
+        teller = ScriptedTeller(environment, list(script))
+        bank = Bank(teller, UIDS, recorder, clock)
         money = Decimal(1_000)
         if not store.projection.pending_transfers:
             deposit = Deposited(AT, RecordId("d"), Account.TACTICAL, Coin("USDT"), money, money, AT)
             await recorder.append(deposit, PLAN)
-        teller = ScriptedTeller(environment, list(script))
-        yield Counter(Bank(teller, UIDS, recorder, clock), teller, recorder, told)
+        yield Counter(bank, teller, recorder, told, clock)
     finally:
         await store.close()
 
@@ -111,12 +114,98 @@ async def test_a_transfer_under_way_is_neither_booked_nor_complained_of(tmp_path
 
 
 async def test_a_transfer_that_ended_otherwise_is_said_once_and_stays_listed(tmp_path: Path) -> None:
-    async with a_counter(tmp_path, "FAILED", "FAILED", "FAILED") as counter:
+    async with a_counter(tmp_path, "FROZEN", "FROZEN", "FROZEN") as counter:
         for _ in range(3):
             await counter.bank.run()
-        assert counter.complaints == ["the transfer ended FAILED"]
+        assert counter.complaints == ["the transfer ended FROZEN"]
         assert counter.is_pending
         assert counter.cash(Account.TACTICAL) == 1_000
+
+
+def attempts(count: int) -> list[str]:
+    return [attempt_id(PLAN.transfer_id, n) for n in range(1, count + 1)]
+
+
+async def test_cap_2_a_failed_transfer_is_tried_again_under_an_id_of_its_own_and_moves_once(tmp_path: Path) -> None:
+    async with a_counter(tmp_path, "FAILED", "FAILED") as counter:
+        for _ in range(4):
+            await counter.bank.run()
+        assert counter.teller.asked == attempts(1)
+        counter.clock.at += timedelta(minutes=5)
+        await counter.bank.run()
+        assert counter.teller.asked == attempts(2)
+        counter.clock.at += timedelta(minutes=29)
+        await counter.bank.run()
+        assert counter.teller.asked == attempts(2)
+        counter.clock.at += timedelta(minutes=1)
+        await counter.bank.run()
+        assert counter.teller.asked == attempts(3)
+        assert list(counter.teller.moved) == attempts(3)[2:]
+        assert not counter.is_pending
+        assert counter.cash(Account.CORE_HODL) == Decimal("123.45")
+        assert counter.complaints == ["the transfer ended FAILED"]
+
+
+async def test_cap_2_five_failed_attempts_are_the_end_and_said(tmp_path: Path) -> None:
+    async with a_counter(tmp_path, *["FAILED"] * 9) as counter:
+        for _ in range(12):
+            await counter.bank.run()
+            counter.clock.at += timedelta(hours=12)
+        assert counter.teller.asked == attempts(5)
+        assert counter.complaints == [
+            "the transfer ended FAILED", "the transfer has FAILED 5 times and is given up",
+        ]  # fmt: skip
+        assert counter.is_pending
+
+
+@pytest.mark.parametrize("looked_up", ["PENDING", "STATUS_UNKNOWN", "SUCCESS", None])
+async def test_ord_2_a_transfer_said_to_have_failed_is_not_tried_anew_before_a_look_up_proves_it(
+    tmp_path: Path, looked_up: str | None
+) -> None:
+    async with a_counter(tmp_path, "FAILED") as counter:
+        told = counter.teller.transfer_status
+
+        async def otherwise(_: str) -> str | None:
+            return looked_up
+
+        counter.teller.transfer_status = otherwise  # type: ignore[method-assign]
+        counter.teller.script += ["FAILED"]
+        await counter.bank.run()
+        counter.clock.at += timedelta(days=1)
+        await counter.bank.run()
+        assert set(counter.teller.asked) == set(attempts(1))
+        assert counter.is_pending == (looked_up != "SUCCESS")
+        counter.teller.transfer_status = told  # type: ignore[method-assign]
+
+
+@pytest.mark.parametrize("statuses", [("FAILED", "SUCCESS"), ("FAILED", "FAILED", "SUCCESS"), ("SUCCESS",)])
+async def test_c8_another_life_asks_how_far_the_attempts_had_come_before_it_moves_anything(
+    tmp_path: Path, statuses: tuple[str, ...]
+) -> None:
+    async with a_counter(tmp_path) as counter:
+        for identifier, status in zip(attempts(3), statuses, strict=False):
+            counter.teller.known[identifier] = status
+        again = Bank(counter.teller, UIDS, counter.recorder, counter.clock)
+        await again.run()
+        assert counter.teller.asked == []
+        assert not counter.is_pending
+        assert counter.cash(Account.CORE_HODL) == Decimal("123.45")
+
+
+async def test_c8_another_life_goes_on_with_the_attempt_that_was_not_made(tmp_path: Path) -> None:
+    async with a_counter(tmp_path) as counter:
+        counter.teller.known[attempts(1)[0]] = "FAILED"
+        await Bank(counter.teller, UIDS, counter.recorder, counter.clock).run()
+        assert counter.teller.asked == attempts(2)[1:]
+        assert not counter.is_pending
+
+
+async def test_c8_another_life_leaves_what_is_given_up(tmp_path: Path) -> None:
+    async with a_counter(tmp_path) as counter:
+        counter.teller.known |= dict.fromkeys(attempts(5), "FAILED")
+        await Bank(counter.teller, UIDS, counter.recorder, counter.clock).run()
+        assert counter.teller.asked == []
+        assert counter.complaints == ["the transfer has FAILED 5 times and is given up"]
 
 
 @pytest.mark.parametrize(

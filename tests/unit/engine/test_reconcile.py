@@ -12,7 +12,7 @@ from contract_arena import SYMBOLS
 from eternal_engine.engine.reconcile import compare, reconcile
 from eternal_engine.engine.snapshot import horizon_of, take_prices
 from eternal_engine.exchange.terms import Market, Side
-from eternal_engine.ledger.transfers import plan_transfer
+from eternal_engine.ledger.transfers import attempt_id, plan_transfer
 from eternal_engine.model.event import (
     Corrected,
     Deposited,
@@ -360,6 +360,20 @@ async def test_cap_2_a_booked_transfer_under_an_id_of_the_exchanges_own_is_not_b
     for account in (CORE, TACTICAL):
         assert (await bench.reconcile(account)).events == ()
         assert bench.differences(account) == {}
+
+
+async def test_cap_2_a_later_attempt_at_a_booked_transfer_is_no_deposit_beside_money_sent_by_hand(bench: Bench) -> None:
+    plan = plan_transfer(TACTICAL, CORE, Decimal(123), bench.now, RuleId("CAP-2"))
+    assert plan is not None
+    uids = (str(bench.uids[TACTICAL]), str(bench.uids[CORE]))
+    await bench.client(MASTER).transfer(attempt_id(plan.transfer_id, 3), "USDT", plan.amount, *uids)
+    by_hand = (str(bench.uids[MASTER]), str(bench.uids[CORE]))
+    await bench.client(MASTER).transfer("0a66cd40-30c5-4ed5-b0b8-5ac4f6d1ad0d", "USDT", Decimal(7_000), *by_hand)
+    bench.write([plan, Transferred(bench.now, plan.transfer_id, TACTICAL, CORE, Coin("USDT"), plan.amount, plan.rule)])
+    for account in (CORE, TACTICAL, MASTER):
+        await bench.reconcile(account)
+        assert bench.differences(account) == {}
+    assert bench.book(CORE).totals.deposits_usdt == 107_000
 
 
 async def test_an_unexplained_balance_is_corrected_on_record(bench: Bench) -> None:

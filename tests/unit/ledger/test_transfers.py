@@ -7,13 +7,18 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from eternal_engine.ledger.books import Books
 from eternal_engine.ledger.equity import Prices, mark_accounts
 from eternal_engine.ledger.transfers import (
+    MAX_ATTEMPTS,
+    attempt_id,
     completed,
     funding_profit,
     plan_transfer,
+    possible_firsts,
     share_above_peak,
     split_capital,
     tactical_profit,
@@ -21,7 +26,7 @@ from eternal_engine.ledger.transfers import (
 )
 from eternal_engine.model.errors import UsageError
 from eternal_engine.model.event import Deposited
-from eternal_engine.model.ids import Account, Coin, RecordId, RuleId
+from eternal_engine.model.ids import Account, Coin, RecordId, RuleId, TransferId
 
 D = Decimal
 AT = datetime(2024, 2, 1, tzinfo=UTC)
@@ -163,3 +168,11 @@ def test_cap2_planning_a_transfer_twice_is_planning_it_once() -> None:
     planned = tactical_profit(D(1), AT, "BTCUSDT")
     assert planned is not None
     assert planned.transfer_id == one
+
+
+@given(st.uuids(), st.integers(1, MAX_ATTEMPTS))
+def test_cap2_an_attempt_names_the_transfer_it_is_an_attempt_at(first: uuid.UUID, attempt: int) -> None:
+    identifier = attempt_id(TransferId(str(first)), attempt)
+    assert TransferId(str(first)) in possible_firsts(identifier)
+    assert (identifier == str(first)) == (attempt == 1)
+    assert possible_firsts("tx-1") == ()
