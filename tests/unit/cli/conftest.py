@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import shutil
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -124,3 +125,16 @@ def with_risk(**risk: object) -> list[Event]:
     """Give the event that saves another state of the risk manager."""
     memory = a_memory(**risk)
     return list(saves(replace(memory, cycle_h=START_H + 3), None, START + 3 * HOUR))
+
+
+def one_event_later(state_dir: Path) -> Callable[[float], None]:
+    """Give a sleep in whose first second the breaker reaches level 4, and in whose next one the user ends the look."""
+    slept: list[float] = []
+
+    def sleep(seconds: float) -> None:
+        if slept:
+            raise KeyboardInterrupt
+        slept.append(seconds)
+        asyncio.run(write_events(state_dir / "eternal.db", with_risk(level=4)))
+
+    return sleep

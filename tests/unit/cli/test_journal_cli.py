@@ -19,7 +19,7 @@ from eternal_engine.model.ids import Account, Coin, Engine, RuleId, Symbol
 from eternal_engine.storage.backup import read_database_id
 from eternal_engine.storage.lock import DatabaseLock
 from eternal_engine.storage.store import Store
-from unit.cli.conftest import HOUR, START, with_risk, write_events
+from unit.cli.conftest import HOUR, START, one_event_later, with_risk, write_events
 
 
 def shown(capsys: pytest.CaptureFixture[str], *arguments: str, code: int = 0) -> Any:
@@ -49,14 +49,7 @@ def test_tail_shows_the_newest_rows_oldest_first(state_dir: Path, capsys: pytest
 def test_following_goes_on_with_new_rows_until_ctrl_c(
     state_dir: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def a_second(_: float) -> None:
-        if looks:
-            raise KeyboardInterrupt
-        looks.append(1)
-        asyncio.run(write_events(state_dir / "eternal.db", with_risk(level=4)))
-
-    looks: list[int] = []
-    monkeypatch.setattr("eternal_engine.cli.journal.time.sleep", a_second)
+    monkeypatch.setattr("eternal_engine.cli.journal.time.sleep", one_event_later(state_dir))
     assert run(["journal", "tail", "-n", "1", "--follow", "--state-dir", str(state_dir)]) == 0
     rows = capsys.readouterr().out.splitlines()
     assert len(rows) == 1 + len(with_risk())

@@ -19,7 +19,7 @@ from eternal_engine.engine import memory
 from eternal_engine.market_data.bar_store import BarStore, HourBar
 from eternal_engine.storage.store import Store
 from eternal_engine.strategies import core_hodl
-from unit.cli.conftest import START_H, a_life, with_risk, write_events
+from unit.cli.conftest import START_H, a_life, one_event_later, with_risk, write_events
 
 STATUS_KEYS = {
     "state_dir", "mode", "market", "synthetic", "version", "config_hash", "config_is_the_running_one", "config_problem",
@@ -226,14 +226,7 @@ def test_e4_positions_are_marked_with_the_newest_close_and_its_age_is_said(
 def test_watching_shows_what_has_changed_until_ctrl_c(
     state_dir: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def a_second(_: float) -> None:
-        if looks:
-            raise KeyboardInterrupt
-        looks.append(1)
-        asyncio.run(write_events(state_dir / "eternal.db", with_risk(level=4)))
-
-    looks: list[int] = []
-    monkeypatch.setattr("eternal_engine.cli.status.time.sleep", a_second)
+    monkeypatch.setattr("eternal_engine.cli.status.time.sleep", one_event_later(state_dir))
     assert run(["status", "--watch", "--state-dir", str(state_dir)]) == 2  # no terminal
     screen = Console(force_terminal=True, width=80, height=100)
     monkeypatch.setattr("eternal_engine.cli.people.console", lambda: screen)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from datetime import datetime, timedelta
 
 import pytest
@@ -20,15 +19,15 @@ TIME = "/v5/market/time"
 
 
 class Watched:
-    """Hold a pinger, its clock, what it told and how often it let the accounts be reconciled."""
+    """Hold a pinger, its clock, what it told and how often it let the accounts be reconciled; `failures` come first."""
 
-    def __init__(self, recover: Callable[[], None] = lambda: None) -> None:
+    def __init__(self, *failures: Exception) -> None:
         self.bench = Bench.make()
         self.seconds = 0.0
         self.told: list[Event] = []
         self.recovered = 0
         self.fast = timedelta(0)
-        self._recover = recover
+        self._failures = list(failures)
         self.health = Health(
             self.bench.client(Account.MASTER),
             self.tell,
@@ -43,7 +42,8 @@ class Watched:
     async def recover(self) -> None:
         assert self.health.is_down, "engines are paused until reconciling is done"
         self.recovered += 1
-        self._recover()
+        if self._failures:
+            raise self._failures.pop(0)
 
     async def ping_at(self, *moments: float) -> None:
         for moment in moments:
@@ -78,14 +78,7 @@ async def test_e1_e3_the_real_client_pauses_after_thirty_seconds_and_resumes_wit
 
 
 async def test_ord_6_engines_stay_paused_until_reconciling_succeeded() -> None:
-    outcomes = [Retry("not yet"), Retry("not yet"), None]
-
-    def recover() -> None:
-        error = outcomes.pop(0)
-        if error is not None:
-            raise error
-
-    watched = Watched(recover)
+    watched = Watched(Retry("not yet"), Retry("not yet"))
     watched.lose()
     await watched.ping_at(31.0)
     watched.find()
@@ -97,14 +90,7 @@ async def test_ord_6_engines_stay_paused_until_reconciling_succeeded() -> None:
 
 
 async def test_ord_6_a_second_loss_before_reconciling_is_one_downtime() -> None:
-    outcomes = [Retry("not yet"), None]
-
-    def recover() -> None:
-        error = outcomes.pop(0)
-        if error is not None:
-            raise error
-
-    watched = Watched(recover)
+    watched = Watched(Retry("not yet"))
     watched.lose()
     await watched.ping_at(31.0)
     watched.find()
