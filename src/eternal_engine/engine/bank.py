@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Final, Protocol
 
 from eternal_engine.engine.recorder import Recorder
 from eternal_engine.engine.timing import Clock
+from eternal_engine.engine.view import ENGINES
 from eternal_engine.exchange.capability import Capabilities, Capability
 from eternal_engine.ledger.transfers import MAX_ATTEMPTS, attempt_id, completed
 from eternal_engine.model.errors import AlreadyDone, ExchangeError, HaltTrading, RejectedForGood, UnknownOutcome
 from eternal_engine.model.event import ErrorOccurred, TransferPlanned
-from eternal_engine.model.ids import Account, TransferId
+from eternal_engine.model.ids import Account, Engine, TransferId
+from eternal_engine.model.money import CASH_COINS
+from eternal_engine.portfolio.params import BookView
 
 SUCCESS: Final = "SUCCESS"
 FAILED: Final = "FAILED"
@@ -22,6 +25,18 @@ UNDER_WAY: Final = frozenset({"PENDING", UNKNOWN})
 # After each failed attempt but the last.
 BACK_OFF: Final = (timedelta(minutes=5), timedelta(minutes=30), timedelta(hours=2), timedelta(hours=12))
 NEVER: Final = datetime.max.replace(tzinfo=UTC)
+
+
+def without_promised(book: BookView, planned: Iterable[TransferPlanned]) -> BookView:
+    """Give the books as rules may spend from them: cash that a transfer will take is not free (CAP-2, RISK-10).
+
+    It is still the engine's own in the equity, which is marked from the whole books.
+    """
+    cash = book.cash.copy()
+    for one in planned:
+        if one.source is not Account.MASTER and one.coin in CASH_COINS:
+            cash[ENGINES.index(Engine(one.source.value))] -= float(one.amount)
+    return book._replace(cash=cash)
 
 
 class Teller(Protocol):

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 
+from eternal_engine.engine.bank import without_promised
 from eternal_engine.engine.command import CommandContext, Outcome, Reply
 from eternal_engine.engine.commands import apply
 from eternal_engine.engine.hour import mark
@@ -57,4 +58,5 @@ class CommandDesk:
         now, params, marks = self.clock.now(), self.recorder.params, self.recorder.marks
         book = book_view(projection.books, memory.symbols, params.risk.kelly_window, self.recorder.trend_pnls)
         equity = mark(params, book, marks, hour_of(now))
-        return CommandContext(now, params, book, marks, equity, self.shares, self.config_hash(), self.managed)
+        free = without_promised(book, projection.pending_transfers.values())
+        return CommandContext(now, params, free, marks, equity, self.shares, self.config_hash(), self.managed)

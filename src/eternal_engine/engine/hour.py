@@ -70,12 +70,14 @@ def decide_hour(
     *,
     halted: int = 0,
     operator_delay_h: int | None = None,
+    spendable: BookView | None = None,
 ) -> Decided:
     """Decide hour `now_h` (the bar before it is complete): flows, mark, limits, breaker, engines.
 
     `flowed_usdt` is all money that ever moved into each engine; what is new in it scales high and bases. `halted` has
     bit e set for engines whose entries wait beside the operator's own halts. With `operator_delay_h` nobody is asked:
-    approvals come by themselves after so many hours, as in a backtest (BRK-5).
+    approvals come by themselves after so many hours, as in a backtest (BRK-5). `spendable` are the books less the cash
+    that planned transfers will take; None where nothing is planned.
     """
     equity = mark(params, book, marks, now_h)
     before = memory.states.risk
@@ -91,8 +93,9 @@ def decide_hour(
     pending = list(memory.pending)
     decisions = no_decisions()
     stopped = memory.halted | halted
+    free = book if spendable is None else spendable
     states, notes = decide_all(
-        params, features, book, marks, pending, decisions, equity, states, now_h, settled, before.level, stopped
+        params, features, free, marks, pending, decisions, equity, states, now_h, settled, before.level, stopped
     )
     asked = tuple(_plain(intent) for intent in pending[len(memory.pending) :])
     fresh = tuple(intent for intent in asked if held_by(memory, intent, now_h) is None)

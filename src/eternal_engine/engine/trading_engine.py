@@ -8,7 +8,7 @@ from datetime import datetime
 from functools import partial
 from typing import Final
 
-from eternal_engine.engine.bank import Bank
+from eternal_engine.engine.bank import Bank, without_promised
 from eternal_engine.engine.decision_events import decision_events
 from eternal_engine.engine.hour import ALL_HALTED, Decided, decide_hour, mark
 from eternal_engine.engine.lockout import Lockouts
@@ -163,17 +163,19 @@ class TradingEngine:
         halted = self.setup.entries_halted(self._clock.now()) if entries else ALL_HALTED
 
         def make(memory: Memory, projection: Projection) -> tuple[Memory, list[Event]]:
+            book = self._view(projection, memory)
             decided = decide_hour(
                 self.params,
                 features,
                 memory,
-                self._view(projection, memory),
+                book,
                 self.watch.marks,
                 settled,
                 now_h,
                 flowed_usdt(projection.books),
                 halted=halted,
                 operator_delay_h=self.setup.operator_delay_h,
+                spendable=without_promised(book, projection.pending_transfers.values()),
             )
             self.equity = decided.equity
             return decided.memory, self._events(decided, memory, projection, now_h)
@@ -194,7 +196,7 @@ class TradingEngine:
 
     def _share(self, memory: Memory, projection: Projection, now_h: int) -> tuple[Memory, list[Event]]:
         """Plan FUNDING's monthly share of new profit for TACTICAL (CAP-2)."""
-        view = self._view(projection, memory)
+        view = without_promised(self._view(projection, memory), projection.pending_transfers.values())
         peak, share = memory.flows.funding_peak_usdt, self.params.funding.profit_share_frac
         free = free_usdt(self.params, view, self.watch.marks, list(memory.pending), FUNDING)
         moved = funding_share_usdt(float(view.realised[FUNDING]), peak, share, free)

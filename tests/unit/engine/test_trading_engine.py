@@ -12,6 +12,8 @@ import pytest
 
 from core_builders import OFF, QUICK_TREND, TWO, a_history, some_params
 from eternal_engine.engine.timing import hour_start
+from eternal_engine.exchange.capability import Environment
+from eternal_engine.ledger.transfers import plan_transfer
 from eternal_engine.market_data.history import MarketHistory
 from eternal_engine.model.errors import UnknownOutcome
 from eternal_engine.model.event import (
@@ -25,9 +27,9 @@ from eternal_engine.model.event import (
     TransferPlanned,
     Transferred,
 )
-from eternal_engine.model.ids import Account, Engine, ExecutionId, Symbol
+from eternal_engine.model.ids import Account, Engine, ExecutionId, RuleId, Symbol
 from eternal_engine.strategies.base import HOURS_PER_DAY
-from hours_bench import Daemon, World, a_daemon
+from hours_bench import Daemon, ScriptedTeller, World, a_daemon
 
 PARAMS = some_params(TWO, trend=QUICK_TREND, funding=OFF, tactical=OFF)
 DAY = HOURS_PER_DAY
@@ -261,3 +263,23 @@ async def test_ord_7_entries_in_a_paused_symbol_wait_and_the_others_go_on(tmp_pa
         assert world.placed(Engine.CORE_HODL) == FIRST_BUYS[1:]
         assert world.placed(Engine.TREND) == []
         assert {row[:2] for row in reviews(daemon, "BTCUSDT")} == {("denied", "ORD-7")}
+
+
+async def test_cap_2_cash_that_a_planned_transfer_will_take_is_spent_by_nobody(tmp_path: Path) -> None:
+    closes = np.full((2, 8 * DAY), 40_000.0)
+    closes[:, 6 * DAY :] = 18_000.0
+    world = World(a_history(closes, symbols=TWO))
+    world.teller = ScriptedTeller(Environment.DEMO)
+    start = world.first_h + 5 * DAY
+    params = some_params(TWO, trend=OFF, funding=OFF, core=OFF)
+    async with a_daemon(tmp_path, world, params, at_h=start) as daemon:
+        await daemon.live(start)
+        plan = plan_transfer(Account.TACTICAL, Account.CORE_HODL, Decimal(4_000), hour_start(start), RuleId("CAP-2"))
+        assert plan is not None
+        await daemon.recorder.append(plan)
+        await daemon.each(start + 1, world.first_h + 7 * DAY)
+        # Half of the 1,000 that are left, 80 to 20, and not of the 5,000 that lie in the account.
+        assert [request.qty for request in world.exchanges[Engine.TACTICAL].placed] == [400, 100]
+        # What is promised is still the engine's own until it is moved.
+        assert daemon.engine.equity is not None
+        assert daemon.engine.equity.tactical == pytest.approx(5_000, rel=0.01)
