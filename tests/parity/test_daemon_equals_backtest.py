@@ -177,6 +177,14 @@ def test_c8_two_lively_weeks_are_the_same(tmp_path: Path) -> None:
     assert {row.engine for row in result.orders} >= {"core_hodl", "trend", "funding"}
 
 
+def test_u_9_other_fees_of_the_configuration_are_charged_by_paper_and_backtest_alike(tmp_path: Path) -> None:
+    changes = {**LIVELY, "costs": {"spot_fee_bps": "3", "perp_fee_bps": "12.5", "slippage_bps": "2"}}
+    result = both(tmp_path, changes, None, date(2021, 3, 1), date(2021, 3, 8))
+    paid = {row.market: row.fee_usdt / (row.qty * row.price) for row in result.orders if row.qty}
+    assert paid["spot"] == pytest.approx(0.0003, rel=1e-6)
+    assert paid["perp"] == pytest.approx(0.00125, rel=1e-6)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", [7, 11])
 def test_c8_two_lively_months_of_a_made_up_market_are_the_same(tmp_path: Path, seed: int) -> None:

@@ -22,8 +22,8 @@ from eternal_engine import clock
 from eternal_engine.cli.simulator_proofs import endure, load, soak
 from eternal_engine.model.errors import RefusedError, UsageError
 from eternal_engine.simulator.faults import FaultPlan, read_faults
-from eternal_engine.simulator.live import PUBLIC_URL
-from eternal_engine.simulator.opening import Opening, accounts_of, open_world, require_loopback
+from eternal_engine.simulator.hosts import PUBLIC_URL
+from eternal_engine.simulator.opening import Opening, accounts_of, fees_of, open_world, require_loopback
 from eternal_engine.simulator.server.app import Server
 from eternal_engine.simulator.server.world import World
 from eternal_engine.simulator.store import wipe
@@ -36,6 +36,7 @@ MOST_FILES = 20
 PARENT_LOOK_S = 0.5
 HANDLES_MOST = 65_536
 DEPOSIT_MOST = Decimal(1_000_000_000)
+FEE_MOST = Decimal(100)
 
 
 @app.callback()
@@ -68,6 +69,8 @@ def serve(
         int, typer.Option(min=100, help="Rows of each history an account keeps in memory; the file keeps two years.")
     ] = 10_000,
     slippage_bps: Annotated[str, typer.Option(help="What a taker pays beyond the price.")] = "5",
+    spot_fee_bps: Annotated[str, typer.Option(help="Fee of a taker on spot.")] = "10",
+    perp_fee_bps: Annotated[str, typer.Option(help="Fee of a taker on perpetuals.")] = "5.5",
     spread_bps: Annotated[str, typer.Option(help="Distance between bid and ask.")] = "0",
     depth_usdt: Annotated[str, typer.Option(help="Value resting on each price level; empty is bottomless.")] = "",
     match_delay_ms: Annotated[int, typer.Option(help="Venue time from acceptance to matching.")] = 0,
@@ -97,6 +100,10 @@ def serve(
         shape=MarketShape(
             slippage_bps=_amount("--slippage-bps", slippage_bps),
             depth_usdt=_amount("--depth-usdt", depth_usdt) if depth_usdt else None,
+        ),
+        fees=fees_of(
+            _amount("--spot-fee-bps", spot_fee_bps, most=FEE_MOST),
+            _amount("--perp-fee-bps", perp_fee_bps, most=FEE_MOST),
         ),
         match_delay_ms=match_delay_ms,
         visible_delay_ms=visible_delay_ms,

@@ -9,16 +9,20 @@ import sys
 from asyncio.subprocess import DEVNULL, PIPE, Process
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-import aiohttp
-
+from eternal_engine.launch.files import CHILD_LOG, VENUE_FILE
 from eternal_engine.launch.markets import Market, MarketKind
 from eternal_engine.model.errors import DataError, EternalError, RefusedError, UsageError
+
+if TYPE_CHECKING:
+    import aiohttp
+
+    from eternal_engine.config import Settings
 
 START_S: Final = 60.0
 STOP_S: Final = 1.5
@@ -43,20 +47,30 @@ class Greeting:
     opened_at: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class Costs:
+    """Hold what the configuration says that trading costs, in basis points (U-9)."""
+
+    slippage_bps: Decimal
+    spot_fee_bps: Decimal
+    perp_fee_bps: Decimal
+
+
 class ChildExchange:
     """Run `eternal simulator serve` beside the daemon, always on the port it got first, so that clients find it again.
 
     It ends by itself when the daemon dies (--with-parent), and keeps its state in its own file in any case.
     """
 
-    def __init__(self, market: Market, state: Path, log: Path, deposit_usdt: Decimal, slippage_bps: Decimal) -> None:
+    def __init__(self, market: Market, state: Path, log: Path, deposit_usdt: Decimal, costs: Costs) -> None:
         self._market = market
         self._state = state
         self._log = log
         self._deposit_usdt = deposit_usdt
-        self._slippage_bps = slippage_bps
+        self._costs = costs
         self._port = 0
         self._process: Process | None = None
+        self._is_on_its_way = False
         self._http: aiohttp.ClientSession | None = None
         self._greeting: Greeting | None = None
 
@@ -76,7 +90,9 @@ class ChildExchange:
         market = self._market
         command = [sys.executable, "-m", "eternal_engine", "simulator", "serve", "--with-parent", "--json"]
         command += ["--port", str(self._port), "--market", market.name, "--state", str(self._state)]
-        command += ["--deposit", format(self._deposit_usdt, "f"), "--slippage-bps", format(self._slippage_bps, "f")]
+        command += ["--deposit", format(self._deposit_usdt, "f")]
+        for name, bps in asdict(self._costs).items():
+            command += [f"--{name.replace('_', '-')}", format(bps, "f")]
         if market.kind is MarketKind.LIVE:
             return command
         command += ["--seed", str(market.seed)]
@@ -86,17 +102,25 @@ class ChildExchange:
             command += ["--start", datetime.fromtimestamp(market.start_ms / 1000, UTC).isoformat()]
         return command
 
-    async def start(self) -> Greeting:
-        """Start it and wait until it accepts connections.
-
-        Raises the error of its exit code with its own words, DataError while live prices cannot be reached.
-        """
+    async def launch(self) -> None:
+        """Start the process and do not wait for it: `start` does."""
         self._log.parent.mkdir(parents=True, exist_ok=True)
         with self._log.open("ab") as log:
             # A session of its own: Ctrl-C is the daemon's, which ends the exchange after its own last call.
             self._process = await asyncio.create_subprocess_exec(
                 *self.command(), stdin=DEVNULL, stdout=PIPE, stderr=log, start_new_session=True
             )
+        self._is_on_its_way = True
+
+    async def start(self) -> Greeting:
+        """Start it, unless it is on its way already, and wait until it accepts connections.
+
+        Raises the error of its exit code with its own words, DataError while live prices cannot be reached.
+        """
+        if not self._is_on_its_way:
+            await self.launch()
+        self._is_on_its_way = False
+        assert self._process is not None
         assert self._process.stdout is not None
         try:
             line = await asyncio.wait_for(self._process.stdout.readline(), START_S)
@@ -161,6 +185,9 @@ class ChildExchange:
             await process.wait()
 
     async def _ask(self, verb: str, **fields: int) -> dict[str, Any]:
+        # Not at the top: the process is started before this one has imported anything heavy.
+        import aiohttp
+
         if self._http is None:
             self._http = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=LOOK_S))
         url = f"{self.greeting.rest_url}/maintenance/{verb}"
@@ -178,6 +205,13 @@ class ChildExchange:
         text = self._log.read_text(encoding="utf-8", errors="replace")[-TAIL_CHARS:]
         errors = [line.partition("error: ")[2] for line in text.splitlines() if line.startswith("error: ")]
         return errors[-1] if errors else "no reason given"
+
+
+def child_of(market: Market, settings: Settings) -> ChildExchange:
+    """Give the exchange of a state directory, not started yet."""
+    paths, costs = settings.paths, settings.costs
+    told = Costs(costs.slippage_bps, costs.spot_fee_bps, costs.perp_fee_bps)
+    return ChildExchange(market, paths.state_dir / VENUE_FILE, paths.log_dir / CHILD_LOG, settings.capital_usdt, told)
 
 
 def _read_greeting(found: dict[str, Any]) -> Greeting:

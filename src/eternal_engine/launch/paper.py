@@ -18,6 +18,7 @@ from eternal_engine.exchange.capability import Environment
 from eternal_engine.launch.child import ChildExchange, Greeting
 from eternal_engine.launch.clocks import FollowingClock, SteppingClock, VirtualClock, WallClock, from_ms, to_ms
 from eternal_engine.launch.feed_bars import FeedBars
+from eternal_engine.launch.files import VENUE_FILE
 from eternal_engine.launch.markets import Market, MarketKind
 from eternal_engine.launch.place import Place, Pump, Stream, port_bars, read_table
 from eternal_engine.ledger.transfers import split_capital
@@ -31,18 +32,16 @@ if TYPE_CHECKING:
     from eternal_engine.simulator.feeds import Feed
     from eternal_engine.simulator.opening import Opening
 
-VENUE_FILE: Final = "venue.db"
-CHILD_LOG: Final = "exchange.log"
 WAIT_FOR_LIVE_S: Final = 15.0
 _TRANSFERS: Final = uuid.UUID("8f1f7c1e-6f0c-5d36-9a8b-1f6f0a5f1c01")
 Say = Callable[[str], None]
 
 
-async def open_paper(market: Market, settings: Settings, say: Say) -> Place:
-    """Open the embedded exchange on a market, as its speed demands."""
-    if market.speed == 0:
+async def open_paper(market: Market, settings: Settings, say: Say, child: ChildExchange | None) -> Place:
+    """Open the embedded exchange on a market: `child` is its process, None where its speed asks for none."""
+    if child is None:
         return open_in_process(market, settings)
-    return await open_child(market, settings, say)
+    return await open_child(market, settings, say, child)
 
 
 def open_in_process(market: Market, settings: Settings) -> Place:
@@ -87,11 +86,8 @@ def open_in_process(market: Market, settings: Settings) -> Place:
     )
 
 
-async def open_child(market: Market, settings: Settings, say: Say) -> Place:
+async def open_child(market: Market, settings: Settings, say: Say, child: ChildExchange) -> Place:
     """Open the exchange as a child process, and the production client in front of it."""
-    paths, costs = settings.paths, settings.costs
-    log = paths.log_dir / CHILD_LOG
-    child = ChildExchange(market, paths.state_dir / VENUE_FILE, log, settings.capital_usdt, costs.slippage_bps)
     greeting = await _started(child, market, say)
     address = AddressThrottle()
     ports: dict[Account, Client] = {}
@@ -168,9 +164,10 @@ def _transfer_id(engine: Engine) -> str:
 
 
 def _opening(market: Market, settings: Settings) -> Opening:
-    from eternal_engine.simulator.opening import Opening
+    from eternal_engine.simulator.opening import Opening, fees_of
     from eternal_engine.simulator.venue import MarketShape
 
+    costs = settings.costs
     return Opening(
         market=market.name,
         start_ms=market.start_ms,
@@ -178,7 +175,8 @@ def _opening(market: Market, settings: Settings) -> Opening:
         seed=market.seed,
         state=settings.paths.state_dir / VENUE_FILE,
         deposit_usdt=settings.capital_usdt,
-        shape=MarketShape(slippage_bps=settings.costs.slippage_bps),
+        shape=MarketShape(slippage_bps=costs.slippage_bps),
+        fees=fees_of(costs.spot_fee_bps, costs.perp_fee_bps),
     )
 
 

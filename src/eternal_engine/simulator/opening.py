@@ -14,11 +14,12 @@ from eternal_engine.market_data.synthetic import DEFAULT_END_MS, EPOCH_MS, SYMBO
 from eternal_engine.model.errors import RefusedError, UsageError
 from eternal_engine.simulator.faults import FaultPlan
 from eternal_engine.simulator.feeds import Feed, HistoryFeed
-from eternal_engine.simulator.live import PUBLIC_URL, LiveFeed
+from eternal_engine.simulator.hosts import PUBLIC_URL
+from eternal_engine.simulator.live import LiveFeed
 from eternal_engine.simulator.server.limits import Limits
 from eternal_engine.simulator.server.world import VenueClock, World
 from eternal_engine.simulator.store import VenueStore
-from eternal_engine.simulator.venue import MarketShape, Venue, VenueConfig
+from eternal_engine.simulator.venue import FeeRates, MarketShape, Venue, VenueConfig
 from eternal_engine.simulator.venue.entities import Account
 
 ACCOUNT_NAMES = ("MASTER", "CORE_HODL", "TREND", "FUNDING", "TACTICAL")
@@ -44,6 +45,7 @@ class Opening:
     limits: bool = True
     deposit_usdt: Decimal = Decimal(100_000)
     shape: MarketShape = field(default_factory=MarketShape)
+    fees: FeeRates = field(default_factory=FeeRates)
     match_delay_ms: int = 0
     visible_delay_ms: int = 0
     spread_bps: Decimal = Decimal(0)
@@ -81,6 +83,7 @@ def open_world(asked: Opening) -> World:
     salt = known.get("salt") or (str(asked.seed) if not asked.speed else f"{asked.seed}:{clock.now_ms()}")
     config = VenueConfig(
         shape=asked.shape,
+        fees=asked.fees,
         match_delay_ms=asked.match_delay_ms,
         visible_delay_ms=asked.visible_delay_ms,
         salt=salt,
@@ -110,6 +113,13 @@ def open_world(asked: Opening) -> World:
     if store is not None:
         store.commit(venue, salt=salt, market=_market_name(asked), venue_ms=venue.state.now_ms)
     return world
+
+
+def fees_of(spot_bps: Decimal, perp_bps: Decimal) -> FeeRates:
+    """Give the fees of an exchange whose takers pay these basis points; a maker never pays more than a taker."""
+    usual, bps = FeeRates(), Decimal("0.0001")
+    spot, perp = spot_bps * bps, perp_bps * bps
+    return FeeRates(spot, min(usual.spot_maker, spot), perp, min(usual.linear_maker, perp))
 
 
 def accounts_of(world: World) -> list[Account]:

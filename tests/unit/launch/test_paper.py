@@ -13,7 +13,7 @@ import pytest
 from eternal_engine.config import Settings, load
 from eternal_engine.exchange.bybit.client import Client
 from eternal_engine.launch import paper
-from eternal_engine.launch.child import ChildExchange
+from eternal_engine.launch.child import ChildExchange, Costs
 from eternal_engine.launch.live import shares_of
 from eternal_engine.launch.markets import Market, MarketKind
 from eternal_engine.launch.place import Place
@@ -21,6 +21,7 @@ from eternal_engine.model.errors import DataError
 from eternal_engine.model.ids import Account
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
+COSTS = Costs(Decimal(5), Decimal(3), Decimal("12.5"))
 START_MS = 1_633_046_400_000  # 2021-10-01
 SYNTHETIC = Market(MarketKind.SYNTHETIC, None, 7, START_MS, 0.0, NOW)
 
@@ -120,7 +121,7 @@ class Unreachable(ChildExchange):
 
 async def test_live_prices_that_cannot_be_reached_are_waited_for_aloud(tmp_path: Path) -> None:
     live = Market(MarketKind.LIVE, None, 7, None, 1.0, NOW)
-    child = Unreachable(live, tmp_path / "v.db", tmp_path / "log", Decimal(1), Decimal(5))
+    child = Unreachable(live, tmp_path / "v.db", tmp_path / "log", Decimal(1), COSTS)
     said: list[str] = []
     waits: list[float] = []
 
@@ -147,14 +148,16 @@ async def test_live_prices_that_cannot_be_reached_are_waited_for_aloud(tmp_path:
 def test_the_child_is_started_for_its_market_and_always_ends_with_its_parent(
     tmp_path: Path, market: Market, has: list[str], lacks: list[str]
 ) -> None:
-    command = ChildExchange(market, tmp_path / "v.db", tmp_path / "log", Decimal("1E+5"), Decimal(5)).command()
+    command = ChildExchange(market, tmp_path / "v.db", tmp_path / "log", Decimal("1E+5"), COSTS).command()
     assert all(word in command for word in (*has, "--with-parent", "--json", "100000"))
+    told = dict(zip(command, command[1:], strict=False))
+    assert (told["--slippage-bps"], told["--spot-fee-bps"], told["--perp-fee-bps"]) == ("5", "3", "12.5")
     assert not any(word in command for word in lacks)
 
 
 async def test_a_child_that_cannot_start_raises_the_error_of_its_exit_code(tmp_path: Path) -> None:
     nowhere = Market(MarketKind.RECORDED, tmp_path, 7, None, 0.0, NOW)
-    child = ChildExchange(nowhere, tmp_path / "v.db", tmp_path / "log", Decimal(1), Decimal(5))
+    child = ChildExchange(nowhere, tmp_path / "v.db", tmp_path / "log", Decimal(1), COSTS)
     with pytest.raises(DataError, match="did not start"):
         await child.start()
     assert child.pid is None

@@ -13,6 +13,7 @@ from eternal_engine.simulator.opening import (
     Opening,
     SyntheticFeed,
     accounts_of,
+    fees_of,
     open_world,
     require_loopback,
 )
@@ -20,6 +21,7 @@ from eternal_engine.simulator.server.call import Call
 from eternal_engine.simulator.server.params import Params
 from eternal_engine.simulator.server.rest import perform
 from eternal_engine.simulator.server.routes import ROUTES
+from eternal_engine.simulator.venue import FeeRates
 
 START_MS = 1_675_209_600_000
 
@@ -83,3 +85,11 @@ def test_loopback_addresses_are_fine(host: str) -> None:
 def test_other_addresses_are_refused(host: str) -> None:
     with pytest.raises(RefusedError, match="loopback"):
         require_loopback(host)
+
+
+def test_u_9_the_fees_asked_for_are_those_of_the_venue_and_a_maker_pays_no_more() -> None:
+    world = open_world(Opening(start_ms=START_MS, speed=0, fees=fees_of(Decimal(3), Decimal("1.5"))))
+    fees = world.venue.state.config.fees
+    assert (fees.spot_taker, fees.linear_taker) == (Decimal("0.0003"), Decimal("0.00015"))
+    assert (fees.spot_maker, fees.linear_maker) == (Decimal("0.0003"), Decimal("0.00015"))
+    assert fees_of(Decimal(10), Decimal("5.5")) == FeeRates()
