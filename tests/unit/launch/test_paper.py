@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -150,7 +151,7 @@ def test_the_child_is_started_for_its_market_and_always_ends_with_its_parent(
 ) -> None:
     command = ChildExchange(market, tmp_path / "v.db", tmp_path / "log", Decimal("1E+5"), COSTS).command()
     assert all(word in command for word in (*has, "--with-parent", "--json", "100000"))
-    told = dict(zip(command, command[1:], strict=False))
+    told = dict(pairwise(command))
     assert (told["--slippage-bps"], told["--spot-fee-bps"], told["--perp-fee-bps"]) == ("5", "3", "12.5")
     assert not any(word in command for word in lacks)
 
