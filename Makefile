@@ -20,8 +20,8 @@ LOG_FILE := eternal_engine.log
 BACKTEST_ARGS := $(if $(DATA),--data "$(DATA)") $(foreach engine,$(ENGINES),--engine $(engine)) $(ARGS)
 RUN_ARGS := $(foreach engine,$(ENGINES),--engine $(engine)) $(ARGS)
 
-.PHONY: help setup test test-fast check format format-check lint types imports security secrets secrets-baseline deps \
-	spelling docstrings dead-code bench backtest backtest-3y backtest-5y backtest-8y backtest-multi backtest-report \
+.PHONY: help setup test test-fast test-crash test-faults check format format-check lint types imports security secrets \
+	secrets-baseline deps spelling docstrings dead-code bench backtest backtest-3y backtest-5y backtest-8y backtest-multi backtest-report \
 	data-import run-paper run-demo run-live status logs docs rules lock hooks clean
 
 help: ## Show this list
@@ -43,6 +43,12 @@ test: $(STAMP) ## Run all tests, slow ones too, with the coverage gates
 
 test-fast: $(STAMP) ## Run the tests that take seconds
 	$(PYTEST) -m "not slow" tests
+
+test-crash: $(STAMP) ## Kill the daemon at every write of every scenario, long; ARGS="--scenario trend_stop --stride 9"
+	@PYTHONPATH=src:tests $(BIN)/python tests/crash_forks.py $(ARGS)
+
+test-faults: $(STAMP) ## Strike every fault of the exchange at every call, long; ARGS="--match transfer --stride 9"
+	@PYTHONPATH=src:tests $(BIN)/python tests/fault_runs.py $(ARGS)
 
 check: format-check lint types imports security secrets deps spelling docstrings dead-code test ## Run what CI runs
 
