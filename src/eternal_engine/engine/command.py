@@ -25,8 +25,8 @@ class CommandContext:
     """Hold what a command may look at besides memory and journal.
 
     `now` is exchange time; books, marks and equity are those of the last completed hour, the books with all fills
-    since and without the cash that planned transfers will take; `shares` divides a deposit (CAP-1), `config_hash` goes into the journal, `managed` are the engines whose
-    orders this daemon can send.
+    since and without the cash that planned transfers will take; `shares` divides a deposit (CAP-1), `config_hash` goes
+    into the journal, `managed` are the engines whose orders this daemon can send.
     """
 
     now: datetime

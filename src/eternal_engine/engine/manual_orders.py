@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from datetime import timedelta
 from decimal import Decimal, InvalidOperation
 from typing import Final
 
@@ -12,6 +13,7 @@ import numpy as np
 from eternal_engine.engine.command import Asked, Done, Lines, halting, mask_of, names
 from eternal_engine.engine.timing import hour_of, hour_start
 from eternal_engine.engine.view import ENGINES
+from eternal_engine.engine.work import command_ms
 from eternal_engine.model import reason
 from eternal_engine.model.errors import RefusedError
 from eternal_engine.model.event import Decided, Event, Reviewed
@@ -36,8 +38,6 @@ RULES: tuple[Rule, ...] = (
 
 FLATTEN: Final = "FLATTEN"
 SELL_CORE: Final = "SELL CORE_HODL"
-# A pair is closed under the same legs whoever asks for it.
-_LEGS: Final = (Leg.MANUAL, Leg.FLATTEN, Leg.SPOT_CLOSE, Leg.PERP_CLOSE)
 _SPARING: Final = (Engine.TREND, Engine.FUNDING, Engine.TACTICAL)
 
 
@@ -115,6 +115,9 @@ class _Desk:
         self.lines = Lines()
         self._decisions: list[Decision] = no_decisions()
         self._signals: list[Signal] = []
+        # Two commands of an hour have orders of their own: their ids carry the command's (decision 0112).
+        self.level = command_ms(asked.command_id)
+        self.decided_at = hour_start(asked.context.now_h) + timedelta(milliseconds=self.level)
 
     def close(self, engine: Engine, place: int) -> None:
         """Ask for the whole position of an engine in a symbol to be closed, if there is one."""
@@ -137,8 +140,8 @@ class _Desk:
             return
         if is_busy(self.pending, number, place):
             self.lines.add(f"{engine.value} {symbol}: an order is under way; flatten again when it is done")
-        elif self._was_ordered(engine, symbol):
-            self.lines.add(f"{engine.value} {symbol}: was flattened in this hour; what is left, with the next hour")
+        elif self._has_its_ids(engine, symbol):
+            self.lines.add(f"{engine.value} {symbol}: not closed; give the command again")
         else:
             self._review(engine, wish, price)
 
@@ -150,7 +153,7 @@ class _Desk:
             self.lines.add(f"{symbol}: entries wait for `eternal review {symbol}` (ORD-7)")
         elif is_busy(self.pending, base.CORE_HODL, place):
             self.lines.add(f"{symbol}: an order is under way; try again when it is done")
-        elif self._was_ordered(Engine.CORE_HODL, symbol):
+        elif self._was_bought(symbol) or self._has_its_ids(Engine.CORE_HODL, symbol):
             self.lines.add(f"{symbol}: was bought by hand in this hour; again with the next hour")
         else:
             planned = state.plan[place] in (core_hodl.MAIN_PLAN, core_hodl.OWN_PLAN)
@@ -163,7 +166,7 @@ class _Desk:
     def events(self) -> tuple[Event, ...]:
         """Give what the journal says about the wishes: one Decided per engine, one Reviewed per wish."""
         context, made = self.asked.context, []
-        at = hour_start(context.now_h)
+        at = self.decided_at
         for number, engine in enumerate(ENGINES):
             signals = [_shown(signal, self.asked.memory.symbols) for signal in self._signals if signal.engine == number]
             if signals:
@@ -176,15 +179,23 @@ class _Desk:
         """Give the USDT of a purchase, in whole steps."""
         return intent.quote_steps * _exact(self.asked.context.params.instruments.quote_step[intent.symbol])
 
-    def _was_ordered(self, engine: Engine, symbol: str) -> bool:
-        """Tell whether an order by hand of this hour exists: a second one would get its id (ORD-1)."""
+    def _was_bought(self, symbol: str) -> bool:
+        """Tell whether the hour has seen a purchase by hand: a command given twice by mistake must not buy twice."""
         for stored in self.asked.projection.orders.values():
-            key = stored.order.intent.key
-            same = key.engine is engine and key.symbol == symbol
-            by_hand = key.leg in _LEGS
-            if same and by_hand and hour_of(key.decided_at) == self.asked.context.now_h:
+            key, order = stored.order.intent.key, stored.order
+            by_hand = key.engine is Engine.CORE_HODL and key.leg is Leg.MANUAL and key.symbol == symbol
+            may_buy = order.filled_qty or not order.state.is_closed
+            if by_hand and may_buy and hour_of(key.decided_at) == self.asked.context.now_h:
                 return True
         return False
+
+    def _has_its_ids(self, engine: Engine, symbol: str) -> bool:
+        """Tell whether another command of this hour happens to have the same millisecond (ORD-1)."""
+        keys = (stored.order.intent.key for stored in self.asked.projection.orders.values())
+        return any(
+            (key.engine, key.symbol, key.decided_at) == (engine, symbol, self.decided_at) and key.attempt == 1
+            for key in keys
+        )
 
     def _review(self, engine: Engine, wish: Signal, price: float) -> None:
         symbol, context = self.asked.memory.symbols[wish.symbol], self.asked.context
@@ -207,6 +218,7 @@ class _Desk:
             -1.0,
         )
         self._signals.append(wish)
+        self.pending[before:] = [intent._replace(level=self.level) for intent in self.pending[before:]]
         self.new += self.pending[before:]
         self.lines.add(self._words(engine, symbol, wish))
 
@@ -237,7 +249,7 @@ class _Desk:
             at=self.asked.context.now,
             engine=ENGINES[wish.engine],
             symbol=Symbol(self.asked.memory.symbols[wish.symbol]),
-            decided_at=hour_start(decision.now_h),
+            decided_at=self.decided_at,
             verdict=verdict,
             rule=RuleId(reason.rule_id(decision.rule) or reason.rule_id(wish.reason)),
             detail=reason.words(decision.rule) or reason.words(wish.reason),

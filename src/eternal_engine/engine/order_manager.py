@@ -14,7 +14,7 @@ from eternal_engine.engine import exits, outcome, work
 from eternal_engine.engine.memory import Memory
 from eternal_engine.engine.recorder import Recorder
 from eternal_engine.engine.sender import RETRY_WAITS_S, Sender, Waiting
-from eternal_engine.engine.timing import Clock, hour_of, hour_start
+from eternal_engine.engine.timing import Clock, hour_of
 from eternal_engine.engine.view import ENGINES
 from eternal_engine.engine.work import Done, PlanOrder, Scene
 from eternal_engine.ledger.transfers import tactical_profit
@@ -238,7 +238,7 @@ class OrderManager:
         events: list[Event] = []
         symbol = Symbol(memory.symbols[intent.symbol])
         if self.engine is Engine.TACTICAL and intent.reduces:
-            at = hour_start(intent.decided_h)
+            at = work.decided_at(intent)
             planned = tactical_profit(self._earned(intent, memory), at, f"{symbol} {done.legs[0].leg.value}")
             if planned is not None:
                 events.append(replace(planned, at=self._clock.now()))

@@ -5,17 +5,19 @@ So a crash needs no recovery of its own: after a start the same question has the
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Final
 
-from eternal_engine.engine.timing import hour_start
+from eternal_engine.engine.timing import HOUR, hour_start
 from eternal_engine.engine.view import ENGINES
 from eternal_engine.ledger.book import Book
 from eternal_engine.model import reason
 from eternal_engine.model.errors import ModelError
-from eternal_engine.model.ids import ClientOrderId, Leg, OrderKey, RuleId, Symbol
+from eternal_engine.model.ids import ClientOrderId, CommandId, Leg, OrderKey, RuleId, Symbol
 from eternal_engine.model.instrument import InstrumentRules, Market, Side
 from eternal_engine.model.money import ZERO, exact, exact_arithmetic
 from eternal_engine.model.order import Order, OrderIntent, OrderKind, OrderState
@@ -38,6 +40,7 @@ RULES: tuple[Rule, ...] = (
     ),
 )
 
+BY_HAND: Final = frozenset({reason.MANUAL, reason.FLATTENED})
 # A part-filled or cancelled order's rest is tried again so often; then the intent ends with what it has (ORD-4).
 MAX_TRIES: Final = 4
 
@@ -107,7 +110,22 @@ def next_step(intent: Intent, scene: Scene) -> Step:
 
 def key_of(intent: Intent, symbols: tuple[str, ...], leg: Leg, attempt: int = 1) -> OrderKey:
     """Give the identity of one order of an intent (ORD-1)."""
-    return OrderKey(ENGINES[intent.engine], hour_start(intent.decided_h), Symbol(symbols[intent.symbol]), leg, attempt)
+    return OrderKey(ENGINES[intent.engine], decided_at(intent), Symbol(symbols[intent.symbol]), leg, attempt)
+
+
+def decided_at(intent: Intent) -> datetime:
+    """Give the time an intent's ids carry: its hour, and the command's own millisecond of it for orders by hand."""
+    by_hand = intent.reason in BY_HAND
+    return hour_start(intent.decided_h) + timedelta(milliseconds=intent.level if by_hand else 0)
+
+
+def command_ms(command_id: CommandId) -> int:
+    """Give the millisecond of the hour that stands for a command in the ids of its orders, `level` of its intents.
+
+    Derived from the command's id: the same command has the same ids, two commands of an hour have others.
+    """
+    digest = hashlib.sha256(command_id.encode()).digest()
+    return 1 + int.from_bytes(digest[:8], "big") % (HOUR // timedelta(milliseconds=1) - 1)
 
 
 def first_id(intent: Intent, symbols: tuple[str, ...]) -> ClientOrderId:

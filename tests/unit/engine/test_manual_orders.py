@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from datetime import timedelta
 from decimal import Decimal
 
 import numpy as np
@@ -25,10 +26,10 @@ from command_builders import (
 from core_builders import TWO
 from eternal_engine.engine.commands import apply
 from eternal_engine.engine.timing import hour_of, hour_start
-from eternal_engine.engine.work import PlanOrder, Scene, next_step
+from eternal_engine.engine.work import PlanOrder, Scene, command_ms, next_step
 from eternal_engine.model import reason
 from eternal_engine.model.event import Decided, Filled, OrderPlanned, Reviewed
-from eternal_engine.model.ids import Account, Coin, Engine, Leg, Symbol
+from eternal_engine.model.ids import Account, Coin, CommandId, Engine, Leg, Symbol, read_client_order_id
 from eternal_engine.model.instrument import BYBIT_2025, Market, Side
 from eternal_engine.risk import breaker
 from eternal_engine.storage.projection import Projection
@@ -116,14 +117,31 @@ def test_flatten_leaves_a_symbol_with_an_order_under_way_and_names_it() -> None:
     assert "trend BTCUSDT: an order is under way" in second.answer
 
 
-def test_ord_1_a_second_flatten_in_the_same_hour_cannot_take_the_first_ones_order_id() -> None:
+def test_ord_1_a_second_flatten_in_the_same_hour_closes_what_the_first_left_under_ids_of_its_own() -> None:
+    outcome = carried_out("flatten", projection=ALL, engines="trend,funding", **CONFIRMED)
+    first = [_first_order(intent, ALL) for intent in outcome.intents]
+    assert [order.key.leg for order in first] == [Leg.FLATTEN, Leg.SPOT_CLOSE]
+    there = after(
+        ALL, *(OrderPlanned(NOW, order.key.engine.account, order, Coin("BTC"), Coin("USDT")) for order in first)
+    )
+    left = replace(outcome.memory, pending=())
+    again = apply(a_command("flatten", "k2", engines="trend,funding", **CONFIRMED), left, there, a_context(ALL))
+    second = [_first_order(intent, there) for intent in again.intents]
+    assert [order.key.leg for order in second] == [Leg.FLATTEN, Leg.SPOT_CLOSE]
+    assert not {order.client_order_id for order in first} & {order.client_order_id for order in second}
+    assert {hour_of(order.key.decided_at) for order in (*first, *second)} == {NOW_H}
+    # The decision on record has the time that its orders' ids carry: `why` finds it by that.
+    decided = {event.decided_at for event in again.events if isinstance(event, Decided | Reviewed)}
+    assert decided == {order.key.decided_at for order in second}
+
+
+def test_ord_1_a_command_whose_ids_are_taken_orders_nothing() -> None:
     outcome = carried_out("flatten", projection=ALL, engines="trend", **CONFIRMED)
     planned = _first_order(outcome.intents[0], ALL)
-    assert planned.key.leg is Leg.FLATTEN
     there = after(ALL, OrderPlanned(NOW, Account.TREND, planned, Coin("BTC"), Coin("USDT")))
     again = carried_out("flatten", replace(outcome.memory, pending=()), there, engines="trend", **CONFIRMED)
     assert again.intents == ()
-    assert "was flattened in this hour" in again.answer
+    assert "trend BTCUSDT: not closed; give the command again" in again.answer
 
 
 def test_flatten_says_what_it_cannot_sell() -> None:
@@ -177,7 +195,9 @@ def test_core_13_a_manual_purchase_has_an_order_id_of_its_own() -> None:
     outcome = carried_out("dca-trigger", execute="yes", **TRIGGER)
     order = _first_order(outcome.intents[0], a_projection())
     assert (order.key.leg, order.amount_usdt, order.reason) == (Leg.MANUAL, Decimal(500), "CORE-13")
-    assert order.key.decided_at == hour_start(NOW_H)
+    asked = command_ms(audit_of(outcome).command_id)
+    assert order.key.decided_at == hour_start(NOW_H) + timedelta(milliseconds=asked)
+    assert read_client_order_id(order.client_order_id) is not None
 
 
 def test_core_13_nothing_is_bought_twice_in_an_hour_or_beside_an_order_under_way() -> None:
@@ -250,7 +270,7 @@ def test_the_journal_shows_what_was_asked_and_what_was_allowed() -> None:
     decided = [event for event in outcome.events if isinstance(event, Decided)]
     reviewed = [event for event in outcome.events if isinstance(event, Reviewed)]
     assert [(d.engine, d.decided_at, d.config_hash) for d in decided] == [
-        (Engine.CORE_HODL, hour_start(NOW_H), "c0ffee")
+        (Engine.CORE_HODL, hour_start(NOW_H) + timedelta(milliseconds=command_ms(CommandId("k1"))), "c0ffee")
     ]
     assert json.loads(decided[0].inputs)["command_id"] == audit_of(outcome).command_id
     assert json.loads(decided[0].signals)[0]["reason"] == "CORE-13 manual purchase"
