@@ -12,12 +12,15 @@ from eternal_engine.bootstrap import params_of
 from eternal_engine.config import Settings
 from eternal_engine.config.keys import all_keys, to_text, value_at
 from eternal_engine.launch.assembly import Crew, use
+from eternal_engine.launch.keys import engines_on
 from eternal_engine.model.errors import EternalError, RefusedError, UsageError
 from eternal_engine.model.event import ConfigChanged, ErrorOccurred
 from eternal_engine.model.instrument import InstrumentTable
 
 # What the state or the accounts were laid out by: changed in the middle, books and memory would not fit any more.
 FIXED: Final = ("symbols", "shares", "capital_usdt", "paths", "backtest")
+# Read once, when the daemon starts.
+AT_START: Final = ("daemon", "log", "alerts")
 MEND: Final = "stop the daemon and start it again"
 
 
@@ -28,6 +31,15 @@ class Change:
     difference: dict[str, list[str]]
     old_hash: str
     new_hash: str
+
+    @property
+    def words(self) -> str:
+        """Say which settings changed, and which of them only the next start reads."""
+        later = [path for path in self.difference if path.partition(".")[0] in AT_START]
+        now = [path for path in self.difference if path not in later]
+        told = [f"the configuration changed: {', '.join(now)}"] if now else []
+        told += [f"from the next start on: {', '.join(later)}"] if later else []
+        return "; ".join(told)
 
     def event(self, at: datetime) -> ConfigChanged:
         """Make the journal's record of it."""
@@ -86,6 +98,7 @@ class Reloader:
     async def _apply(self, crew: Crew, now: datetime) -> None:
         new = self._read()
         change = change_of(self.settings, new)
+        _refuse_without_account(new, crew)
         if not change.difference:
             self._say("the configuration is as it was")
             return
@@ -99,4 +112,15 @@ class Reloader:
         for manager in crew.managers.values():
             manager.leg_timeout_s = new.funding.leg_timeout_s
         self.settings = new
-        self._say(f"the configuration changed: {', '.join(change.difference)}")
+        self._say(change.words)
+
+
+def _refuse_without_account(new: Settings, crew: Crew) -> None:
+    """Refuse to switch an engine on whose account was not opened at the start: nobody would send its orders."""
+    missing = [engine.value for engine in engines_on(new) if engine not in crew.managers]
+    if missing:
+        raise UsageError(
+            f"{', '.join(missing)} cannot be switched on while the daemon runs: its account was not opened",
+            where=", ".join(f"{name}.enabled" for name in missing),
+            mend=MEND,
+        )

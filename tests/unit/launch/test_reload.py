@@ -17,6 +17,7 @@ from eternal_engine.engine.trading_engine import Setup
 from eternal_engine.launch.reload import Reloader, change_of
 from eternal_engine.model.errors import UsageError
 from eternal_engine.model.event import ConfigChanged, ErrorOccurred, Event
+from eternal_engine.model.ids import Engine
 from eternal_engine.model.instrument import BYBIT_2025
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -39,7 +40,7 @@ class Parts:
         self.engine = SimpleNamespace(
             setup=Setup(params, "old"), params=params, watch=SimpleNamespace(use=used.append), used=used
         )
-        self.managers = {"trend": SimpleNamespace(params=params)}
+        self.managers = {engine: SimpleNamespace(params=params) for engine in Engine}
         self.recorder = SimpleNamespace(params=params, append=self.append)
 
     async def append(self, *events: Event) -> None:
@@ -68,13 +69,25 @@ async def test_a_valid_change_is_journaled_with_its_difference_and_in_force_ever
     for params in (
         parts.engine.setup.params,
         parts.recorder.params,
-        parts.managers["trend"].params,
+        parts.managers[Engine.TREND].params,
         *parts.engine.used,
     ):
         assert params.trend.adx_min == 30
         assert params.risk.cap_usdt == 5000.0
     assert parts.engine.setup.config_hash == new.hash()
-    assert "trend.adx_min" in said[0]
+    assert said == ["the configuration changed: trend.adx_min; from the next start on: log.level"]
+
+
+async def test_an_engine_whose_account_was_not_opened_cannot_be_switched_on(tmp_path: Path) -> None:
+    old, new = settings(tmp_path, TREND__ENABLED="false"), settings(tmp_path)
+    parts, said = Parts(), []
+    del parts.managers[Engine.TREND]
+    crew: Any = parts
+    await a_reloader(old, new, said)(crew, NOW)
+    (event,) = parts.events
+    assert isinstance(event, ErrorOccurred)
+    assert (event.where, parts.engine.setup.config_hash) == ("trend.enabled", "old")
+    assert "stop the daemon and start it again" in event.mend
 
 
 async def test_an_invalid_configuration_is_said_and_the_old_one_stays(tmp_path: Path) -> None:
