@@ -10,11 +10,11 @@ from pathlib import Path
 from eternal_engine import clock
 from eternal_engine.config import Settings
 from eternal_engine.launch.arming import FILE, Arming, Facts, arm, save
-from eternal_engine.launch.assembly import DATABASE_FILE
+from eternal_engine.launch.carry_on import facts_of
+from eternal_engine.launch.files import DATABASE_FILE
 from eternal_engine.launch.keys import refuse_committed_keys
 from eternal_engine.launch.live import Hosts, close_accounts, open_accounts, preflight
 from eternal_engine.launch.preflight import Finding, refuse_errors
-from eternal_engine.launch.start import facts_of
 from eternal_engine.model.errors import RefusedError, UsageError
 from eternal_engine.storage.store import Store
 

@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
-from typing import Final
 
 from eternal_engine.engine import memory as memories
 from eternal_engine.engine.bank import Bank
@@ -32,10 +31,6 @@ from eternal_engine.portfolio.params import Params, empty_marks
 from eternal_engine.storage.database import reading_engine, translated
 from eternal_engine.storage.history import read_closed_parts
 from eternal_engine.storage.store import Store
-
-BARS_FILE: Final = "market.db"
-DATABASE_FILE: Final = "eternal.db"
-INBOX_FILE: Final = "inbox.db"
 
 
 @dataclass(frozen=True)

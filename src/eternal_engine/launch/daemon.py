@@ -31,9 +31,6 @@ from eternal_engine.exchange.capability import Environment
 from eternal_engine.exchange.events import ExecutionSeen, OrderUpdated
 from eternal_engine.launch.account_setup import set_up_accounts
 from eternal_engine.launch.assembly import (
-    BARS_FILE,
-    DATABASE_FILE,
-    INBOX_FILE,
     Crew,
     Orders,
     assemble,
@@ -43,6 +40,7 @@ from eternal_engine.launch.assembly import (
     use_table,
 )
 from eternal_engine.launch.caretaker import Caretaker
+from eternal_engine.launch.files import BARS_FILE, DATABASE_FILE, INBOX_FILE
 from eternal_engine.launch.hours import HourLoop
 from eternal_engine.launch.housekeeping import SEGMENTS_FOLDER, archive_old_rows
 from eternal_engine.launch.live import shares_of
@@ -56,6 +54,7 @@ from eternal_engine.model.event import DaemonStarted, DaemonStopped, ErrorOccurr
 from eternal_engine.model.ids import Engine, RuleId
 from eternal_engine.model.money import exact
 from eternal_engine.storage.inbox import Inbox
+from eternal_engine.storage.lock import DatabaseLock
 from eternal_engine.storage.store import Store
 
 PACKAGE: Final = "eternal-engine"
@@ -98,15 +97,15 @@ class Outcome:
     summary: Summary
 
 
-async def run_daemon(plan: Plan, open_place: OpenPlace) -> Outcome:
+async def run_daemon(plan: Plan, open_place: OpenPlace, lock: DatabaseLock | None = None) -> Outcome:
     """Run until it is stopped, its time has come, or a failure ends it.
 
-    The database is locked before anything else is touched (ORD-8). Raises LockHeld, SchemaError, JournalBroken,
+    The database is locked before anything else is touched (ORD-8); `lock` is one that is held already. Raises LockHeld, SchemaError, JournalBroken,
     UsageError, DataError, RefusedError or ExchangeError before anything is traded; later failures are in the outcome.
     """
     state_dir = plan.settings.paths.state_dir
     async with AsyncExitStack() as stack:
-        store = await Store.open(state_dir / DATABASE_FILE)
+        store = await Store.open(state_dir / DATABASE_FILE, lock)
         stack.push_async_callback(store.close)
         place = await open_place(store)
         stack.push_async_callback(place.close)

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Final, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 from eternal_engine.config import Settings
 from eternal_engine.config.env_layer import read_dotenv
 from eternal_engine.config.keys import ENV_PREFIX
-from eternal_engine.exchange.bybit.client import Credentials
 from eternal_engine.model.errors import RefusedError, UsageError
 from eternal_engine.model.ids import Account, Engine
+
+if TYPE_CHECKING:
+    from eternal_engine.exchange.bybit.client import Credentials
 
 Venue = Literal["demo", "live"]
 PREFIX: Final = f"{ENV_PREFIX}KEYS__"
@@ -38,6 +40,9 @@ def engines_on(settings: Settings) -> tuple[Engine, ...]:
 
 def credentials_of(settings: Settings, venue: Venue) -> Mapping[Account, Credentials]:
     """Give the keys that are set, by account."""
+    # What a start looks at first must not wait for the exchange's library.
+    from eternal_engine.exchange.bybit.client import Credentials
+
     branch = getattr(settings.keys, venue)
     found = {}
     for account in Account:

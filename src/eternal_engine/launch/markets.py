@@ -11,11 +11,9 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, Final
 
-import aiohttp
-
 from eternal_engine.launch.private_file import write_private
 from eternal_engine.model.errors import StorageError, UsageError
-from eternal_engine.simulator.live import PUBLIC_URL
+from eternal_engine.simulator.hosts import PUBLIC_URL
 
 FILE: Final = "market.json"
 VERSION: Final = 1
@@ -136,6 +134,8 @@ def write_market(path: Path, market: Market) -> None:
 
 async def live_prices_answer(timeout_s: float, url: str = PUBLIC_URL) -> bool:
     """Ask the public host for its time, and nothing else; False after `timeout_s`."""
+    import aiohttp
+
     try:
         async with (
             asyncio.timeout(timeout_s),

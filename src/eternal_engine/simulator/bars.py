@@ -108,25 +108,26 @@ class Bars:
         if last == first + 1:
             return self._one_hour(bars, row, first)
         piece = slice(first, last)
-        opens, highs, lows = bars.open[row, piece], bars.high[row, piece], bars.low[row, piece]
-        closes, volumes = bars.close[row, piece], bars.volume[row, piece]
-        held = ~np.isnan(closes)
-        if not held.all():
-            if not held.any():
+        # Lists: for the 24 hours of a day or a ticker, asked for all the time, they are far faster than arrays.
+        closes = bars.close[row, piece].tolist()
+        columns = [column[row, piece].tolist() for column in (bars.open, bars.high, bars.low, bars.volume)]
+        if math.isnan(sum(closes)):
+            held = [place for place, close in enumerate(closes) if not math.isnan(close)]
+            if not held:
                 return None
-            opens, highs, lows, closes, volumes = (part[held] for part in (opens, highs, lows, closes, volumes))
-        # Lists: for the 24 hours of a ticker, asked for all the time, they are several times faster than arrays.
-        first_open, last_close = float(opens[0]), float(closes[-1])
-        amounts = [0.0 if math.isnan(volume) else volume for volume in volumes.tolist()]
-        middles = zip(amounts, opens.tolist(), closes.tolist(), strict=True)
+            closes, *columns = ([column[place] for place in held] for column in (closes, *columns))
+        opens, highs, lows, volumes = columns
+        if math.isnan(sum(volumes)):
+            volumes = [0.0 if math.isnan(volume) else volume for volume in volumes]
+        middles = zip(volumes, opens, closes, strict=True)
         return Candle(
             open_ms=self.history.open_ms(first),
-            open=first_open,
-            high=max(highs.tolist()),
-            low=min(lows.tolist()),
-            close=last_close,
-            volume=math.fsum(amounts),
-            turnover=math.fsum(volume * (open_ + close) / 2 for volume, open_, close in middles),
+            open=opens[0],
+            high=max(highs),
+            low=min(lows),
+            close=closes[-1],
+            volume=math.fsum(volumes),
+            turnover=math.fsum([volume * (open_ + close) / 2 for volume, open_, close in middles]),
         )
 
     def _one_hour(self, bars: Ohlcv, row: int, hour: int) -> Candle | None:

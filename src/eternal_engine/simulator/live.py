@@ -16,10 +16,10 @@ from eternal_engine.market_data.history import HOUR_MS
 from eternal_engine.model.errors import DataError
 from eternal_engine.simulator.bars import Candle
 from eternal_engine.simulator.feeds import FundingPoint
+from eternal_engine.simulator.hosts import PUBLIC_URL
 from eternal_engine.simulator.venue import LINEAR, SPOT, Instrument, Quote, Venue
 from eternal_engine.simulator.venue.instruments import Category
 
-PUBLIC_URL = "https://api.bybit.com"
 POLL_S = 1.0
 CANDLE_POLL_S = 5.0
 TIMEOUT_S = 10.0

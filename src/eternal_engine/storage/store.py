@@ -80,14 +80,15 @@ class Store:
         self._is_sound = True
 
     @classmethod
-    async def open(cls, path: Path) -> Store:
-        """Lock, migrate, verify the chain, and read the state back.
+    async def open(cls, path: Path, lock: DatabaseLock | None = None) -> Store:
+        """Lock, migrate, verify the chain, and read the state back; `lock` is the database's own, held already.
 
         Raises LockHeld, SchemaError, JournalBroken or StorageError; then nothing stays locked.
         """
         path.parent.mkdir(parents=True, exist_ok=True)
-        lock = DatabaseLock(path)
-        lock.acquire()
+        if lock is None:
+            lock = DatabaseLock(path)
+            lock.acquire()
         engine = writing_engine(path)
         try:
             await asyncio.to_thread(prepare, path)

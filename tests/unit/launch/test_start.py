@@ -16,13 +16,13 @@ import pytest
 from contract_arena import Arena
 from eternal_engine import clock
 from eternal_engine.config import Settings, load
-from eternal_engine.launch import arm_desk, arming
-from eternal_engine.launch import start as starting
-from eternal_engine.launch.assembly import INBOX_FILE
+from eternal_engine.launch import arm_desk, arming, carry_on
+from eternal_engine.launch.carry_on import account_lock
 from eternal_engine.launch.daemon import Outcome
+from eternal_engine.launch.files import INBOX_FILE
 from eternal_engine.launch.live import DEMO_HOSTS, LIVE_HOSTS, Hosts
 from eternal_engine.launch.markets import Wish
-from eternal_engine.launch.start import Request, account_lock, start
+from eternal_engine.launch.start import Request, start
 from eternal_engine.model.errors import LockHeld, RefusedError, UsageError
 from eternal_engine.model.event import DaemonStarted
 from eternal_engine.simulator.server.routes import ROUTES, Route
@@ -160,7 +160,7 @@ async def test_risk_13_another_machine_and_the_end_of_its_time_void_it(
     with pytest.raises(RefusedError, match="expired"):
         await house.start()
     arming.save(path, record)
-    monkeypatch.setattr(starting, "machine_id", lambda: "elsewhere")
+    monkeypatch.setattr(carry_on, "machine_id", lambda: "elsewhere")
     with pytest.raises(RefusedError, match="another machine"):
         await house.start()
 
