@@ -100,8 +100,9 @@ class Outcome:
 async def run_daemon(plan: Plan, open_place: OpenPlace, lock: DatabaseLock | None = None) -> Outcome:
     """Run until it is stopped, its time has come, or a failure ends it.
 
-    The database is locked before anything else is touched (ORD-8); `lock` is one that is held already. Raises LockHeld, SchemaError, JournalBroken,
-    UsageError, DataError, RefusedError or ExchangeError before anything is traded; later failures are in the outcome.
+    The database is locked before anything else is touched (ORD-8); `lock` is one that is held already. Raises
+    LockHeld, SchemaError, JournalBroken, UsageError, DataError, RefusedError or ExchangeError before anything is
+    traded; later failures are in the outcome.
     """
     state_dir = plan.settings.paths.state_dir
     async with AsyncExitStack() as stack:

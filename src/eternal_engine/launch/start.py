@@ -1,4 +1,4 @@
-"""Start a daemon in a mode. First what takes seconds elsewhere: the exchange's process starts while this one imports."""
+"""Start a daemon in a mode: first what takes long elsewhere, the exchange's process, which starts while we import."""
 
 from __future__ import annotations
 
