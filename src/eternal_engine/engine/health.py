@@ -1,4 +1,4 @@
-"""Ask the exchange for its time every ten seconds, and pause the engines while it does not answer (ORD-6)."""
+"""Ask the exchange for its time every few seconds, and pause the engines while it does not answer (ORD-6)."""
 
 from __future__ import annotations
 
@@ -48,6 +48,7 @@ class Health:
         monotonic: Callable[[], float],
         account: Account = Account.MASTER,
         watches_clock: bool = True,
+        ping_every_s: float = PING_EVERY_S,
     ) -> None:
         self._exchange = exchange
         self._tell = tell
@@ -56,6 +57,7 @@ class Health:
         self._monotonic = monotonic
         self._account = account
         self._watches_clock = watches_clock
+        self._ping_every_s = ping_every_s
         self._line = Line(monotonic())
         self._owed: Restored | None = None
         self._mend = ""
@@ -97,10 +99,10 @@ class Health:
         await self._tell_reason(detail, mend, is_told=change is not None)
 
     async def run(self, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep) -> None:
-        """Check every ten seconds, for ever."""
+        """Check every `ping_every_s`, for ever."""
         while True:
             await self.check()
-            await sleep(PING_EVERY_S)
+            await sleep(self._ping_every_s)
 
     async def _act(self, change: Change, detail: str) -> None:
         if isinstance(change, Lost):

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Final
 
 from eternal_engine import clock
+from eternal_engine.config.sections import Daemon as DaemonSettings
 from eternal_engine.engine.findings import Alert, Findings
 from eternal_engine.engine.health import Health
 from eternal_engine.engine.ownership import Owners
@@ -22,16 +22,17 @@ from eternal_engine.model.errors import ExchangeError
 from eternal_engine.model.event import ConnectionRestored, ErrorOccurred, Event, FundingSettled
 from eternal_engine.model.ids import Account
 
-COMPARE_EVERY_S: Final = 300.0
-
 
 class Caretaker:
     """Compare all accounts of a crew, and watch the line to their exchange where there is one."""
 
-    def __init__(self, place: Place, crew: Crew, owners: Owners, say: Callable[[str], None]) -> None:
+    def __init__(
+        self, place: Place, crew: Crew, owners: Owners, say: Callable[[str], None], rhythm: DaemonSettings
+    ) -> None:
         self._place = place
         self._crew = crew
         self._say = say
+        self._rhythm = rhythm
         exchanges: Mapping[Account, Exchange] = place.ports
         self._reconciler = Reconciler(
             exchanges,
@@ -79,11 +80,12 @@ class Caretaker:
             now=clock.now,
             monotonic=clock.monotonic,
             watches_clock=real_time,
+            ping_every_s=self._rhythm.ping_interval_s,
         )
 
         async def now_and_then() -> None:
             while True:
-                await asyncio.sleep(COMPARE_EVERY_S)
+                await asyncio.sleep(self._rhythm.reconcile_interval_s)
                 try:
                     await compare()
                 except ExchangeError as error:

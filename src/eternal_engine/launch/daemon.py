@@ -156,7 +156,7 @@ class _Run:
         ends = [at for at in (plan.until, place.ends_at) if at is not None]
         until = min(ends, default=None)
         owners = owners_of(place, plan.settings.core_hodl.weights)
-        self.caretaker = Caretaker(place, crew, owners, plan.say)
+        self.caretaker = Caretaker(place, crew, owners, plan.say, plan.settings.daemon)
         self.loop = HourLoop(
             crew.engine,
             place.clock,

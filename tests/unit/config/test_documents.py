@@ -120,6 +120,14 @@ def test_k2_the_document_names_every_variable_there_is() -> None:
     assert all(f"`{name}`" in text for name in PROGRAM_VARIABLES)
 
 
+def test_k2_every_setting_is_read_outside_the_configuration() -> None:
+    package = ROOT / "src" / "eternal_engine"
+    readers = [path for path in package.rglob("*.py") if "config" not in path.relative_to(package).parts]
+    text = "\n".join(path.read_text(encoding="utf-8") for path in readers)
+    unread = [path for path in all_keys() if not re.search(rf"\.{path.rpartition('.')[2]}\b", text)]
+    assert unread == []
+
+
 def test_every_key_is_described() -> None:
     for path, entry in all_keys().items():
         assert entry.sentence.endswith("."), path

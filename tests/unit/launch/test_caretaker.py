@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any, cast
@@ -9,6 +10,7 @@ from typing import Any, cast
 import pytest
 
 from engine_bench import OWNERS
+from eternal_engine.config.sections import Daemon
 from eternal_engine.exchange.capability import Environment
 from eternal_engine.launch import caretaker
 from eternal_engine.launch.caretaker import Caretaker
@@ -49,7 +51,7 @@ async def test_ord_6_the_engine_is_woken_when_the_pause_has_ended_and_not_before
     recorder = SimpleNamespace(append=append)
     monkeypatch.setattr(caretaker, "clock", SimpleNamespace(now=lambda: AT, monotonic=lambda: next(time_s)))
     crew = SimpleNamespace(recorder=recorder, engine=SimpleNamespace(lockouts=None))
-    keeper = Caretaker(cast("Any", place), cast("Any", crew), OWNERS, lambda _: None)
+    keeper = Caretaker(cast("Any", place), cast("Any", crew), OWNERS, lambda _: None, Daemon())
     keeper.duties(compare, lambda: woken.append(keeper.is_paused))
     health = keeper._health
     assert health is not None
@@ -59,3 +61,41 @@ async def test_ord_6_the_engine_is_woken_when_the_pause_has_ended_and_not_before
     await health.check()
     assert [type(event) for event in told] == [ConnectionLost, ConnectionRestored]
     assert woken == [False]
+
+
+async def test_the_configuration_says_how_often_the_line_is_looked_at_and_accounts_are_compared(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    waits: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        waits.append(seconds)
+        if len(waits) == 2:
+            raise asyncio.CancelledError
+
+    async def server_time() -> datetime:
+        return AT
+
+    async def compare() -> None:
+        return
+
+    place = SimpleNamespace(
+        pumps={},
+        ports={Account.MASTER: SimpleNamespace(server_time=server_time)},
+        environment=Environment.PAPER,
+        clock=SimpleNamespace(now=lambda: AT),
+        waiting=SimpleNamespace(sleep=None),
+    )
+    crew = SimpleNamespace(recorder=None, engine=SimpleNamespace(lockouts=None))
+    rhythm = Daemon(ping_interval_s=3, reconcile_interval_s=77)
+    keeper = Caretaker(cast("Any", place), cast("Any", crew), OWNERS, lambda _: None, rhythm)
+    _, comparison = keeper.duties(compare, lambda: None)
+    monkeypatch.setattr("asyncio.sleep", sleep)
+    with pytest.raises(asyncio.CancelledError):
+        await comparison.run()
+    assert waits == [77, 77]
+    assert keeper._health is not None
+    waits.clear()
+    with pytest.raises(asyncio.CancelledError):
+        await keeper._health.run(sleep)
+    assert waits == [3, 3]
