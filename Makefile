@@ -20,9 +20,9 @@ LOG_FILE := eternal_engine.log
 BACKTEST_ARGS := $(if $(DATA),--data "$(DATA)") $(foreach engine,$(ENGINES),--engine $(engine)) $(ARGS)
 RUN_ARGS := $(foreach engine,$(ENGINES),--engine $(engine)) $(ARGS)
 
-.PHONY: help setup test test-fast test-crash test-faults check format format-check lint types imports security secrets \
-	secrets-baseline deps spelling docstrings dead-code bench backtest backtest-3y backtest-5y backtest-8y backtest-multi backtest-report \
-	data-import run-paper run-demo run-live status logs docs rules lock hooks clean
+.PHONY: help setup test test-fast test-crash test-faults check format format-check lint types imports security \
+	secrets secrets-baseline deps spelling docstrings dead-code bench backtest backtest-3y backtest-5y backtest-8y \
+	backtest-multi backtest-report data-import run-paper run-demo run-live status logs docs rules lock hooks clean
 
 help: ## Show this list
 	@printf 'The Eternal Engine. Variables: DATA=DIR (market data), ENGINES="core_hodl trend", ARGS="more options".\n\n'
