@@ -20,6 +20,7 @@ def test_the_document_is_what_the_tables_say() -> None:
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: f"{row.id}-{row.file.rsplit('/', 1)[-1]}")
 def test_every_rule_names_a_test_that_exists(row: RuleRow) -> None:
+    assert row.sentence.endswith(".")
     assert row.tests, f"{row.id} in {row.file} names no test"
     for test in row.tests:
         path, _, name = test.partition("::")

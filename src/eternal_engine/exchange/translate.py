@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from decimal import Decimal
 
-from eternal_engine.exchange.market import Candle, Instrument
+from eternal_engine.exchange.market import Instrument
 from eternal_engine.exchange.orders import Execution, OrderReport, OrderRequest
 from eternal_engine.exchange.terms import ExecutionKind, Market, OrderStatus, QtyUnit, Side, TriggerBy
 from eternal_engine.exchange.terms import OrderKind as WireKind
@@ -14,7 +14,6 @@ from eternal_engine.model.event import FundingSettled
 from eternal_engine.model.fill import Fill, FillKind
 from eternal_engine.model.ids import Account, ClientOrderId, Coin, ExecutionId, Symbol, VenueOrderId
 from eternal_engine.model.instrument import InstrumentRules
-from eternal_engine.model.market import Bar
 from eternal_engine.model.money import ONE, ZERO
 from eternal_engine.model.order import OrderIntent, OrderKind, Trigger
 
@@ -159,19 +158,3 @@ def _is_spent(report: OrderReport, rules: InstrumentRules) -> bool:
     if report.qty_unit is not QtyUnit.QUOTE or report.leaves_value_usdt is None or report.avg_price is None:
         return False
     return report.leaves_value_usdt < report.avg_price * rules.qty_step * _LAST_LEVEL
-
-
-def bar_of(candle: Candle) -> Bar:
-    """Make the model's bar of a completed candle (U-2)."""
-    assert candle.closed, "an open candle is not a bar"
-    return Bar(
-        symbol=Symbol(candle.symbol),
-        market=candle.market,
-        open_time=candle.opened_at,
-        interval=candle.interval,
-        open=candle.open,
-        high=candle.high,
-        low=candle.low,
-        close=candle.close,
-        volume=candle.volume_qty,
-    )

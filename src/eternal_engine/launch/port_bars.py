@@ -14,11 +14,22 @@ from eternal_engine.engine.timing import HOUR, hour_of, hour_start
 from eternal_engine.exchange.market import Candle
 from eternal_engine.exchange.port import MarketSource
 from eternal_engine.launch.clocks import to_ms
+from eternal_engine.launch.moods import MoodSource, no_moods
 from eternal_engine.market_data.bar_store import BarStore, HourBar, SettledRate
 from eternal_engine.model.instrument import Market
+from eternal_engine.model.rule import Rule
 from eternal_engine.portfolio.features import LATE_STAMP_MS, Moods
 from eternal_engine.strategies.base import HOURS_PER_DAY
 from eternal_engine.strategies.indicators import DailyBars, daily_bars
+
+RULES: tuple[Rule, ...] = (
+    Rule(
+        "U-2",
+        "A bar is named by its open time; one that is not complete is not read, and one that is late is waited for.",
+        ("daemon.late_bar_grace_s",),
+        ("tests/unit/launch/test_port_bars.py::test_u_2_only_completed_bars_are_given",),
+    ),
+)
 
 CHUNK_H: Final = 1_000
 # The exchange's own halts last hours, a symbol's life before its listing for ever.
@@ -49,6 +60,7 @@ class PortBars:
         *,
         grace_s: float,
         with_volume: bool = False,
+        moods: MoodSource = no_moods,
     ) -> None:
         self._port = port
         self._symbols = tuple(symbols)
@@ -56,6 +68,7 @@ class PortBars:
         self._intervals_h = intervals_h
         self._grace_s = grace_s
         self._with_volume = with_volume
+        self._moods = moods
         self._turns = asyncio.Semaphore(AT_ONCE)
         self._seen: frozenset[tuple[str, str]] = frozenset()
         self._newest: dict[str, int] = {}
@@ -129,9 +142,8 @@ class PortBars:
         return newest_h is not None and newest_h + self._intervals_h.get(symbol, 8.0) == hour
 
     async def moods(self, end_h: int) -> Moods:
-        """Return nothing: no exchange publishes the index, so triggers on it stay idle (TACT-E2)."""
-        del end_h
-        return Moods(np.zeros(0, np.int64), np.zeros(0))
+        """Return the fear-and-greed values known at `end_h`, from where `moods` has them: no exchange does (TACT-E2)."""
+        return await self._moods(end_h)
 
     async def _all(self, start_h: int, end_h: int) -> list[HourBar]:
         if start_h >= end_h:

@@ -39,7 +39,7 @@ RULES: tuple[Rule, ...] = (
         (),
         (
             "tests/unit/ledger/test_fills.py::test_d10_a_fee_in_coin_reduces_the_holding",
-            "tests/unit/ledger/test_equity.py::test_d11_dust_starts_below_one_usdt",
+            "tests/unit/ledger/test_fills.py::test_d11_a_trade_is_over_when_only_dust_is_left",
             "tests/unit/ledger/test_flows.py::test_ord5_usdc_is_cash",
         ),
     ),

@@ -10,7 +10,6 @@ from eternal_engine.ledger.book import Book
 from eternal_engine.ledger.books import Books
 from eternal_engine.model.ids import Account, Symbol
 from eternal_engine.model.money import DUST_USDT, ZERO, exact_arithmetic
-from eternal_engine.model.position import SpotHolding
 from eternal_engine.model.rule import Rule
 
 RULES: tuple[Rule, ...] = (
@@ -26,8 +25,6 @@ RULES: tuple[Rule, ...] = (
         ),
     ),
 )
-
-ACTIVE = (Account.TREND, Account.FUNDING, Account.TACTICAL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,16 +108,6 @@ def mark_accounts(books: Books, prices: Prices, accounts: Iterable[Account] = tu
     """Mark several accounts together, adopted orphans included: the portfolio, or the breaker's active scope."""
     wanted = frozenset(accounts)
     return add_equities(mark_book(book, prices) for book in books.all() if book.account in wanted)
-
-
-def counted_holdings(book: Book, prices: Prices) -> Mapping[Symbol, SpotHolding]:
-    """Give the holdings that rules see: worth at least 1 USDT, or of unknown worth (ORD-5, D11)."""
-    seen = {}
-    for symbol, holding in book.spot.items():
-        price = _known(prices.spot, symbol)
-        if price is None or not holding.is_dust(price):
-            seen[symbol] = holding
-    return seen
 
 
 def _known(prices: Mapping[Symbol, Decimal], symbol: Symbol) -> Decimal | None:

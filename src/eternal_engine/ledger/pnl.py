@@ -58,30 +58,6 @@ class ClosedTrade:
         return ratio(self.exit_usdt, self.qty) if self.qty else None
 
 
-@dataclass(frozen=True, slots=True)
-class PairPnl:
-    """Hold the profit of a pair's closed parts by its sources, USDT."""
-
-    spot_usdt: Decimal
-    perp_usdt: Decimal
-    funding_usdt: Decimal
-    fees_usdt: Decimal
-
-    @property
-    def net_usdt(self) -> Decimal:
-        """Give spot + perp + funding - fees."""
-        with exact_arithmetic():
-            return self.spot_usdt + self.perp_usdt + self.funding_usdt - self.fees_usdt
-
-
-@dataclass(frozen=True, slots=True)
-class ProfitShare:
-    """Hold what is to be paid out of profit, and the peak to remember."""
-
-    amount_usdt: Decimal
-    peak_usdt: Decimal
-
-
 def closed_trades(parts: Iterable[ClosedPart]) -> tuple[ClosedTrade, ...]:
     """Join the parts of each position, in the order in which the positions ended; open ones are left out.
 
@@ -99,20 +75,6 @@ def closed_trades(parts: Iterable[ClosedPart]) -> tuple[ClosedTrade, ...]:
         if part.is_last:
             done.append((key, growing.pop(key)))
     return tuple(_join(group) for _, group in done)
-
-
-def pair_pnl(parts: Iterable[ClosedPart]) -> PairPnl:
-    """Sum up the closed parts of both legs of a pair, cut parts included (H7)."""
-    spot, perp, funding, fees = ZERO, ZERO, ZERO, ZERO
-    with exact_arithmetic():
-        for part in parts:
-            if part.market is Market.SPOT:
-                spot += part.gross_usdt
-            else:
-                perp += part.gross_usdt
-            funding += part.funding_usdt
-            fees += part.fees_usdt
-    return PairPnl(spot, perp, funding, fees)
 
 
 def net_usdt(parts: Iterable[ClosedPart]) -> Decimal:

@@ -7,22 +7,20 @@ from collections.abc import Mapping
 from datetime import datetime
 from decimal import Decimal
 
-from eternal_engine.ledger.pnl import ProfitShare
 from eternal_engine.model.errors import ModelError, UsageError
 from eternal_engine.model.event import TransferPlanned, Transferred
 from eternal_engine.model.ids import Account, Coin, RuleId, TransferId
-from eternal_engine.model.money import ONE, ZERO, exact_arithmetic, floor_to, ratio
+from eternal_engine.model.money import ONE, ZERO, exact_arithmetic, floor_to
 from eternal_engine.model.rule import Rule
 
 RULES: tuple[Rule, ...] = (
     Rule(
         "CAP-2",
-        "TACTICAL's realised profit moves to CORE_HODL, and half of FUNDING's net realised profit above its previous "
-        "peak to TACTICAL on the first of a month; both are transfers that keep total equity, pending where the "
-        "account cannot transfer.",
-        ("funding.profit_share_frac",),
+        "Profits move as transfers that keep total equity, TACTICAL's to CORE_HODL and FUNDING's share to TACTICAL; "
+        "they are pending where the account cannot transfer.",
+        (),
         (
-            "tests/unit/ledger/test_transfers.py::test_cap2_funding_pays_half_of_what_is_above_its_peak",
+            "tests/unit/ledger/test_transfers.py::test_cap2_funding_pays_to_tactical",
             "tests/unit/ledger/test_transfers.py::test_i9_tacticals_profit_moves_and_keeps_total_equity",
         ),
     ),
@@ -94,24 +92,6 @@ def plan_transfer(
 def tactical_profit(net_profit_usdt: Decimal, at: datetime, subject: str) -> TransferPlanned | None:
     """Plan the move of one profitable TACTICAL exit to CORE_HODL; `subject` names the exit (TACT-X1)."""
     return plan_transfer(Account.TACTICAL, Account.CORE_HODL, net_profit_usdt, at, _CAP_2, subject)
-
-
-def share_above_peak(
-    net_realised_usdt: Decimal, peak_usdt: Decimal, share_frac: Decimal, available_usdt: Decimal
-) -> ProfitShare:
-    """Compute the share of net realised profit above its previous peak, at most the cash that is free.
-
-    What free cash cannot pay stays above the remembered peak and is paid a month later.
-    """
-    above = net_realised_usdt - peak_usdt
-    if above <= ZERO:
-        return ProfitShare(ZERO, peak_usdt)
-    with exact_arithmetic():
-        due = floor_to(above * share_frac, TRANSFER_STEP)
-    if due <= available_usdt:
-        return ProfitShare(due, net_realised_usdt)
-    paid = max(floor_to(available_usdt, TRANSFER_STEP), ZERO)
-    return ProfitShare(paid, peak_usdt + ratio(paid, share_frac))
 
 
 def funding_profit(amount_usdt: Decimal, at: datetime) -> TransferPlanned | None:

@@ -223,16 +223,6 @@ class Order:
         """Give the mean price of the executions, None before the first (D9)."""
         return ratio(self.filled_usdt, self.filled_qty) if self.filled_qty else None
 
-    @property
-    def rest_qty(self) -> Decimal | None:
-        """Give the base coins not yet filled; None for an order sized in USDT."""
-        return None if self.intent.qty is None else max(self.intent.qty - self.filled_qty, ZERO)
-
-    @property
-    def rest_usdt(self) -> Decimal | None:
-        """Give the USDT not yet spent; None for an order sized in coins."""
-        return None if self.intent.amount_usdt is None else max(self.intent.amount_usdt - self.filled_usdt, ZERO)
-
     def after(
         self, trigger: Trigger, at: datetime, *, venue_order_id: VenueOrderId | None = None, note: str = ""
     ) -> Order:

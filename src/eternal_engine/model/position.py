@@ -1,4 +1,4 @@
-"""What a book holds: coins, and one-way perp positions (D7, D8, ORD-5, TREND-F1)."""
+"""What a book holds: coins, and one-way perp positions (D7, D8, ORD-5)."""
 
 from __future__ import annotations
 
@@ -7,23 +7,8 @@ from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
 
-from eternal_engine.model.errors import ModelError
 from eternal_engine.model.ids import Symbol
-from eternal_engine.model.money import ONE, ZERO, exact_arithmetic, is_dust, ratio
-from eternal_engine.model.rule import Rule
-
-RULES: tuple[Rule, ...] = (
-    Rule(
-        "TREND-F1",
-        "A leveraged position has a liquidation price, entry x (1 -+ (1/leverage - maintenance)), so that a loss never "
-        "exceeds its margin; at each settlement it pays or receives quantity x mark x rate.",
-        ("trend.leverage", "trend.maintenance_frac"),
-        (
-            "tests/unit/model/test_position.py::test_g6_a_two_times_long_is_liquidated_at_20200",
-            "tests/unit/model/test_position.py::test_g5_h1_funding_is_paid_by_longs_and_received_by_shorts",
-        ),
-    ),
-)
+from eternal_engine.model.money import ZERO, exact_arithmetic, is_dust, ratio
 
 
 class PositionSide(StrEnum):
@@ -91,17 +76,3 @@ class PerpPosition:
         """Give the size of the exposure, never negative."""
         with exact_arithmetic():
             return abs(self.qty) * mark
-
-
-def liquidation_price(entry: Decimal, side: PositionSide, leverage: Decimal, maintenance_frac: Decimal) -> Decimal:
-    """Give the mark price at which an isolated position's margin is down to its maintenance (TREND-F1)."""
-    if leverage < ONE:
-        raise ModelError(f"leverage {leverage} is below 1", mend="set leverage to 1 or more")
-    distance = ratio(ONE, leverage) - maintenance_frac
-    return entry * (ONE - distance) if side is PositionSide.LONG else entry * (ONE + distance)
-
-
-def funding_usdt(qty: Decimal, mark: Decimal, rate: Decimal) -> Decimal:
-    """Give what a position of signed `qty` receives at a settlement (negative: pays): -qty x mark x rate."""
-    with exact_arithmetic():
-        return -qty * mark * rate

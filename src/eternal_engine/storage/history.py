@@ -1,17 +1,14 @@
-"""What has been: closed parts of positions, and everything that happened to one order."""
+"""What has been: closed parts of positions."""
 
 from __future__ import annotations
 
 from sqlalchemy import Connection, select
 
-from eternal_engine.model.event import Filled, OrderMoved, OrderPlanned
 from eternal_engine.model.ids import Account, ClientOrderId, ExecutionId, Symbol
 from eternal_engine.model.instrument import Market
 from eternal_engine.model.position import PositionSide
 from eternal_engine.model.trade import ClosedPart
-from eternal_engine.storage.codec import decode_event
-from eternal_engine.storage.schema import CLOSED_PARTS, JOURNAL
-from eternal_engine.storage.verify import Entry
+from eternal_engine.storage.schema import CLOSED_PARTS
 
 
 def read_closed_parts(connection: Connection, account: Account) -> tuple[ClosedPart, ...]:
@@ -38,27 +35,3 @@ def read_closed_parts(connection: Connection, account: Account) -> tuple[ClosedP
         )
         for row in rows
     )
-
-
-def read_order_timeline(connection: Connection, order: ClientOrderId) -> tuple[Entry, ...]:
-    """Read the journal rows of one order: its intent, its steps, its executions. Archived rows are not looked at."""
-    kinds = (OrderPlanned.__name__, OrderMoved.__name__, Filled.__name__)
-    rows = connection.execute(
-        select(JOURNAL.c.seq, JOURNAL.c.kind, JOURNAL.c.body, JOURNAL.c.hash)
-        .where(JOURNAL.c.kind.in_(kinds))
-        .order_by(JOURNAL.c.seq)
-    )
-    entries = (Entry(row.seq, decode_event(row.kind, row.body), row.hash) for row in rows)
-    return tuple(entry for entry in entries if _order_of(entry) == order)
-
-
-def _order_of(entry: Entry) -> ClientOrderId | None:
-    match entry.event:
-        case OrderPlanned(intent=intent):
-            return intent.client_order_id
-        case OrderMoved(client_order_id=identifier):
-            return identifier
-        case Filled(fill=fill):
-            return fill.client_order_id
-        case _:
-            return None

@@ -22,12 +22,12 @@ from eternal_engine.exchange.terms import (
 from eternal_engine.exchange.terms import (
     OrderKind as WireKind,
 )
-from eternal_engine.exchange.translate import bar_of, fate_of, fill_of, funding_of, request_of, rules_of
+from eternal_engine.exchange.translate import fate_of, fill_of, funding_of, request_of, rules_of
 from eternal_engine.model.errors import BadReply
 from eternal_engine.model.fill import FillKind
 from eternal_engine.model.ids import Account, Engine, Leg, OrderKey, RuleId, Symbol
 from eternal_engine.model.order import OrderIntent, OrderKind, Trigger
-from wire_messages import CANDLE, EXECUTION, ORDER, PERP, SPOT
+from wire_messages import EXECUTION, ORDER, PERP, SPOT
 
 AT = datetime(2025, 1, 1, tzinfo=UTC)
 FILL = wire.EXECUTION.parse(EXECUTION)
@@ -164,11 +164,3 @@ def test_fact18_funding_paid_is_negative_in_the_ledger(side: Side, signed: str) 
 def test_fact1_d2_the_fate_of_an_order_is_read_from_its_quantities(report: OrderReport, fate: Trigger) -> None:
     rules = SPOT_RULES if report.market is Market.SPOT else PERP_RULES
     assert fate_of(report, rules) is fate
-
-
-def test_u2_only_a_completed_candle_is_a_bar() -> None:
-    candle = wire.CANDLE.parse(CANDLE)
-    bar = bar_of(candle)
-    assert (bar.open_time, bar.close, bar.volume) == (candle.opened_at, candle.close, candle.volume_qty)
-    with pytest.raises(AssertionError):
-        bar_of(replace(candle, closed=False))

@@ -11,11 +11,9 @@ from builders import a_fill
 from eternal_engine.ledger.book import Book
 from eternal_engine.ledger.books import Books
 from eternal_engine.ledger.equity import (
-    ACTIVE,
     Equity,
     Prices,
     add_equities,
-    counted_holdings,
     mark_accounts,
     mark_book,
 )
@@ -105,27 +103,16 @@ def test_u6_the_sum_of_equities_misses_what_any_part_misses() -> None:
     assert add_equities(()) == Equity()
 
 
-def test_the_active_scope_leaves_core_hodl_and_master_out() -> None:
+def test_accounts_are_marked_together() -> None:
     books = Books()
     for n, account in enumerate(Account):
         books = books.apply(deposited(str(10**n), account, f"d{n}")).books
     assert mark_accounts(books, Prices()).total_usdt == 11_111
-    assert mark_accounts(books, Prices(), ACTIVE).total_usdt == 11_100
+    active = (Account.TREND, Account.FUNDING, Account.TACTICAL)
+    assert mark_accounts(books, Prices(), active).total_usdt == 11_100
 
 
 def test_d13_orphans_belong_to_the_accounts_equity() -> None:
     books = Books().apply(deposited("100", Account.TREND)).books
     books = books.apply(Filled(AT, a_fill(qty="1", price="50"), unassigned=True)).books
     assert mark_accounts(books, Prices(spot={BTC: D(60)}), (Account.TREND,)).total_usdt == 110
-
-
-@pytest.mark.parametrize(("qty", "counted"), [("0.99", False), ("1.00", True)])
-def test_d11_dust_starts_below_one_usdt(qty: str, counted: bool) -> None:
-    book = spot_book(qty, "5")
-    assert (BTC in counted_holdings(book, Prices(spot={BTC: D(1)}))) is counted
-    assert mark_book(book, Prices(spot={BTC: D(1)})).spot_usdt == D(qty), "dust stays in the ledger"
-
-
-def test_a_holding_of_unknown_worth_is_counted() -> None:
-    book = book_fill(spot_book(), a_fill("e2", symbol="ETHUSDT", qty="0.1", price="5")).book
-    assert counted_holdings(book, Prices(spot={ETH: D(5)})) == {BTC: book.spot[BTC]}

@@ -10,7 +10,7 @@ from builders import a_fill
 from eternal_engine.ledger.book import Book
 from eternal_engine.ledger.fills import book_fill
 from eternal_engine.ledger.flows import book_funding
-from eternal_engine.ledger.pnl import closed_trades, net_usdt, pair_pnl
+from eternal_engine.ledger.pnl import closed_trades, net_usdt
 from eternal_engine.model.event import FundingSettled
 from eternal_engine.model.fill import Fill
 from eternal_engine.model.ids import Account, ExecutionId, Symbol
@@ -58,15 +58,14 @@ def test_h7_a_pairs_profit_is_spot_plus_perp_plus_funding_minus_fees() -> None:
         fill("s3", SELL, "1", "90", Market.SPOT, "0.09"),
         fill("p3", Side.BUY, "1", "90.5", fee="0.05"),
     )
-    pnl = pair_pnl(parts)
-    assert (pnl.spot_usdt, pnl.perp_usdt) == (0, 0)
-    assert pnl.funding_usdt == D("1.25")
-    assert pnl.fees_usdt == D("0.62")
-    assert pnl.net_usdt == D("0.63") == net_usdt(parts)
-    spot_only = pair_pnl(parts[:1])
-    assert (spot_only.spot_usdt, spot_only.perp_usdt, spot_only.net_usdt) == (10, 0, 10 - D("0.21"))
-    perp_only = pair_pnl(parts[1:2])
-    assert (perp_only.spot_usdt, perp_only.perp_usdt) == (0, D("-10.5"))
+    spot = sum(part.gross_usdt for part in parts if part.market is Market.SPOT)
+    perp = sum(part.gross_usdt for part in parts if part.market is Market.PERP)
+    assert (spot, perp) == (0, 0)
+    assert sum(part.funding_usdt for part in parts) == D("1.25")
+    assert sum(part.fees_usdt for part in parts) == D("0.62")
+    assert net_usdt(parts) == D("0.63")
+    assert (parts[0].gross_usdt, net_usdt(parts[:1])) == (10, 10 - D("0.21"))
+    assert parts[1].gross_usdt == D("-10.5")
 
 
 def test_risk7_a_trade_is_counted_once_when_its_last_part_is_closed() -> None:
@@ -111,7 +110,7 @@ def test_parts_of_two_positions_do_not_mix() -> None:
 
 def test_no_parts_are_no_profit_and_still_exact() -> None:
     assert isinstance(net_usdt(()), Decimal)
-    assert pair_pnl(()).net_usdt == 0
+    assert net_usdt(()) == 0
 
 
 def test_late_funding_joins_the_trade_that_it_was_paid_for() -> None:

@@ -19,7 +19,6 @@ from eternal_engine.ledger.transfers import (
     funding_profit,
     plan_transfer,
     possible_firsts,
-    share_above_peak,
     split_capital,
     tactical_profit,
     transfer_id,
@@ -36,7 +35,6 @@ SHARES = {
     Account.FUNDING: D("0.15"),
     Account.TACTICAL: D("0.05"),
 }
-HALF = D("0.5")
 
 
 def test_cap1_the_shares_sum_to_the_capital_exactly() -> None:
@@ -78,35 +76,6 @@ def test_cap1_an_engine_may_have_nothing() -> None:
 
 def test_cap1_shares_may_miss_one_by_1e_9() -> None:
     assert split_capital(D(1), {Account.TREND: D("0.999999999")}) == {Account.TREND: 1}
-
-
-@pytest.mark.parametrize(
-    ("net", "peak", "available", "amount", "new_peak"),
-    [
-        ("100", "0", "1000", "50", "100"),
-        ("100", "40", "1000", "30", "100"),
-        ("100", "100", "1000", "0", "100"),
-        ("90", "100", "1000", "0", "100"),
-        ("-50", "0", "1000", "0", "0"),
-        ("100", "0", "50", "50", "100"),
-        ("100", "0", "20", "20", "40"),
-        ("100", "0", "-5", "0", "0"),
-        ("0.000000019", "0", "1", "0", "0.000000019"),
-        ("0.00000003", "0", "0.00000001", "0.00000001", "0.00000003"),
-    ],
-)
-def test_cap2_funding_pays_half_of_what_is_above_its_peak(
-    net: str, peak: str, available: str, amount: str, new_peak: str
-) -> None:
-    share = share_above_peak(D(net), D(peak), HALF, D(available))
-    assert (share.amount_usdt, share.peak_usdt) == (D(amount), D(new_peak))
-
-
-def test_cap2_the_same_profit_is_never_paid_twice() -> None:
-    first = share_above_peak(D(100), D(0), HALF, D(1000))
-    assert share_above_peak(D(100), first.peak_usdt, HALF, D(1000)).amount_usdt == 0
-    rest = share_above_peak(D(100), share_above_peak(D(100), D(0), HALF, D(20)).peak_usdt, HALF, D(1000))
-    assert rest.amount_usdt == 30
 
 
 def test_i9_tacticals_profit_moves_and_keeps_total_equity() -> None:

@@ -1,4 +1,4 @@
-"""Closed parts and an order's timeline, read back."""
+"""Closed parts, read back."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 
-from builders import a_fill, an_intent
+from builders import a_fill
 from eternal_engine.ledger.pnl import closed_trades, net_usdt
 from eternal_engine.model.event import Filled
 from eternal_engine.model.ids import Account
 from eternal_engine.model.instrument import Market, Side
 from eternal_engine.storage.chain import Head
 from eternal_engine.storage.database import reading_engine
-from eternal_engine.storage.history import read_closed_parts, read_order_timeline
+from eternal_engine.storage.history import read_closed_parts
 from eternal_engine.storage.store import Store
 
 AT = datetime(2024, 1, 1, tzinfo=UTC)
@@ -37,12 +37,3 @@ async def test_risk7_closed_parts_read_back_as_they_were_booked(written: tuple[P
     assert net_usdt(parts) == store.projection.books.of(Account.TREND).totals.closed_net_usdt
     (trade,) = closed_trades(parts)
     assert trade.qty == Decimal("1.0")
-
-
-def test_the_timeline_of_an_order_holds_its_rows_and_no_others(written: tuple[Path, Head]) -> None:
-    engine = reading_engine(written[0])
-    with engine.connect() as connection:
-        kinds = [type(e.event).__name__ for e in read_order_timeline(connection, an_intent().client_order_id)]
-        assert read_order_timeline(connection, an_intent(attempt=9).client_order_id) == ()
-    engine.dispose()
-    assert kinds == ["OrderPlanned", "OrderMoved", "OrderMoved", "Filled", "Filled"]
