@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from eternal_engine.engine import hour
 from eternal_engine.engine.hour import Decided
+from eternal_engine.engine.idle_triggers import idle_triggers
 from eternal_engine.engine.memory import Memory
 from eternal_engine.engine.timing import hour_start
 from eternal_engine.engine.view import ENGINES
@@ -56,6 +57,7 @@ def decision_events(
     events += _risk_events(decided, at)
     events += _portfolio_events(decided, memory_before, at)
     events += _core_events(decided, memory_before, at)
+    events += idle_triggers(params, features, now_h, at)
     verdicts = _with_intents(decided)
     for number, engine in enumerate(ENGINES):
         own = [(decision, intent) for decision, intent in verdicts if decision.engine == number]

@@ -132,7 +132,7 @@ class _Start:
                 self.locks.enter_context(account_lock(venue, uid))
             if venue == "live":
                 self.take_arming(store, looked.uids)
-            place = await open_live(ports, request.settings, venue, request.hosts)
+            place = await open_live(ports, request.settings, venue, request.hosts, say=self.say)
         except BaseException:
             await close_accounts(ports)
             raise

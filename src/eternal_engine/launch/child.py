@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     import aiohttp
 
     from eternal_engine.config import Settings
+    from eternal_engine.portfolio.features import Moods
 
 START_S: Final = 60.0
 STOP_S: Final = 1.5
@@ -160,6 +161,13 @@ class ChildExchange:
     async def ends_ms(self) -> int:
         """Ask where its prices end."""
         return int((await self._ask("clock"))["market_end_ms"])
+
+    async def moods(self, end_h: int) -> Moods:
+        """Ask for its market's fear-and-greed index, as known at hour `end_h` (TACT-E2)."""
+        # The child is started before anything heavy is imported.
+        from eternal_engine.launch.moods import moods_of
+
+        return moods_of({int(day): float(value) for day, value in (await self._ask("sentiment"))["days"]}, end_h)
 
     async def audit(self) -> tuple[str, ...]:
         """Ask whether its own books balance; list what is wrong."""

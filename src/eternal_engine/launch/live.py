@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -24,6 +24,7 @@ from eternal_engine.exchange.bybit.throttle import AddressThrottle, Throttle
 from eternal_engine.exchange.capability import Environment
 from eternal_engine.launch.clocks import WallClock
 from eternal_engine.launch.keys import Venue, engines_on, need_credentials
+from eternal_engine.launch.moods import PublishedMoods
 from eternal_engine.launch.place import Place, Stream, port_bars, read_table
 from eternal_engine.launch.preflight import Finding, gather, judge
 from eternal_engine.model.ids import Account, Engine
@@ -68,7 +69,12 @@ async def preflight(ports: Mapping[Account, Client], settings: Settings, now: da
 
 
 async def open_live(
-    ports: Mapping[Account, Client], settings: Settings, venue: Venue, hosts: Hosts | None = None
+    ports: Mapping[Account, Client],
+    settings: Settings,
+    venue: Venue,
+    hosts: Hosts | None = None,
+    *,
+    say: Callable[[str], None],
 ) -> Place:
     """Make the place to trade at of accounts that passed the preflight."""
     where = hosts or _hosts_of(venue)
@@ -89,7 +95,7 @@ async def open_live(
         waiting=its_time,
         ports=ports,
         table=table,
-        bars=port_bars(first, settings, table),
+        bars=port_bars(first, settings, table, PublishedMoods(say)),
         streams=streams,
     )
 

@@ -20,6 +20,7 @@ from eternal_engine.launch.clocks import FollowingClock, SteppingClock, VirtualC
 from eternal_engine.launch.feed_bars import FeedBars
 from eternal_engine.launch.files import VENUE_FILE
 from eternal_engine.launch.markets import Market, MarketKind
+from eternal_engine.launch.moods import PublishedMoods
 from eternal_engine.launch.place import Place, Pump, Stream, port_bars, read_table
 from eternal_engine.ledger.transfers import split_capital
 from eternal_engine.market_data.history import MarketHistory
@@ -118,7 +119,7 @@ async def open_child(market: Market, settings: Settings, say: Say, child: ChildE
         waiting=waiting,
         ports=ports,
         table=table,
-        bars=port_bars(master, settings, table),
+        bars=port_bars(master, settings, table, PublishedMoods(say) if market.kind is MarketKind.LIVE else child.moods),
         streams=streams,
         opened_at=greeting.opened_at,
         ends_at=from_ms(await child.ends_ms()) if market.kind is MarketKind.RECORDED else None,

@@ -18,6 +18,7 @@ from eternal_engine.exchange.capability import Environment
 from eternal_engine.exchange.events import StreamEvent
 from eternal_engine.exchange.port import EventSource, Exchange, MarketSource
 from eternal_engine.exchange.translate import rules_of
+from eternal_engine.launch.moods import MoodSource, no_moods
 from eternal_engine.launch.port_bars import PortBars
 from eternal_engine.market_data.bar_store import BarStore
 from eternal_engine.model.ids import Account, Symbol
@@ -71,8 +72,13 @@ class Place:
         await self.stop()
 
 
-def port_bars(port: MarketSource, settings: Settings, table: InstrumentTable) -> Callable[[BarStore], BarSource]:
-    """Make market data come over the wire, with the contracts' own funding intervals."""
+def port_bars(
+    port: MarketSource, settings: Settings, table: InstrumentTable, moods: MoodSource
+) -> Callable[[BarStore], BarSource]:
+    """Make market data come over the wire, with the contracts' own funding intervals.
+
+    `moods` is asked for the fear-and-greed index only where the configuration uses it.
+    """
     intervals_h = {
         str(symbol): rules.funding_interval_min / 60
         for symbol, rules in table.perp.items()
@@ -87,6 +93,7 @@ def port_bars(port: MarketSource, settings: Settings, table: InstrumentTable) ->
             intervals_h,
             grace_s=settings.daemon.late_bar_grace_s,
             with_volume=settings.trend.volume_filter,
+            moods=moods if settings.tactical.fear_greed.enabled else no_moods,
         )
 
     return make

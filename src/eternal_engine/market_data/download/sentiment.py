@@ -11,17 +11,15 @@ from eternal_engine import clock
 from eternal_engine.market_data.checks import Rows, checked
 from eternal_engine.market_data.datasets import SENTIMENT, SENTIMENT_NAME, Series
 from eternal_engine.market_data.download.venue import Patience, Unreachable
-from eternal_engine.market_data.history import DAY_MS
-from eternal_engine.model.errors import DataError
+from eternal_engine.market_data.mood_answer import API_URL, PATH, read_moods
 
-API_URL = "https://api.alternative.me"
 SOURCE = "alternative.me fear and greed index"
 _LATER = "run the same command again later"
 
 
 def fetch_sentiment(*, api_url: str = "", patience: Patience | None = None) -> Series:
     """Fetch the whole index, one value a day, oldest first. Raises DataError if the publisher gives nothing usable."""
-    url = (api_url or API_URL).rstrip("/") + "/fng/"
+    url = (api_url or API_URL).rstrip("/") + PATH
     try:
         for attempt in (patience or Patience()).tries(_wait_after):
             with attempt:
@@ -45,13 +43,6 @@ def _wait_after(error: Exception) -> bool | float:
 
 
 def _series(body: Any, url: str) -> Series:
-    try:
-        # Some early stamps carry an hour; the value is for the day.
-        pairs = {int(row["timestamp"]) * 1000 // DAY_MS * DAY_MS: float(row["value"]) for row in body["data"]}
-    except (TypeError, KeyError, ValueError) as error:
-        raise DataError("the sentiment answer has not the known form", where=url, mend=_LATER) from error
-    days = sorted(day for day in pairs if day <= clock.now_ms())
-    if not days:
-        raise DataError("the sentiment answer has no values", where=url, mend=_LATER)
-    values = np.array([pairs[day] for day in days], np.float64)
-    return checked(Rows(SENTIMENT, SENTIMENT_NAME, np.array(days, np.int64), {"value": values}, url))
+    found = read_moods(body, clock.now_ms(), url)
+    stamps, values = np.array(list(found), np.int64), np.array(list(found.values()), np.float64)
+    return checked(Rows(SENTIMENT, SENTIMENT_NAME, stamps, {"value": values}, url))

@@ -10,6 +10,7 @@ from typing import Any
 
 from eternal_engine.market_data.history import DAY_MS, HOUR_MS
 from eternal_engine.model.errors import UsageError
+from eternal_engine.simulator.feeds import HistoryFeed
 from eternal_engine.simulator.server.call import Json
 from eternal_engine.simulator.server.params import Params
 from eternal_engine.simulator.server.render import text
@@ -67,6 +68,16 @@ def show_clock(world: World, _params: Params) -> Json:
         "market_start_ms": world.feed.start_ms,
         "market_end_ms": world.feed.end_ms,
     }
+
+
+def show_sentiment(world: World, _params: Params) -> Json:
+    """Show the market's own fear-and-greed index, `[day_ms, value]` for each day that has begun; live prices have none."""
+    feed, now_ms = world.feed, world.venue.state.now_ms
+    if not isinstance(feed, HistoryFeed):
+        return {"days": []}
+    known = feed.history.sentiment
+    rows = zip(known.day_ms.tolist(), known.value.tolist(), strict=True)
+    return {"days": [[day_ms, value] for day_ms, value in rows if day_ms <= now_ms]}
 
 
 def advance(world: World, params: Params) -> Json:
@@ -155,6 +166,7 @@ VERBS: dict[tuple[str, str], Verb] = {
     ("GET", "/maintenance/ledger"): ledger,
     ("GET", "/maintenance/audit"): audit,
     ("GET", "/maintenance/clock"): show_clock,
+    ("GET", "/maintenance/sentiment"): show_sentiment,
     ("POST", "/maintenance/advance"): advance,
     ("POST", "/maintenance/deposit"): deposit,
     ("POST", "/maintenance/faults"): add_faults,
