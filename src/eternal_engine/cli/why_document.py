@@ -37,7 +37,7 @@ def why_document(view: View, wanted: str, segments: Path) -> Document:
         "reviews": [_review(row) for row in rows if row["kind"] == "Reviewed"],
         "command": _command(rows, inputs),
         "config_hash": None if decision is None else decision["body"]["config_hash"],
-        "timeline": [_step(row) for row in rows if _is_step(row, order, decision)],
+        "timeline": [_step(row) for row in rows if _is_step(row, decision)],
         "same_decision": [
             other["client_order_id"]
             for other in view.orders()
@@ -138,7 +138,7 @@ def _command(rows: list[Record], inputs: Document) -> Document | None:
     return None
 
 
-def _is_step(row: Record, order: Record, decision: Record | None) -> bool:
+def _is_step(row: Record, decision: Record | None) -> bool:
     if row["kind"] == "CommandApplied":
         return False
     return row["kind"] != "Decided" or (decision is not None and row["seq"] == decision["seq"])

@@ -19,14 +19,13 @@ RULES: tuple[Rule, ...] = (
         (),
         (
             "tests/unit/engine/test_downtime.py::test_e1_thirty_seconds_are_not_yet_the_next_check_pauses",
-            "tests/unit/engine/test_health.py::test_e2_the_operators_halt_outlives_the_recovery",
+            "tests/unit/engine/test_trading_engine.py::test_e2_the_operators_halt_outlives_a_lost_line",
         ),
     ),
 )
 
 SILENCE_S: Final = 30.0
 PING_EVERY_S: Final = 10.0
-ALL_ENGINES: Final = 0b1111
 ALARM_MS: Final = 500
 WAIT_MS: Final = 1_000
 
@@ -68,11 +67,6 @@ def after_check(line: Line, at_s: float) -> tuple[Line, Change]:
     if line.is_down or silent_s <= SILENCE_S:
         return line, None
     return replace(line, is_down=True), Lost(silent_s)
-
-
-def halted_bits(halted: int, is_down: bool) -> int:
-    """Give the engines whose orders wait, bit e for engine e: all while the line is down, else the operator's (E2)."""
-    return ALL_ENGINES if is_down else halted
 
 
 class Skew(StrEnum):

@@ -33,10 +33,6 @@ class Notifier:
         """Say that the daemon is alive."""
         self._send("WATCHDOG=1")
 
-    def reloading(self, monotonic_s: float) -> None:
-        """Say that the configuration is being read again; `ready` ends it."""
-        self._send(f"RELOADING=1\nMONOTONIC_USEC={int(monotonic_s * 1_000_000)}")
-
     def stopping(self, why: str) -> None:
         """Say that the daemon ends."""
         self._send(f"STOPPING=1\n{_status(why)}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
@@ -66,8 +66,6 @@ class TradingEngine:
         watch: MarketWatch,
         bank: Bank,
         clock: Clock,
-        *,
-        each_hour: Callable[[int], Awaitable[None]] | None = None,
     ) -> None:
         self.setup = setup
         self.recorder = recorder
@@ -75,7 +73,6 @@ class TradingEngine:
         self._managers = tuple(managers[engine] for engine in ENGINES if engine in managers)
         self._bank = bank
         self._clock = clock
-        self._each_hour = each_hour
         self.equity: Equities | None = None
         self.lockouts = Lockouts(recorder, clock)
 
@@ -136,8 +133,6 @@ class TradingEngine:
             await manager.sender.settle_funding(now_h)
         if decides:
             await self.work()
-        if self._each_hour is not None:
-            await self._each_hour(now_h)
 
     async def _mark_only(self, now_h: int) -> None:
         at = hour_start(now_h)

@@ -7,7 +7,7 @@ from decimal import Decimal
 
 from eternal_engine.ledger.book import Book
 from eternal_engine.ledger.books import Books
-from eternal_engine.model.ids import Account, Engine, Symbol
+from eternal_engine.model.ids import Engine, Symbol
 from eternal_engine.model.money import exact_arithmetic
 from eternal_engine.portfolio.params import BookView, empty_book
 from eternal_engine.portfolio.valuation import count_active
@@ -56,8 +56,3 @@ def _flowed(book: Book) -> Decimal:
     with exact_arithmetic():
         # What a hand at the exchange took or brought is no result of the rules either.
         return book.totals.deposits_usdt + book.totals.transfers_usdt + book.totals.corrections_usdt
-
-
-def account_of(engine: int) -> Account:
-    """Give the sub-account of an engine's number."""
-    return ENGINES[engine].account

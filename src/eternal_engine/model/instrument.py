@@ -127,14 +127,6 @@ class InstrumentRules:
             return SizeDenial.ABOVE_MAX_QTY
         return None
 
-    def amount_denial(self, amount_usdt: Decimal) -> SizeDenial | None:
-        """Say why a spot buy of this many USDT cannot be sent, or None if it can."""
-        if amount_usdt <= ZERO:
-            return SizeDenial.NOT_POSITIVE
-        if self.quote_step is not None and not is_multiple(amount_usdt, self.quote_step):
-            return SizeDenial.NOT_A_STEP
-        return SizeDenial.BELOW_MIN_AMOUNT if amount_usdt < self.min_amount else None
-
 
 @dataclass(frozen=True, slots=True)
 class InstrumentTable:

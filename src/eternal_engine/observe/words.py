@@ -9,7 +9,7 @@ from functools import cache
 
 from eternal_engine.model import event as ev
 from eternal_engine.model.fill import FillKind
-from eternal_engine.model.ids import Engine, read_client_order_id
+from eternal_engine.model.ids import read_client_order_id
 from eternal_engine.model.instrument import Side
 from eternal_engine.model.order import OrderIntent, OrderKind, Trigger
 from eternal_engine.model.reason import TEXT
@@ -171,12 +171,6 @@ def order_name(client_order_id: str) -> str:
     read = read_client_order_id(client_order_id)
     who = "foreign" if read is None else f"{title(read.engine)} {read.symbol or ''}".strip()
     return f"{who} order {client_order_id}"
-
-
-def engine_of(client_order_id: str) -> Engine | None:
-    """Give the engine that an order id names, None where the order is not ours."""
-    read = read_client_order_id(client_order_id)
-    return None if read is None else read.engine
 
 
 def number(value: Decimal) -> str:

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from eternal_engine.engine.downtime import Skew, halted_bits
+from eternal_engine.engine.downtime import Skew
 from eternal_engine.engine.health import Health
 from eternal_engine.model.errors import RateLimited, Retry
 from eternal_engine.model.event import ConnectionLost, ConnectionRestored, ErrorOccurred, Event
@@ -103,18 +103,6 @@ async def test_ord_6_a_second_loss_before_reconciling_is_one_downtime() -> None:
     assert isinstance(lost, ConnectionLost)
     assert isinstance(restored, ConnectionRestored)
     assert restored.downtime_s == 80
-
-
-async def test_e2_the_operators_halt_outlives_the_recovery() -> None:
-    watched, halted = Watched(), 0b0010
-    seen = []
-    for moment, is_lost in ((1.0, False), (40.0, True), (50.0, False)):
-        watched.find()
-        if is_lost:
-            watched.lose()
-        await watched.ping_at(moment)
-        seen.append(halted_bits(halted, watched.health.is_down))
-    assert seen == [0b0010, 0b1111, 0b0010]
 
 
 async def test_any_other_successful_call_counts_but_does_not_end_a_downtime() -> None:

@@ -231,7 +231,6 @@ def test_no_socket_and_a_dead_socket_are_silent(tmp_path: Path) -> None:
     for address in ("", str(tmp_path / "nobody"), "@nobody-listens-here"):
         notifier = Notifier(address)
         notifier.status("x")
-        notifier.reloading(1.5)
     assert not (tmp_path / "nobody").exists()
 
 

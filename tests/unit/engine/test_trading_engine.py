@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from core_builders import OFF, QUICK_TREND, TWO, a_history, some_params
+from eternal_engine.engine.hour import ALL_HALTED
 from eternal_engine.engine.timing import hour_start
 from eternal_engine.exchange.capability import Environment
 from eternal_engine.ledger.transfers import plan_transfer
@@ -240,18 +241,20 @@ async def test_u_7_time_that_an_exchange_forgot_is_waited_for(tmp_path: Path) ->
         assert not any(isinstance(event, EquityMarked) for event in daemon.told)
 
 
-async def test_the_each_hour_hook_is_told_every_hour_after_its_work(tmp_path: Path) -> None:
+async def test_e2_the_operators_halt_outlives_a_lost_line(tmp_path: Path) -> None:
     world = World(a_market())
-    start = world.first_h + BEGIN
-    seen: list[tuple[int, int]] = []
-    async with a_daemon(tmp_path, world, PARAMS, at_h=start) as daemon:
-
-        async def look(hour: int) -> None:
-            seen.append((hour, len(world.placed(Engine.CORE_HODL))))
-
-        daemon.engine._each_hour = look
-        await daemon.each(start, start + 1)
-    assert seen == [(start, 2), (start + 1, 2)]
+    start, is_down = world.first_h + BEGIN, True
+    halted = lambda _: ALL_HALTED if is_down else 0  # noqa: E731
+    async with a_daemon(tmp_path, world, PARAMS, at_h=start, halted=halted) as daemon:
+        await daemon.recorder.commit(lambda memory, _: (replace(memory, halted=0b0010), ()))
+        await daemon.each(start, start)
+        assert world.placed(Engine.CORE_HODL) == world.placed(Engine.TREND) == []
+        is_down = False
+        await daemon.each(start + 1, start + DAY)
+        assert [name.split("-")[2] for name in world.placed(Engine.CORE_HODL)] == list(TWO)
+        assert world.placed(Engine.TREND) == []
+        assert ("denied", "RISK-1") in {row[:2] for row in reviews(daemon, "BTCUSDT")}
+        assert daemon.recorder.memory.halted == 0b0010
 
 
 async def test_ord_7_entries_in_a_paused_symbol_wait_and_the_others_go_on(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from decimal import Decimal
 from builders import a_fill
 from core_builders import TWO
 from engine_bench import AT
-from eternal_engine.engine.view import ENGINES, account_of, book_view, flowed_usdt
+from eternal_engine.engine.view import ENGINES, book_view, flowed_usdt
 from eternal_engine.ledger.books import Books
 from eternal_engine.model.event import Corrected, Deposited, Filled, Mismatch
 from eternal_engine.model.ids import Account, Coin, RecordId, Symbol
@@ -60,4 +60,4 @@ def test_risk_4_what_a_hand_brought_or_took_is_a_flow_and_no_result() -> None:
 def test_the_numbers_of_the_engines_are_those_of_the_kernels() -> None:
     assert [engine.value for engine in ENGINES] == ["core_hodl", "trend", "funding", "tactical"]
     numbers = (CORE_HODL, TREND, FUNDING, TACTICAL)
-    assert [account_of(number).value for number in numbers] == ["core_hodl", "trend", "funding", "tactical"]
+    assert [ENGINES[number].account.value for number in numbers] == ["core_hodl", "trend", "funding", "tactical"]

@@ -194,7 +194,6 @@ OPT_AMOUNT = Codec(
 # "0", "0.00" and "" all mean "no such price" in the exchange's rows.
 OPT_PRICE = Codec("a decimal string above 0, or 0 or empty for none", _zero_is_none, _write_blank(write_number), True)
 INT = Codec("a whole number", _whole, lambda value: value)
-INT_TEXT = Codec("a whole number", _whole, str)
 OPT_INT: Codec[int | None] = Codec(
     "a whole number or empty", _blank_is_none(_whole), lambda value: "" if value is None else value, True
 )
