@@ -51,7 +51,7 @@ def why(
 
 
 def _print(document: dict[str, Any]) -> None:
-    from eternal_engine.cli.people import console, facts, table, titled
+    from eternal_engine.cli.people import console, facts, number, table, titled
 
     out, order, decision = console(), document["order"], document["decision"]
     out.print(facts(_order_facts(document)))
@@ -64,8 +64,11 @@ def _print(document: dict[str, Any]) -> None:
         out.print(titled(f"What {order['engine']} saw", facts((name, _shown(value)) for name, value in seen)))
         for signal in decision["signals"]:
             out.print(titled("What it wanted", facts((name, _shown(value)) for name, value in signal.items())))
-    verdicts = [(review["verdict"], review["rule"], review["detail"]) for review in document["reviews"]]
-    body = table(("verdict", "rule", "why"), verdicts) if verdicts else None
+    verdicts = [
+        (review["verdict"], review["rule"], number(review["asked"]), number(review["allowed"]), review["detail"])
+        for review in document["reviews"]
+    ]
+    body = table(("verdict", "rule", "asked", "allowed", "why"), verdicts) if verdicts else None
     out.print(titled("What the risk manager said", body, empty="nothing: it is not in the journal here"))
     out.print(titled("What happened", _steps(document)))
 

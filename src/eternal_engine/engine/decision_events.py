@@ -167,7 +167,8 @@ def _review(
     at: datetime,
 ) -> Reviewed:
     """Say one verdict; an approved entry that is held back is denied by what holds it."""
-    asked = ZERO if intent is None else _money(intent_notional_usdt(params, intent)).quantize(CENT)
+    asked = _money(decision.asked_usdt).quantize(CENT) if math.isfinite(decision.asked_usdt) else ZERO
+    allowed = ZERO if intent is None else _money(intent_notional_usdt(params, intent)).quantize(CENT)
     verdict = "denied"
     if decision.approved and held_by is None:
         verdict = "approved" if decision.rule == reason.NONE else "resized"
@@ -184,7 +185,7 @@ def _review(
         rule=rule,
         detail=f"{reason.words(decision.reason)}{why}",
         asked=asked,
-        allowed=asked if held_by is None else ZERO,
+        allowed=allowed if held_by is None else ZERO,
     )
 
 

@@ -103,6 +103,7 @@ def _exit(
         price=price,
         reason=why,
         decided_h=hour_of(desk.now),
+        unit=float(rules.qty_step),
     )
 
 

@@ -36,12 +36,15 @@ RULES: tuple[Rule, ...] = (
 OWNER: Final = "portfolio"
 # The hour alone has a document of its own: it changes every hour, the rest seldom.
 CLOCK_OWNER: Final = "clock"
-VERSION: Final = 2
+VERSION: Final = 3
 # What documents of older versions lack, with what stands for it. 1: the portfolio's high begins anew, and is only said.
 _LACKING: Final[Mapping[int, Mapping[str, Any]]] = {
     1: {"portfolio_high_usdt": 0.0, "portfolio_level": 0},
+    2: {},
     VERSION: {},
 }
+# The same of their intents: until version 2 a step was what the instrument of the day calls one.
+_INTENTS_LACKING: Final[Mapping[int, Mapping[str, Any]]] = {1: {"unit": 0.0}, 2: {"unit": 0.0}, VERSION: {}}
 READABLE: Final = frozenset(_LACKING)
 Tuple = TypeVar("Tuple", bound=NamedTuple)
 
@@ -177,14 +180,14 @@ def read(document: str, version: int, params: Params) -> Memory:
         raise _foreign(f"the saved state has version {version}, this program reads {known}")
     try:
         found = {**_LACKING[version], **json.loads(document)}
-        return _read(found, params)
+        return _read(found, params, _INTENTS_LACKING[version])
     except KeyError as missing:
         raise _foreign(f"the saved state of version {version} lacks {missing}") from missing
     except (TypeError, ValueError, AttributeError, ArithmeticError) as error:
         raise _foreign(f"the saved state of version {version} cannot be read: {error}") from error
 
 
-def _read(found: Mapping[str, Any], params: Params) -> Memory:
+def _read(found: Mapping[str, Any], params: Params, lacking: Mapping[str, Any]) -> Memory:
     symbols = tuple(found["symbols"])
     like = initial_states(params, len(symbols))
     parts = {name: _read_like(part, found["states"][name], name) for name, part in like._asdict().items()}
@@ -194,7 +197,7 @@ def _read(found: Mapping[str, Any], params: Params) -> Memory:
         states=States(**parts),
         flows=_read_like(FlowState(0.0, 0), found["flows"], "flows"),
         started_h=found["started_h"],
-        pending=tuple(_read_intent(row) for row in found["pending"]),
+        pending=tuple(_read_intent({**lacking, **row}) for row in found["pending"]),
         halted=found["halted"],
         flowed_usdt=(first, second, third, fourth),
         paused=frozenset(found["paused"]),

@@ -18,6 +18,7 @@ from eternal_engine.model.money import ZERO, exact_arithmetic, ratio
 from eternal_engine.model.order import Order
 from eternal_engine.model.rule import Rule
 from eternal_engine.portfolio.params import Intent, Marks, Params, States
+from eternal_engine.portfolio.valuation import step_of
 from eternal_engine.strategies import core_hodl, funding, tactical, trend
 from eternal_engine.strategies.base import CORE_HODL, DUST_USDT, FUNDING, PAIR, TACTICAL, TREND
 
@@ -93,7 +94,7 @@ def _bought(
 ) -> tactical.TacticalState:
     s = intent.symbol
     # A purchase that is complete has used its sum up, the rounding included; a part leaves the rest armed.
-    asked = intent.quote_steps * params.instruments.quote_step[s]
+    asked = intent.quote_steps * step_of(params, intent)
     quote = float(asked) if leg.complete else float(leg.usdt)
     held = book.spot.get(Symbol(symbol))
     with exact_arithmetic():

@@ -43,6 +43,10 @@ RULES: tuple[Rule, ...] = (
 BY_HAND: Final = frozenset({reason.MANUAL, reason.FLATTENED})
 # A part-filled or cancelled order's rest is tried again so often; then the intent ends with what it has (ORD-4).
 MAX_TRIES: Final = 4
+# Attempts have two digits in an order's id; what takes more orders is far beyond any account.
+MAX_ORDERS: Final = 99
+# Prices may be this much lower by the time a sum is spent, before its coins exceed the instrument's maximum (RISK-12).
+FALL_FRAC: Final = Decimal("0.95")
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +143,8 @@ def orders_of(intent: Intent, scene: Scene, leg: Leg) -> list[Order]:
     key = key_of(intent, scene.symbols, leg)
     while (stored := scene.orders.get(key.client_order_id)) is not None:
         found.append(stored.order)
+        if len(found) == MAX_ORDERS:
+            break
         key = key.again()
     return found
 
@@ -182,22 +188,28 @@ def _single(intent: Intent, scene: Scene, leg: Leg) -> PlanOrder | Wait | LegDon
     rules = scene.spot if intent.market == SPOT else scene.perp
     side = Side.BUY if intent.side == BUY else Side.SELL
     with exact_arithmetic():
-        wanted = intent.qty_steps * rules.qty_step
+        wanted = intent.qty_steps * _unit(intent, rules.qty_step)
     return _trade(intent, scene, leg, rules, side, wanted, reduces=intent.reduces)
 
 
 def _spend(intent: Intent, scene: Scene, leg: Leg) -> PlanOrder | Wait | LegDone:
-    """Buy spot for a sum of USDT (U-9)."""
+    """Buy spot for a sum of USDT (U-9); what exceeds the instrument's maximum goes under a new attempt.
+
+    An order that was filled has used its sum up, the rounding included; of a cancelled one the rest is left.
+    """
     done = orders_of(intent, scene, leg)
-    step = scene.spot.quote_step or Decimal("0.01")
-    with exact_arithmetic():
-        left = intent.quote_steps * step - sum((order.filled_usdt for order in done), ZERO)
     if (state := _unfinished(done)) is not None:
         return state
-    over = bool(done) and (done[-1].state is not OrderState.CANCELLED or len(done) >= MAX_TRIES)
-    amount = scene.spot.quote_down(left)
-    if over or scene.late or amount < scene.spot.min_amount:
-        return _sum(leg, Market.SPOT, done, complete=bool(done) and done[-1].state is OrderState.FILLED)
+    step = scene.spot.quote_step or Decimal("0.01")
+    with exact_arithmetic():
+        left = intent.quote_steps * _unit(intent, step) - sum((_used_usdt(order) for order in done), ZERO)
+    left = scene.spot.quote_down(max(left, ZERO))
+    tries = sum(1 for order in done if order.state is OrderState.CANCELLED)
+    gone = bool(done) and done[-1].state in (OrderState.REJECTED, OrderState.ABANDONED)
+    is_little = left < scene.spot.min_amount
+    if gone or is_little or scene.late or tries >= MAX_TRIES or len(done) >= MAX_ORDERS:
+        complete = is_little and bool(done) and done[-1].state is OrderState.FILLED
+        return _sum(leg, Market.SPOT, done, complete=complete)
     key = key_of(intent, scene.symbols, leg, len(done) + 1)
     return PlanOrder(
         OrderIntent(
@@ -207,9 +219,26 @@ def _spend(intent: Intent, scene: Scene, leg: Leg) -> PlanOrder | Wait | LegDone
             kind=OrderKind.MARKET,
             price_usdt=_price(intent),
             reason=RuleId(reason.rule_id(intent.reason)),
-            amount_usdt=amount,
+            amount_usdt=_one_sum(scene.spot, left, _price(intent)),
         )
     )
+
+
+def _used_usdt(order: Order) -> Decimal:
+    if order.state is OrderState.FILLED and order.intent.amount_usdt is not None:
+        return order.intent.amount_usdt
+    return order.filled_usdt
+
+
+def _one_sum(rules: InstrumentRules, left_usdt: Decimal, price: Decimal) -> Decimal:
+    """Cut a sum to what one order may buy; the last order is never left with less than the minimum."""
+    if rules.max_market_qty is None:
+        return left_usdt
+    with exact_arithmetic():
+        most = rules.quote_down(rules.max_market_qty * price * FALL_FRAC)
+        if left_usdt <= most or most <= rules.min_amount:
+            return left_usdt
+        return min(most, rules.quote_down(left_usdt - rules.min_amount))
 
 
 def _trade(
@@ -239,7 +268,8 @@ def _trade(
     gone = bool(done) and done[-1].state in (OrderState.REJECTED, OrderState.ABANDONED)
     tries = sum(1 for order in done if order.state is OrderState.CANCELLED)
     too_late = scene.late and not (reduces or urgent)
-    if complete or gone or tries >= MAX_TRIES or too_late or _too_small(rules, left, _price(intent), reduces):
+    spent = tries >= MAX_TRIES or len(done) >= MAX_ORDERS
+    if complete or gone or spent or too_late or _too_small(rules, left, _price(intent), reduces):
         return _sum(leg, rules.market, done, complete=complete)
     qty = left if rules.max_market_qty is None else min(left, rules.qty_down(rules.max_market_qty))
     key = key_of(intent, scene.symbols, leg, len(done) + 1)
@@ -268,7 +298,7 @@ def _too_small(rules: InstrumentRules, qty: Decimal, price: Decimal, reduces: bo
 def _open_pair(intent: Intent, scene: Scene) -> Step:
     """Buy spot so that what stays after the fee in coin is the perp's quantity, then sell the perp (FUND-2, FUND-3)."""
     with exact_arithmetic():
-        coins = intent.qty_steps * scene.perp.qty_step
+        coins = scene.perp.qty_down(intent.qty_steps * _unit(intent, scene.perp.qty_step))
     gross_steps = steps_up(float(coins) / (1.0 - float(scene.spot_fee_frac)), float(scene.spot.qty_step))
     with exact_arithmetic():
         gross = gross_steps * scene.spot.qty_step
@@ -317,7 +347,7 @@ def _close_pair(intent: Intent, scene: Scene) -> Step:
     position = scene.book.perp.get(symbol)
     perp_done = sum((order.filled_qty for order in orders_of(intent, scene, perp_leg)), ZERO)
     with exact_arithmetic():
-        coins = intent.qty_steps * scene.perp.qty_step
+        coins = intent.qty_steps * _unit(intent, scene.perp.qty_step)
         # What was held before this intent's own perp orders.
         held = (abs(position.qty) if position else ZERO) + perp_done
         spot_done = sum((order.filled_qty for order in orders_of(intent, scene, spot_leg)), ZERO)
@@ -358,3 +388,8 @@ def _sum(leg: Leg, market: Market, orders: list[Order], *, complete: bool) -> Le
 
 def _price(intent: Intent) -> Decimal:
     return exact(repr(intent.price), where="intent")
+
+
+def _unit(intent: Intent, step: Decimal) -> Decimal:
+    """Give the size of one step of an intent: the instrument's may have changed since it was decided."""
+    return exact(repr(float(intent.unit)), where="intent") if intent.unit > 0.0 else step

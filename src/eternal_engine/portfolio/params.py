@@ -101,6 +101,8 @@ class Intent(NamedTuple):
 
     `qty_steps` base steps (PAIR: perp steps) or `quote_steps` for spot purchases sized in USDT; the other is 0.
     `reduces` never opens or grows a position. `rule` says what resized it, `stop_distance` and `atr` go with TREND.
+    `unit` is the size of one step when it was decided, base coins or USDT: the exchange may change its steps meanwhile;
+    0 stands for the present one.
     """
 
     engine: int
@@ -118,10 +120,14 @@ class Intent(NamedTuple):
     atr: float
     plan_usdt: float
     level: int
+    unit: float
 
 
 class Decision(NamedTuple):
-    """One reviewed signal, for journal, report and `why`: what was asked, if it passed, the rule that spoke."""
+    """One reviewed signal, for journal, report and `why`: what was asked, if it passed, the rule that spoke.
+
+    `asked_usdt` is the notional before any limit, at the price of the decision.
+    """
 
     now_h: int
     engine: int
@@ -129,10 +135,11 @@ class Decision(NamedTuple):
     reason: int
     approved: bool
     rule: int
+    asked_usdt: float
 
 
-NO_INTENT = Intent(0, 0, 0, 0, False, 0, 0, 0.0, 0, 0, 0, 0.0, 0.0, 0.0, 0)
-NO_DECISION = Decision(0, 0, 0, 0, False, 0)
+NO_INTENT = Intent(0, 0, 0, 0, False, 0, 0, 0.0, 0, 0, 0, 0.0, 0.0, 0.0, 0, 0.0)
+NO_DECISION = Decision(0, 0, 0, 0, False, 0, 0.0)
 
 
 def no_intents() -> list[Intent]:

@@ -47,6 +47,7 @@ def review(
         steps = whole_steps(allowed, table.quote_step[s])
         enough = steps * table.quote_step[s] >= table.spot_min_usdt[s] - EPSILON
         qty_steps, quote_steps = 0, steps
+        unit, wanted = table.quote_step[s], signal.quote_usdt
     else:
         verdict = manager.review_qty(params.risk, signal.engine, signal.market, signal.qty, signal.price, seen)
         allowed = min(verdict.qty, table.perp_max_qty[s])
@@ -60,13 +61,14 @@ def review(
             smallest = max(smallest, table.spot_min_usdt[s])
         enough = steps > 0 and coins >= table.perp_min_qty[s] - EPSILON and coins * signal.price >= smallest
         qty_steps, quote_steps = steps, 0
+        unit, wanted = table.perp_step[s], signal.qty * signal.price
     approved = verdict.approved and enough
     rule = verdict.rule if verdict.rule != reason.NONE or enough else reason.RISK_10_CASH
     if verdict.approved and not enough:
         rule = reason.RISK_10_CASH if verdict.rule == reason.NONE else verdict.rule
-    decisions.append(Decision(now_h, signal.engine, s, signal.reason, approved, rule))
+    decisions.append(Decision(now_h, signal.engine, s, signal.reason, approved, rule, wanted))
     if approved:
-        pending.append(_to_intent(signal, qty_steps, quote_steps, verdict.rule, now_h))
+        pending.append(_to_intent(signal, qty_steps, quote_steps, unit, verdict.rule, now_h))
 
 
 def pass_reduction(
@@ -75,15 +77,18 @@ def pass_reduction(
     """Pass a reducing signal on in whole steps (RISK-0); only an unsellable remainder is refused (RISK-10)."""
     s = signal.symbol
     if signal.market == SPOT:
-        steps = whole_steps(signal.qty, params.instruments.spot_step[s])
-        enough = steps * params.instruments.spot_step[s] * signal.price >= params.instruments.spot_min_usdt[s]
+        unit = params.instruments.spot_step[s]
+        steps = whole_steps(signal.qty, unit)
+        enough = steps * unit * signal.price >= params.instruments.spot_min_usdt[s]
     else:
-        steps = whole_steps(signal.qty, params.instruments.perp_step[s])
+        unit = params.instruments.perp_step[s]
+        steps = whole_steps(signal.qty, unit)
         enough = steps > 0 or signal.market == PAIR
     rule = reason.NONE if enough else reason.RISK_10_CASH
-    decisions.append(Decision(now_h, signal.engine, s, signal.reason, enough, rule))
+    wanted = signal.qty * signal.price
+    decisions.append(Decision(now_h, signal.engine, s, signal.reason, enough, rule, wanted))
     if enough:
-        pending.append(_to_intent(signal, steps, 0, rule, now_h))
+        pending.append(_to_intent(signal, steps, 0, unit, rule, now_h))
 
 
 def reduction_at_mark(engine: int, symbol: int, market: int, side: int, qty: float, marks: Marks, why: int) -> Signal:
@@ -162,7 +167,7 @@ def _exposure(
     )
 
 
-def _to_intent(signal: Signal, qty_steps: int, quote_steps: int, rule: int, now_h: int) -> Intent:
+def _to_intent(signal: Signal, qty_steps: int, quote_steps: int, unit: float, rule: int, now_h: int) -> Intent:
     return Intent(
         engine=signal.engine,
         symbol=signal.symbol,
@@ -179,4 +184,5 @@ def _to_intent(signal: Signal, qty_steps: int, quote_steps: int, rule: int, now_
         atr=signal.atr,
         plan_usdt=signal.plan_usdt,
         level=signal.level,
+        unit=unit,
     )

@@ -106,9 +106,8 @@ def pending_usdt(params: Params, pending: list[Intent], engine: int) -> float:
     for intent in pending:
         if intent.engine != engine or intent.reduces:
             continue
-        s = intent.symbol
         if intent.quote_steps > 0:
-            total += intent.quote_steps * params.instruments.quote_step[s]
+            total += intent.quote_steps * step_of(params, intent)
         else:
             total += intent_notional_usdt(params, intent) / intent.price * _unit_need(params, intent)
     return total
@@ -124,12 +123,21 @@ def _unit_need(params: Params, intent: Intent) -> float:
 
 def intent_notional_usdt(params: Params, intent: Intent) -> float:
     """Give an intent's notional at the price it was sized with; a pair counts once (RISK-6)."""
+    if intent.quote_steps > 0:
+        return float(intent.quote_steps * step_of(params, intent))
+    return float(intent.qty_steps * step_of(params, intent) * intent.price)
+
+
+def step_of(params: Params, intent: Intent) -> float:
+    """Give what one step of an intent stands for, base coins or USDT: as it was when the intent was decided."""
+    if intent.unit > 0.0:
+        return intent.unit
     s = intent.symbol
     if intent.quote_steps > 0:
-        return float(intent.quote_steps * params.instruments.quote_step[s])
+        return float(params.instruments.quote_step[s])
     if intent.market == SPOT:
-        return float(intent.qty_steps * params.instruments.spot_step[s] * intent.price)
-    return float(intent.qty_steps * params.instruments.perp_step[s] * intent.price)
+        return float(params.instruments.spot_step[s])
+    return float(params.instruments.perp_step[s])
 
 
 def margin_used_usdt(params: Params, book: BookView, marks: Marks, engine: int) -> float:

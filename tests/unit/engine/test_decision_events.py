@@ -211,6 +211,19 @@ def test_ord_7_core_12_a_held_back_entry_is_said_as_denied(change: dict[str, Any
     assert [signal["symbol"] for signal in json.loads(decided.signals)] == ["BTCUSDT"]
 
 
+def test_risk_10_a_verdict_says_what_was_asked_and_what_was_allowed() -> None:
+    poor = Scene()
+    poor.book.cash[0] = 500.0
+    rows = of(said(poor), Reviewed)
+    (cut,) = [row for row in rows if row.verdict == "resized"]
+    assert (cut.rule, cut.asked > 2_000, 0 < cut.allowed <= 500) == ("RISK-10", True, True)
+    denied = [row for row in rows if row.verdict == "denied"]
+    assert all(row.asked > 0 and row.allowed == 0 for row in denied)
+    whole = [row for row in of(said(Scene()), Reviewed) if row.verdict == "approved"]
+    assert whole
+    assert all(row.allowed == row.asked for row in whole)
+
+
 def test_tact_e1_two_levels_of_one_coin_say_their_own_sums() -> None:
     # A fall to 72 % below the high fires both levels at once.
     high = np.array([36_000.0] + [10_000.0] * 9)

@@ -145,7 +145,7 @@ def test_c12_a_field_of_another_kind_is_read_or_refused_but_never_breaks(path: t
 
 @pytest.mark.parametrize("text", ["", "[]", "null", "5", "{", '"x"'])
 def test_c12_what_is_no_document_at_all_is_refused(text: str) -> None:
-    with pytest.raises(SchemaError, match="version 2"):
+    with pytest.raises(SchemaError, match=f"version {VERSION}"):
         read(text, VERSION, PARAMS)
 
 
@@ -157,6 +157,18 @@ def test_c12_a_state_of_version_1_is_read_with_the_portfolios_high_begun_anew() 
     assert (found.portfolio_high_usdt, found.portfolio_level) == (0.0, 0)
     assert write(replace(found, portfolio_high_usdt=123_456.7, portfolio_level=2)) == write(memory)
     with pytest.raises(SchemaError, match="portfolio_high_usdt"):
+        read(json.dumps(document), VERSION, PARAMS)
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_c12_an_intent_of_an_older_version_counts_in_the_present_steps(version: int) -> None:
+    document = copy.deepcopy(WRITTEN)
+    for row in document["pending"]:
+        del row["unit"]
+    assert [intent.unit for intent in read(json.dumps(document), version, PARAMS).pending] == [0.0] * len(
+        document["pending"]
+    )
+    with pytest.raises(SchemaError, match="unit"):
         read(json.dumps(document), VERSION, PARAMS)
 
 

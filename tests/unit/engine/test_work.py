@@ -168,6 +168,72 @@ def test_an_exit_above_the_maximum_is_split() -> None:
     assert isinstance(case.ask(), Done)
 
 
+def test_u_9_a_sum_above_the_maximum_is_spent_by_several_orders_with_ids_of_their_own() -> None:
+    case = Case(CYCLE)
+    case.scene = replace(case.scene, spot=replace(SPOT_RULES, max_market_qty=Decimal("0.001")))
+    sums = []
+    for attempt in (1, 2, 3):
+        step = case.planned()
+        assert step == case.planned()
+        assert step.order.key.attempt == attempt
+        sums.append(step.order.amount_usdt)
+        order = case.put(step, Trigger.SEND, Trigger.ACCEPT, filled=Decimal("0.0009"))
+        ended = replace(order, state=OrderState.FILLED)
+        case.orders[order.client_order_id] = replace(case.orders[order.client_order_id], order=ended)
+    # 0.001 BTC are worth 40 USDT; the last two share what is left so that neither is below the minimum of 5.
+    assert sums == [Decimal(38), Decimal(38), Decimal(24)]
+    done = case.ask()
+    assert isinstance(done, Done)
+    assert done.legs[0].complete
+    assert done.legs[0].usdt == 3 * Decimal("0.0009") * PRICE
+
+
+def test_u_9_the_last_of_several_orders_is_not_below_the_minimum() -> None:
+    case = Case(CYCLE._replace(quote_steps=400_000_000))
+    case.scene = replace(case.scene, spot=replace(SPOT_RULES, max_market_qty=Decimal("0.001")))
+    first = case.planned()
+    assert first.order.amount_usdt == Decimal(35)
+    order = case.put(first, Trigger.SEND, Trigger.ACCEPT, filled=Decimal("0.0008"))
+    stored = case.orders[order.client_order_id]
+    case.orders[order.client_order_id] = replace(stored, order=replace(order, state=OrderState.FILLED))
+    assert case.planned().order.amount_usdt == Decimal(5)
+
+
+def test_ord_4_a_refused_order_of_several_ends_the_sum_with_what_it_has() -> None:
+    case = Case(CYCLE)
+    case.scene = replace(case.scene, spot=replace(SPOT_RULES, max_market_qty=Decimal("0.001")))
+    case.put(case.planned(), Trigger.SEND, Trigger.REJECT)
+    done = case.ask()
+    assert isinstance(done, Done)
+    assert not done.legs[0].complete
+
+
+def test_ord_4_the_rest_of_an_order_is_the_same_when_the_exchange_changes_its_steps() -> None:
+    case = Case(ENTRY._replace(unit=0.001))
+    case.part(case.planned(), "0.04")
+    case.scene = replace(case.scene, perp=replace(PERP_RULES, qty_step=Decimal("0.01"), min_qty=Decimal("0.01")))
+    assert case.planned().order.qty == Decimal("0.06")
+    case.scene = replace(case.scene, perp=replace(PERP_RULES, qty_step=Decimal("0.05"), min_qty=Decimal("0.05")))
+    assert case.planned().order.qty == Decimal("0.05")
+
+
+def test_fund_2_a_pair_keeps_its_size_when_the_exchange_changes_its_steps() -> None:
+    case = Case(PAIR_IN._replace(unit=0.001))
+    case.fill(case.planned())
+    case.scene = replace(case.scene, perp=replace(PERP_RULES, qty_step=Decimal("0.01")))
+    assert case.planned().order.qty == Decimal("0.05")
+    leaving = Case(PAIR_OUT._replace(unit=0.001, qty_steps=20, reason=reason.FUND_CUT))
+    leaving.scene = replace(leaving.scene, perp=replace(PERP_RULES, qty_step=Decimal("0.01")))
+    leaving.hold(spot="0.06", perp="-0.06")
+    assert leaving.planned().order.qty == Decimal("0.02")
+
+
+def test_u_9_a_sum_is_the_same_when_the_exchange_changes_its_quote_step() -> None:
+    case = Case(CYCLE._replace(unit=1e-7))
+    case.scene = replace(case.scene, spot=replace(SPOT_RULES, quote_step=Decimal("0.01")))
+    assert case.planned().order.amount_usdt == Decimal(100)
+
+
 def test_an_exit_never_takes_more_than_is_held() -> None:
     case = Case(EXIT)
     case.hold(perp="0.04")

@@ -217,10 +217,13 @@ def an_entry(engine: int, coins: float, symbol: int = 0) -> Signal:
 
 def test_u_3_reviews_give_whole_steps() -> None:
     desk = Desk()
-    assert desk.review(a_buy(CORE_HODL, 123.456789123)) == Decision(NOW_H, 0, 0, reason.CORE_PLAN, True, reason.NONE)
+    asked = 123.456789123
+    passed = Decision(NOW_H, 0, 0, reason.CORE_PLAN, True, reason.NONE, asked)
+    assert desk.review(a_buy(CORE_HODL, asked)) == passed
     assert desk.review(an_entry(TREND, 0.0509)).approved
     assert desk.review(an_entry(FUNDING, 0.0509)).approved
     assert [(i.qty_steps, i.quote_steps) for i in desk.pending] == [(0, 1_234_567_891), (50, 0), (50, 0)]
+    assert [i.unit for i in desk.pending] == [1e-7, 0.001, 0.001]
     assert desk.pending[1].stop_distance == 1_000.0
 
 
