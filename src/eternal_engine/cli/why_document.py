@@ -54,7 +54,8 @@ def _rows_about(view: View, order: Record) -> list[Record]:
     about_order = view.events("OrderMoved", "Filled", limit=MANY, holding=(f'"client_order_id":"{identifier}"',))
     about_time = view.events("OrderPlanned", "Decided", "Reviewed", limit=MANY, holding=(at,))
     commands = view.events("CommandApplied", limit=MANY)
-    by_seq = {row["seq"]: row for row in (*about_order, *about_time, *commands)}
+    about_pair = view.events("Noted", limit=MANY, holding=(f'"detail":"{_intent_name(identifier)}: ',))
+    by_seq = {row["seq"]: row for row in (*about_order, *about_time, *about_pair, *commands)}
     return [by_seq[seq] for seq in sorted(by_seq) if _is_about(by_seq[seq], order)]
 
 
@@ -86,12 +87,19 @@ def _is_about(row: Record, order: Record) -> bool:
             return bool(body["client_order_id"] == identifier)
         case "Filled":
             return bool(body["fill"]["client_order_id"] == identifier)
+        case "Noted":
+            return str(body["detail"]).startswith(f"{_intent_name(identifier)}: ")
         case "Decided":
             return _decided(body) == _decided(order)
         case "Reviewed":
             return _decided(body) == _decided(order) and bool(body["symbol"] == order["symbol"])
         case kind:
             return bool(kind == "CommandApplied")
+
+
+def _intent_name(client_order_id: str) -> str:
+    """Give what the ids of all orders of one intent begin with: engine, time and symbol."""
+    return client_order_id.rsplit("-", 2)[0]
 
 
 def _key_of(row: Record) -> tuple[Any, ...]:

@@ -29,7 +29,7 @@ from eternal_engine.model.rule import Rule
 from eternal_engine.portfolio.params import Intent, Params
 from eternal_engine.storage.projection import Projection
 from eternal_engine.strategies import trend
-from eternal_engine.strategies.base import TREND
+from eternal_engine.strategies.base import PAIR, TREND
 
 RULES: tuple[Rule, ...] = (
     Rule(
@@ -242,6 +242,8 @@ class OrderManager:
             planned = tactical_profit(self._earned(intent, memory), at, f"{symbol} {done.legs[0].leg.value}")
             if planned is not None:
                 events.append(replace(planned, at=self._clock.now()))
+        if intent.market == PAIR:
+            events += self._measured(intent, memory)
         for leg in done.legs:
             if not leg.complete and leg.leg is not Leg.SPOT_UNWIND:
                 words = f"{leg.leg.value} of {symbol} ended with {leg.qty} coins filled, not all that was wanted"
@@ -249,6 +251,19 @@ class OrderManager:
                     ErrorOccurred(self._clock.now(), words, f"{self.engine.value} {symbol}", _mend(intent), self.engine)
                 )
         return events
+
+    def _measured(self, intent: Intent, memory: Memory) -> list[Event]:
+        """Journal how long and with how much one leg of a pair stood alone (FUND-3)."""
+        scene = self._scene(intent, self._recorder.projection, memory)
+        orders = [order for leg in work.PAIR_LEGS for order in work.orders_of(intent, scene, leg)]
+        if not any(order.filled_qty for order in orders):
+            return []
+        usdt_s, seconds = outcome.alone(orders, scene.spot_fee_frac)
+        symbol = Symbol(memory.symbols[intent.symbol])
+        words = (
+            f"{work.pair_name(intent, memory.symbols)}: one leg stood alone for {seconds:.3f} s, {usdt_s:.0f} USDT x s"
+        )
+        return [Noted(self._clock.now(), RuleId("FUND-3"), words, self.engine, symbol)]
 
     def _is_halted(self, memory: Memory) -> bool:
         return bool(memory.halted & 1 << self._number)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from decimal import Decimal
+from itertools import pairwise
 from typing import Final
 
 from eternal_engine.engine.timing import hour_of
@@ -13,8 +15,8 @@ from eternal_engine.ledger.book import Book
 from eternal_engine.ledger.books import Books
 from eternal_engine.model.fill import Fill
 from eternal_engine.model.ids import Account, Leg, Symbol
-from eternal_engine.model.instrument import Side
-from eternal_engine.model.money import ZERO, exact_arithmetic, ratio
+from eternal_engine.model.instrument import Market, Side
+from eternal_engine.model.money import ONE, ZERO, exact_arithmetic, ratio
 from eternal_engine.model.order import Order
 from eternal_engine.model.rule import Rule
 from eternal_engine.portfolio.params import Intent, Marks, Params, States
@@ -35,6 +37,7 @@ RULES: tuple[Rule, ...] = (
     ),
 )
 
+_NEVER: Final = datetime.min.replace(tzinfo=UTC)
 _LEVELS: Final = {Leg.LEVEL_1: 0, Leg.LEVEL_2: 1}
 
 
@@ -101,6 +104,24 @@ def _bought(
         before = (held.qty if held else ZERO) - leg.qty
     was_flat = float(before) * intent.price < DUST_USDT
     return tactical.on_buy(states.tactical, s, intent.level, quote, filled_h, was_flat)
+
+
+def alone(orders: Sequence[Order], spot_fee_frac: Decimal) -> tuple[Decimal, Decimal]:
+    """Measure how long one leg of a pair stood without the other: USDT x seconds, and seconds (FUND-3).
+
+    `orders` are all those of one pair's intent. An order counts from its end on: market orders fill in an instant.
+    """
+    filled = sorted((one for one in orders if one.filled_qty), key=lambda one: one.updated_at or _NEVER)
+    usdt_s = seconds = bare = ZERO
+    with exact_arithmetic():
+        for order, following in pairwise(filled):
+            is_coin = order.intent.market is Market.SPOT and order.intent.side is Side.BUY
+            kept = 1 - spot_fee_frac if is_coin else ONE
+            bare += order.intent.side.sign * order.filled_qty * kept
+            lasted = Decimal(str(((following.updated_at or _NEVER) - (order.updated_at or _NEVER)).total_seconds()))
+            seconds += lasted
+            usdt_s += abs(bare) * (order.average_price or ZERO) * lasted
+    return usdt_s, seconds
 
 
 def after_books(states: States, books: Books, symbols: Sequence[str], marks: Marks) -> States:

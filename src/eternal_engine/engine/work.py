@@ -41,6 +41,10 @@ RULES: tuple[Rule, ...] = (
 )
 
 BY_HAND: Final = frozenset({reason.MANUAL, reason.FLATTENED})
+PAIR_LEGS: Final = (
+    Leg.SPOT_OPEN, Leg.PERP_OPEN, Leg.SPOT_UNWIND, Leg.PERP_UNWIND, Leg.SPOT_CLOSE, Leg.PERP_CLOSE, Leg.SPOT_CUT,
+    Leg.PERP_CUT,
+)  # fmt: skip
 # A part-filled or cancelled order's rest is tried again so often; then the intent ends with what it has (ORD-4).
 MAX_TRIES: Final = 4
 # Attempts have two digits in an order's id; what takes more orders is far beyond any account.
@@ -135,6 +139,11 @@ def command_ms(command_id: CommandId) -> int:
 def first_id(intent: Intent, symbols: tuple[str, ...]) -> ClientOrderId:
     """Give the id of the first order of an intent of one leg: where it is on record, the intent was tried before."""
     return key_of(intent, symbols, _leg_of(intent)).client_order_id
+
+
+def pair_name(intent: Intent, symbols: tuple[str, ...]) -> str:
+    """Give what the ids of all orders of a pair's intent begin with."""
+    return key_of(intent, symbols, Leg.SPOT_OPEN).client_order_id.removesuffix(f"-{Leg.SPOT_OPEN.value}-1")
 
 
 def orders_of(intent: Intent, scene: Scene, leg: Leg) -> list[Order]:

@@ -86,6 +86,19 @@ def test_why_takes_the_exchanges_id_too_and_names_the_other_orders_of_the_decisi
     assert [step["kind"] for step in found["timeline"]].count("Filled") == 2
 
 
+def test_fund_3_why_says_how_long_one_leg_of_a_pair_stood_alone(
+    state_dir: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = "0.412 s, 820 USDT x s"
+    about = Noted(AT, RuleId("FUND-3"), f"tr-2401010500-ETHUSDT: one leg stood alone for {words}", Engine.FUNDING)
+    other = Noted(AT, RuleId("FUND-3"), "tr-2401010600-ETHUSDT: one leg stood alone for 9 s", Engine.FUNDING)
+    asyncio.run(write_events(state_dir / "eternal.db", [*a_decided_order(), about, other]))
+    found = explained(capsys, state_dir, "tr-2401010500-ETHUSDT-in-1")
+    assert [step["what"] for step in found["timeline"] if step["kind"] == "Noted"] == [
+        f"FUND-3 funding tr-2401010500-ETHUSDT: one leg stood alone for {words}"
+    ]
+
+
 def test_why_names_the_command_behind_an_order_by_hand(state_dir: Path, capsys: pytest.CaptureFixture[str]) -> None:
     command = CommandApplied(AT, CommandId("c7"), "flatten", '{"engines":"trend"}', "closing", accepted=True)
     asked = {"command": "flatten", "command_id": "c7"}

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import numpy as np
 import pytest
 
+from builders import an_intent
 from core_builders import TWO, some_params
-from eternal_engine.engine.outcome import after_books, after_deposit, after_intent, stop_wanted
+from eternal_engine.engine.outcome import after_books, after_deposit, after_intent, alone, stop_wanted
 from eternal_engine.engine.work import Done, LegDone
 from eternal_engine.ledger.book import Book
 from eternal_engine.ledger.books import BookKey, Books
 from eternal_engine.model import reason
-from eternal_engine.model.ids import Account, Leg, Symbol
-from eternal_engine.model.instrument import Market
+from eternal_engine.model.ids import Account, Engine, Leg, Symbol
+from eternal_engine.model.instrument import Market, Side
+from eternal_engine.model.order import Order, OrderState
 from eternal_engine.model.position import PerpPosition, SpotHolding
 from eternal_engine.portfolio.beginning import initial_states
 from eternal_engine.portfolio.params import NO_INTENT, Marks, States
@@ -160,3 +162,25 @@ def test_side_of_an_exit_changes_no_state_by_itself() -> None:
     states = fresh()
     exit_ = ENTRY._replace(side=SELL, reduces=True, reason=reason.TREND_EXIT)
     assert after_intent(PARAMS, states, exit_, done(Leg.EXIT, "0.2", "8000"), Book(Account.TREND), TWO, 9) is states
+
+
+def an_order(market: Market, side: Side, qty: str, at_s: float, leg: Leg) -> Order:
+    sized = an_intent(engine=Engine.FUNDING, at=AT, symbol="BTCUSDT", leg=leg, market=market, side=side, qty=qty)
+    value = Decimal(qty) * 40_000
+    return Order(
+        sized, OrderState.FILLED, filled_qty=Decimal(qty), filled_usdt=value, updated_at=AT + timedelta(seconds=at_s)
+    )
+
+
+def test_fund_3_what_stood_alone_is_measured_in_usdt_times_seconds() -> None:
+    bought = an_order(Market.SPOT, Side.BUY, "0.1", 1.0, Leg.SPOT_OPEN)
+    hedged = an_order(Market.PERP, Side.SELL, "0.1", 3.5, Leg.PERP_OPEN)
+    assert alone([hedged, bought], Decimal(0)) == (Decimal(4_000) * Decimal("2.5"), Decimal("2.5"))
+    assert alone([bought], Decimal(0)) == (0, 0)
+    part = an_order(Market.PERP, Side.SELL, "0.06", 3.0, Leg.PERP_OPEN)
+    back = an_order(Market.SPOT, Side.SELL, "0.04", 13.0, Leg.SPOT_UNWIND)
+    # Two seconds with 4,000 USDT, ten with the 1,600 that no perp covered.
+    assert alone([bought, part, back], Decimal(0)) == (Decimal(8_000 + 16_000), Decimal(12))
+    sold = an_order(Market.SPOT, Side.SELL, "0.1", 0.0, Leg.SPOT_CLOSE)
+    closed = an_order(Market.PERP, Side.BUY, "0.1", 0.5, Leg.PERP_CLOSE)
+    assert alone([sold, closed], Decimal("0.001")) == (Decimal(2_000), Decimal("0.5"))

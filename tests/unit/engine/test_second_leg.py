@@ -15,6 +15,7 @@ from eternal_engine.exchange.orders import OrderReport, OrderRequest
 from eternal_engine.exchange.terms import Market, OrderStatus, Side
 from eternal_engine.model import reason
 from eternal_engine.model.errors import Retry, UnknownOutcome
+from eternal_engine.model.event import Event, Noted
 from eternal_engine.model.ids import Account, Engine, Symbol
 from eternal_engine.model.instrument import BYBIT_2025
 from eternal_engine.portfolio.params import NO_INTENT
@@ -107,6 +108,20 @@ async def test_fund_3_a_second_leg_that_never_arrived_is_not_sent_and_the_first_
         assert sent(bench) == [SPOT_BUY, PERP_SELL, SPOT_SELL]
         assert BTC not in bench.recorder.projection.books.of(Account.FUNDING).perp
         assert bench.recorder.memory.pending == ()
+
+
+async def test_fund_3_each_pair_journals_how_long_one_leg_stood_alone(tmp_path: Path) -> None:
+    async with a_bench(tmp_path, Engine.FUNDING) as bench:
+        seen: list[Event] = []
+        bench.recorder._observers = [seen.append]
+        bench.exchange.script = [None, ("taken", UnknownOutcome("time-out"))]
+        await bench.give(PAIR_IN)
+        await bench.manager.run()
+        (said,) = [event for event in seen if isinstance(event, Noted) and event.rule == "FUND-3"]
+        # The second leg's answer is lost; it is found half a second later.
+        assert said.detail.startswith("fu-2401020000-BTCUSDT: one leg stood alone for 0.")
+        assert said.detail.endswith("USDT x s")
+        assert (said.engine, said.symbol) == (Engine.FUNDING, "BTCUSDT")
 
 
 async def test_fund_3_the_30_s_are_those_of_the_leg_and_not_of_each_of_its_orders(tmp_path: Path) -> None:
