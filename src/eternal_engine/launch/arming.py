@@ -35,7 +35,7 @@ RULES: tuple[Rule, ...] = (
 )
 
 FILE: Final = "arming.json"
-VERSION: Final = 1
+VERSION: Final = 2
 MACHINE_ID: Final = Path("/etc/machine-id")
 
 
@@ -91,7 +91,7 @@ def verify(record: Arming | None, facts: Facts, now: datetime) -> tuple[str, ...
 def save(path: Path, record: Arming) -> None:
     """Store a record (mode 0600), whole or not at all."""
     facts = record.facts
-    document = {
+    document: dict[str, Any] = {
         "version": VERSION,
         "accounts": dict(sorted(facts.accounts.items())),
         "config_hash": facts.config_hash,
@@ -101,7 +101,14 @@ def save(path: Path, record: Arming) -> None:
         "created_at": record.created_at.isoformat(),
         "expires_at": record.expires_at.isoformat(),
     }
+    document["seal"] = _seal(document)
     write_private(path, json.dumps(document, indent=2) + "\n")
+
+
+def _seal(document: Mapping[str, Any]) -> str:
+    """Bind the parts of a record together: a cap or an end that was edited by hand was confirmed by nobody."""
+    parts = {name: value for name, value in document.items() if name != "seal"}
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
 def read(path: Path) -> Arming | None:
@@ -189,6 +196,8 @@ def machine_id(path: Path = MACHINE_ID) -> str:
 def _read_document(found: Any) -> Arming:
     if found["version"] != VERSION:
         raise ValueError(f"version {found['version']}")
+    if found["seal"] != _seal(found):
+        raise ValueError("it was changed after it was made")
     record = Arming(
         facts=Facts(
             accounts={str(name): str(uid) for name, uid in found["accounts"].items()},

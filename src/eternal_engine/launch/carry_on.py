@@ -18,7 +18,7 @@ from eternal_engine.launch.arming import Armed, Facts, machine_id, verify
 from eternal_engine.launch.daemon import NOTHING_HALTED, Outcome, Plan, run_daemon
 from eternal_engine.launch.files import BARS_FILE, DATABASE_FILE
 from eternal_engine.launch.keys import Venue
-from eternal_engine.launch.live import MARKETS, close_accounts, open_accounts, open_live, preflight
+from eternal_engine.launch.live import MARKETS, answered_preflight, close_accounts, open_accounts, open_live
 from eternal_engine.launch.markets import Market, MarketKind
 from eternal_engine.launch.paper import open_paper
 from eternal_engine.launch.place import Place
@@ -124,7 +124,7 @@ class _Start:
         venue = cast("Venue", request.mode)
         ports = open_accounts(request.settings, venue, request.hosts)
         try:
-            looked = await preflight(ports, request.settings, clock.now())
+            looked = await answered_preflight(ports, request.settings, clock.now, self.say)
             for finding in looked.findings:
                 self.say(f"{finding.severity.value}: {finding.what}; to mend: {finding.mend}")
             refuse_errors(looked.findings)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -26,7 +26,7 @@ from eternal_engine.launch.clocks import WallClock
 from eternal_engine.launch.keys import Venue, engines_on, need_credentials
 from eternal_engine.launch.moods import PublishedMoods
 from eternal_engine.launch.place import Place, Stream, port_bars, read_table
-from eternal_engine.launch.preflight import Finding, gather, judge
+from eternal_engine.launch.preflight import Finding, gather, judge, only_silence
 from eternal_engine.model.ids import Account, Engine
 
 
@@ -40,6 +40,7 @@ class Hosts:
 
 DEMO_HOSTS: Final = Hosts(DEMO_ENDPOINT, DEMO_PRIVATE_URL)
 LIVE_HOSTS: Final = Hosts(LIVE_ENDPOINT, LIVE_PRIVATE_URL)
+WAIT_FOR_ANSWER_S: Final = 15.0
 MARKETS: Final = {"demo": "Bybit's demo, play money at real prices", "live": "REAL MONEY at Bybit"}
 
 
@@ -66,6 +67,26 @@ async def preflight(ports: Mapping[Account, Client], settings: Settings, now: da
     findings = judge(seen, engines_on(settings), shares_of(settings), now)
     uids = {row.account.value: str(row.key.user_id) for row in seen if row.key is not None}
     return Looked(findings, uids)
+
+
+async def answered_preflight(
+    ports: Mapping[Account, Client],
+    settings: Settings,
+    now: Callable[[], datetime],
+    say: Callable[[str], None],
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+) -> Looked:
+    """Look at the accounts, again and again while nothing but the exchange's silence stands against a start.
+
+    A server that comes up during an outage must not stay down after it: a refusal is for what a person has to mend.
+    """
+    while True:
+        looked = await preflight(ports, settings, now())
+        silent = only_silence(looked.findings)
+        if not silent:
+            return looked
+        say(f"waiting for the exchange: {silent[0].what}; trying again in {WAIT_FOR_ANSWER_S:g} s")
+        await sleep(WAIT_FOR_ANSWER_S)
 
 
 async def open_live(

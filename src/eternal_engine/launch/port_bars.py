@@ -142,7 +142,7 @@ class PortBars:
         return newest_h is not None and newest_h + self._intervals_h.get(symbol, 8.0) == hour
 
     async def moods(self, end_h: int) -> Moods:
-        """Return the fear-and-greed values known at `end_h`, from where `moods` has them: no exchange does (TACT-E2)."""
+        """Return the fear-and-greed values known at `end_h`; no exchange has them, so `moods` does (TACT-E2)."""
         return await self._moods(end_h)
 
     async def _all(self, start_h: int, end_h: int) -> list[HourBar]:

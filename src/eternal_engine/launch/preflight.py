@@ -57,12 +57,13 @@ class Severity(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """Say what is wrong, where, and the mend."""
+    """Say what is wrong, where, and the mend; `may_pass`: nobody but the exchange has to do anything about it."""
 
     severity: Severity
     what: str
     where: str
     mend: str
+    may_pass: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +94,12 @@ def judge(
     findings += _strangers(rows)
     findings += _balances(rows, shares)
     return tuple(sorted(findings, key=lambda finding: finding.severity is not Severity.ERROR))
+
+
+def only_silence(findings: Iterable[Finding]) -> tuple[Finding, ...]:
+    """Give the errors when all of them may pass by themselves, none when a person has to mend one, or there is none."""
+    errors = tuple(finding for finding in findings if finding.severity is Severity.ERROR)
+    return errors if all(finding.may_pass for finding in errors) else ()
 
 
 def refuse_errors(findings: Iterable[Finding]) -> None:
@@ -137,7 +144,8 @@ def _unanswered(problem: EternalError, where: str) -> Finding:
         mend = "check key and secret; demo keys belong to --mode demo, live keys to --mode live"
         return Finding(Severity.ERROR, f"the exchange refuses the key: {problem.message}", where, mend)
     mend = problem.mend or "try again in a minute"
-    return Finding(Severity.ERROR, f"the account could not be looked at: {problem.message}", where, mend)
+    what = f"the account could not be looked at: {problem.message}"
+    return Finding(Severity.ERROR, what, where, mend, may_pass=True)
 
 
 def _key(key: KeyInfo, account: Account, engines: tuple[Engine, ...], now: datetime, where: str) -> list[Finding]:

@@ -83,7 +83,7 @@ def test_a_link_to_a_record_is_refused(tmp_path: Path) -> None:
         {"cap_usdt": "NaN"},
         {"cap_usdt": "-1"},
         {"cap_usdt": "much"},
-        {"version": 2},
+        {"version": 1},
         {"expires_at": "2026-03-31T12:00:00"},
         {"accounts": None},
     ],
@@ -92,6 +92,7 @@ def test_a_record_with_a_bad_part_is_refused(tmp_path: Path, change: dict[str, o
     path = tmp_path / "arming.json"
     save(path, RECORD)
     document = json.loads(path.read_text()) | change
+    document["seal"] = arming._seal(document)
     path.write_text(json.dumps(document))
     with pytest.raises(RefusedError):
         read(path)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from decimal import Decimal
@@ -16,7 +16,7 @@ import pytest
 from contract_arena import Arena
 from eternal_engine import clock
 from eternal_engine.config import Settings, load
-from eternal_engine.launch import arm_desk, arming, carry_on
+from eternal_engine.launch import arm_desk, arming, carry_on, live
 from eternal_engine.launch.carry_on import account_lock
 from eternal_engine.launch.daemon import Outcome
 from eternal_engine.launch.files import INBOX_FILE
@@ -31,6 +31,7 @@ from eternal_engine.storage.inbox import Inbox
 from eternal_engine.storage.store import Store
 
 QUERY_API = "/v5/user/query-api"
+ACCOUNT_INFO = "/v5/account/info"
 NAMES = ("MASTER", "CORE_HODL", "TREND", "FUNDING", "TACTICAL")
 COINS = "[BTCUSDT, ETHUSDT, SOLUSDT]"
 SHARES = {"CORE_HODL": "60000", "TREND": "20000", "FUNDING": "15000", "TACTICAL": "5000"}
@@ -165,6 +166,35 @@ async def test_risk_13_another_machine_and_the_end_of_its_time_void_it(
         await house.start()
 
 
+async def test_risk_13_another_sub_account_of_the_same_owner_voids_it(house: House) -> None:
+    await house.arm()
+    venue = house.arena.world.venue
+    master = next(account.uid for account in venue.state.accounts.values() if account.name == "MASTER")
+    other = venue.open_account("TREND2", parent_uid=master)
+    house.arena.world.settle()
+    keys = {"API_KEY": other.api_key, "API_SECRET": other.api_secret}
+    with pytest.raises(RefusedError, match="account of trend is another one") as caught:
+        await house.start(**{f"ETERNAL_KEYS__LIVE__TREND__{name}": text for name, text in keys.items()})
+    assert caught.value.exit_code == 4
+
+
+async def test_risk_13_another_database_voids_it(house: House) -> None:
+    await house.arm()
+    (house.folder / "state" / "eternal.db").unlink()
+    with pytest.raises(RefusedError, match="database is another one"):
+        await house.start()
+
+
+@pytest.mark.parametrize(("part", "text"), [("cap_usdt", "50000"), ("expires_at", "2099-01-01T00:00:00+00:00")])
+async def test_risk_13_a_record_that_was_edited_by_hand_is_refused(house: House, part: str, text: str) -> None:
+    await house.arm()
+    path = house.folder / "state" / arming.FILE
+    document = json.loads(path.read_text())
+    path.write_text(json.dumps({**document, part: text}))
+    with pytest.raises(RefusedError, match="changed after it was made"):
+        await house.start()
+
+
 async def test_risk_13_the_keys_of_other_accounts_void_it(house: House) -> None:
     await house.arm()
     other = house.arena.world.venue.open_account(
@@ -194,6 +224,89 @@ async def test_k5_a_key_that_may_withdraw_is_refused_before_anything_is_sent(
         await house.arm()
     assert not (house.folder / "state" / arming.FILE).exists()
     assert await no_orders(house)
+
+
+def lie(monkeypatch: pytest.MonkeyPatch, path: str, account: str, change: Callable[[Any], None]) -> None:
+    """Let the exchange answer otherwise about one account."""
+    honest = ROUTES[path]
+
+    def lies(call: Any) -> Any:
+        answer = honest.handler(call)
+        if call.account.name == account:
+            change(answer)
+        return answer
+
+    monkeypatch.setitem(ROUTES, path, replace(honest, handler=lies))
+
+
+KEY_LIES: dict[str, tuple[str, str, Callable[[Any], None], str]] = {
+    "account type": (
+        ACCOUNT_INFO,
+        "TREND",
+        lambda row: row.update(unifiedMarginStatus=1),
+        "no unified trading account",
+    ),
+    "read-only key": (QUERY_API, "CORE_HODL", lambda row: row.update(readOnly=1), "read-only"),
+    "missing right": (QUERY_API, "FUNDING", lambda row: row["permissions"].update(ContractTrade=[]), "may not"),
+    "no right to move": (QUERY_API, "MASTER", lambda row: row["permissions"].update(Wallet=[]), "SubMemberTransfer"),
+    "a sub's key for MASTER": (QUERY_API, "MASTER", lambda row: row.update(isMaster=False), "belongs to a sub-account"),
+    "one account for two": (QUERY_API, "FUNDING", lambda row: row.update(userID=ROW_OF["TREND"]), "in one account"),
+}
+ROW_OF: dict[str, int] = {}
+
+
+@pytest.mark.parametrize("name", KEY_LIES)
+async def test_k5_every_wrong_right_kind_and_owner_refuses_an_armed_start(
+    house: House, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    await house.arm()
+    accounts = house.arena.world.venue.state.accounts.values()
+    ROW_OF.update({account.name: account.uid for account in accounts})
+    path, account, change, words = KEY_LIES[name]
+    lie(monkeypatch, path, account, change)
+    with pytest.raises(RefusedError, match=words) as caught:
+        await house.start()
+    assert caught.value.exit_code == 4
+    assert caught.value.mend
+    assert await no_orders(house)
+
+
+@pytest.mark.parametrize("code", [10003, 33004, 10004, 10010])
+async def test_k5_a_key_that_expired_or_is_bound_to_another_address_refuses_an_armed_start(
+    house: House, code: int
+) -> None:
+    await house.arm()
+    house.arena.world.faults.add([{"kind": "code", "code": code, "path": QUERY_API, "account": "FUNDING", "times": 0}])
+    with pytest.raises(RefusedError, match="refuses the key") as caught:
+        await house.start()
+    assert caught.value.exit_code == 4
+    assert "funding" in caught.value.where
+
+
+async def test_k5_one_key_for_two_engines_is_refused(house: House) -> None:
+    await house.arm()
+    same = {
+        f"ETERNAL_KEYS__LIVE__FUNDING__API_{part}": house.keys[f"ETERNAL_KEYS__LIVE__TREND__API_{part}"]
+        for part in ("KEY", "SECRET")
+    }
+    with pytest.raises(RefusedError, match="same key"):
+        await house.start(**same)
+
+
+async def test_an_exchange_that_does_not_answer_is_waited_for_because_nobody_has_to_mend_anything(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await house.arm()
+    monkeypatch.setattr(live, "WAIT_FOR_ANSWER_S", 0.01)
+    house.arena.world.faults.add([{"kind": "http", "status": 502, "path": QUERY_API, "times": 3}])
+    assert (await house.start()).ending.exit_code == 0
+    logged = (house.folder / "logs" / "eternal_engine.log").read_text()
+    assert "waiting for the exchange" in logged
+    # What a person has to mend is not waited for, whatever else is silent.
+    house.arena.world.faults.add([{"kind": "http", "status": 502, "path": QUERY_API, "account": "TREND", "times": 0}])
+    house.arena.world.faults.add([{"kind": "code", "code": 10003, "path": QUERY_API, "account": "FUNDING", "times": 0}])
+    with pytest.raises(RefusedError, match="refuses the key"):
+        await house.start()
 
 
 async def test_k5_a_key_of_another_environment_is_refused(house: House) -> None:
@@ -270,3 +383,4 @@ async def test_arming_can_be_taken_away(house: House) -> None:
 
 def test_the_routes_used_above_exist() -> None:
     assert isinstance(ROUTES[QUERY_API], Route)
+    assert isinstance(ROUTES[ACCOUNT_INFO], Route)
