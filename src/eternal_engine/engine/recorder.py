@@ -127,7 +127,7 @@ class Recorder:
         batch = (*events, *saved)
         if not batch:
             return Appended(self.store.head, (), ())
-        appended = await self.store.append(*batch)
+        appended = await self.store.append_shielded(batch)
         self.memory, self._written = memory, written_after(self._written, memory, saved)
         self._note_closed(appended.closed)
         for event, is_new in zip(batch, appended.new, strict=True):

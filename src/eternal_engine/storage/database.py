@@ -17,6 +17,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from eternal_engine.model.errors import SchemaError, StorageError
+from eternal_engine.storage.connection import connect
 from eternal_engine.storage.schema import META, METADATA
 
 DATABASE_ID = "database_id"
@@ -27,7 +28,9 @@ _PRAGMAS = ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "busy_tim
 
 def writing_engine(path: Path) -> AsyncEngine:
     """Make the engine of the one writer: its commits are on the disk when they return."""
-    engine = create_async_engine(f"sqlite+aiosqlite:///{path}", pool_reset_on_return=None)
+    engine = create_async_engine(
+        f"sqlite+aiosqlite:///{path}", pool_reset_on_return=None, connect_args={"async_creator_fn": connect}
+    )
     # The driver begins by itself before the first write: each call that is spared is two switches of threads less.
     _set_up(engine.sync_engine, _PRAGMAS, isolation_level="IMMEDIATE")
     return engine

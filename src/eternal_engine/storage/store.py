@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from sqlalchemy import Table
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from eternal_engine.model.errors import StorageError
 from eternal_engine.model.event import Event
@@ -20,6 +20,7 @@ from eternal_engine.storage.archive import Archived, archive_database
 from eternal_engine.storage.chain import Head, row_hash
 from eternal_engine.storage.change import Change
 from eternal_engine.storage.codec import decode_event, encode_event
+from eternal_engine.storage.connection import WritingConnection
 from eternal_engine.storage.database import prepare, translated, writing_engine
 from eternal_engine.storage.lock import DatabaseLock
 from eternal_engine.storage.projection import Projection, step
@@ -68,11 +69,21 @@ class Store:
     """Hold the database open for one daemon. Use `Store.open`; after a StorageError only `close` is of use."""
 
     def __init__(
-        self, path: Path, lock: DatabaseLock, engine: AsyncEngine, projection: Projection, head: Head, start: int
+        self,
+        path: Path,
+        lock: DatabaseLock,
+        engine: AsyncEngine,
+        connection: AsyncConnection,
+        writer: WritingConnection,
+        projection: Projection,
+        head: Head,
+        start: int,
     ) -> None:
         self.path = path
         self._lock = lock
         self._engine = engine
+        self._connection = connection
+        self._writer = writer
         self._projection = projection
         self._head = head
         self._archived_to = start
@@ -90,16 +101,23 @@ class Store:
             lock = DatabaseLock(path)
             lock.acquire()
         engine = writing_engine(path)
+        connection: AsyncConnection | None = None
         try:
             await asyncio.to_thread(prepare, path)
             with translated(str(path)):
-                async with engine.connect() as connection:
-                    await connection.run_sync(verify_chain)
-                    state = await connection.run_sync(stored_state, START_TABLES)
-                    head = await connection.run_sync(stored_head)
-                    start = await connection.run_sync(chain_start)
-            return cls(path, lock, engine, read_projection(rows_by_table(state)), head, start.seq)
+                connection = await engine.connect()
+                await connection.run_sync(verify_chain)
+                state = await connection.run_sync(stored_state, START_TABLES)
+                head = await connection.run_sync(stored_head)
+                start = await connection.run_sync(chain_start)
+                await connection.rollback()
+                writer = (await connection.get_raw_connection()).driver_connection
+            assert isinstance(writer, WritingConnection)
+            projection = read_projection(rows_by_table(state))
+            return cls(path, lock, engine, connection, writer, projection, head, start.seq)
         except BaseException:
+            if connection is not None:
+                await connection.close()
             await engine.dispose()
             lock.release()
             raise
@@ -126,7 +144,16 @@ class Store:
         store goes on. Raises StorageError where writing failed: the store is closed to further writes. A cancelled
         caller does not interrupt a commit that has begun.
         """
-        return await asyncio.shield(asyncio.ensure_future(self._append(events)))
+        return await asyncio.shield(asyncio.ensure_future(self.append_shielded(events)))
+
+    async def append_shielded(self, events: Sequence[Event]) -> Appended:
+        """Do as `append` for a caller that nobody cancels: one task less."""
+        async with self._mutex:
+            self._require_sound()
+            batch = self._prepared(events)
+            if batch.rows:
+                await self._commit(batch)
+            return batch.appended
 
     async def archive(self, directory: Path, at: datetime) -> Archived | None:
         """Move the journal's rows into a segment file behind a checkpoint; None when there are none.
@@ -142,16 +169,9 @@ class Store:
         """Wait for a running commit, close the database and free the lock."""
         async with self._mutex:
             self._is_sound = False
+            await self._connection.close()
             await self._engine.dispose()
             self._lock.release()
-
-    async def _append(self, events: Sequence[Event]) -> Appended:
-        async with self._mutex:
-            self._require_sound()
-            batch = self._prepared(events)
-            if batch.rows:
-                await self._commit(batch)
-            return batch.appended
 
     async def _archive(self, directory: Path, at: datetime) -> Archived | None:
         async with self._mutex:
@@ -199,19 +219,11 @@ class Store:
 
     async def _commit(self, batch: _Batch) -> None:
         self._is_sound = False
-        journal: tuple[Statement, Sequence[Mapping[str, Any]]] = (insertion(JOURNAL), batch.rows)
-        statements = [journal, *_writings(batch.changes)]
+        journal = insertion(JOURNAL)
+        work = [(journal.sql, journal.rows(batch.rows))]
+        work += [(statement.sql, statement.rows(rows)) for statement, rows in _writings(batch.changes)]
         with translated(str(self.path)):
-            async with self._engine.connect() as connection:
-                driver = (await connection.get_raw_connection()).driver_connection
-                assert driver is not None, "an open connection has a driver's"
-                try:
-                    for statement, rows in statements:
-                        await driver.executemany(statement.sql, statement.rows(rows))
-                    await driver.commit()
-                except BaseException:
-                    await driver.rollback()
-                    raise
+            await self._writer.write(work)
         self._projection, self._head = batch.projection, batch.head
         self._is_sound = True
 
