@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+import hashlib
 import os
 import signal
-from collections.abc import Callable, Mapping
+import sqlite3
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from pathlib import Path
@@ -12,15 +16,19 @@ from typing import Any, Final
 
 from crash_market import Scenario, ms_of
 from eternal_engine.bootstrap import params_of
+from eternal_engine.engine.market_watch import BarSource
 from eternal_engine.engine.memory import load, write
+from eternal_engine.engine.notify import Notifier
 from eternal_engine.engine.timing import hour_start
 from eternal_engine.exchange.bybit.local import LocalClient, LocalFeed
 from eternal_engine.exchange.capability import Environment
 from eternal_engine.launch.clocks import VirtualClock
 from eternal_engine.launch.daemon import Plan, run_daemon
 from eternal_engine.launch.place import Place
+from eternal_engine.launch.port_bars import PortBars
 from eternal_engine.launch.summary import ledger_differences
 from eternal_engine.launch.world_bars import WorldBars
+from eternal_engine.market_data.bar_store import BarStore
 from eternal_engine.market_data.history import HOUR_MS, MarketHistory
 from eternal_engine.model.ids import Account
 from eternal_engine.model.instrument import BYBIT_2025
@@ -43,13 +51,16 @@ class Knife:
     """Count the points a process passes, and kill it by SIGKILL at one of them (0: at none).
 
     `images` tells, for each point, how many writes the disk has seen: between two writes a crash leaves the same disk.
+    With `folder` that is not only counted: `prints` holds, for each point, a hash of all that lies in it.
     """
 
     at: int = 0
+    folder: Path | None = None
     passed: int = 0
     writes: int = 0
     names: list[str] = field(default_factory=list)
     images: list[int] = field(default_factory=list)
+    prints: list[str] = field(default_factory=list)
     sheathed: bool = False
 
     def sheathe(self) -> None:
@@ -64,8 +75,32 @@ class Knife:
         self.writes += wrote
         self.names.append(name)
         self.images.append(self.writes)
+        if self.folder is not None:
+            self.prints.append(disk_print(self.folder))
         if self.passed == self.at:
             os.kill(os.getpid(), signal.SIGKILL)
+
+
+OWN_TABLES: Final = (
+    "SELECT name, sql FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%' ORDER BY name"
+)
+
+
+def disk_print(folder: Path) -> str:
+    """Hash every row of every table of all databases in a directory, as a process would find them after a crash.
+
+    A read makes the exchange write the time down again, so the bytes of its file change, but nothing that is in it:
+    only SQLite's own counter of rows, by which new ones are put in order.
+    """
+    seen = hashlib.blake2b(digest_size=16)
+    for path in sorted(folder.rglob("*.db")):
+        with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as connection:
+            tables = connection.execute(OWN_TABLES)
+            for name, sql in tables.fetchall():
+                seen.update(f"{path.name} {name} {sql}".encode())
+                rows = sorted(map(repr, connection.execute(f'SELECT * FROM "{name}"')))
+                seen.update("\n".join(rows).encode())
+    return seen.hexdigest()
 
 
 @dataclass(eq=False)
@@ -80,6 +115,9 @@ class SharpDoor(Door):
         answer = super().answer(path, fields)
         self.knife.point(f"after {path}", wrote=ROUTES[path].method == "POST")
         return answer
+
+    def connect(self, feed: LocalFeed) -> None:
+        """Be told of the feed that hears what this door lets out."""
 
 
 # An exchange whose lists lag: an order shows after 0.7 s, its history after 1.5 s.
@@ -121,16 +159,28 @@ def open_world(
     return world
 
 
-def open_place(world: World, history: MarketHistory, knife: Knife) -> Place:
-    """Put sharp doors before every account."""
+MakeDoor = Callable[[World, int, Knife], SharpDoor]
+
+
+def open_place(
+    world: World, history: MarketHistory, knife: Knife, make_door: MakeDoor = SharpDoor, *, asks_for_bars: bool = False
+) -> Place:
+    """Put sharp doors before every account; `asks_for_bars`: market data come through one of them, as over a wire."""
     ports, pumps = {}, {}
     for row in world.venue.state.accounts.values():
-        account, door = Account(row.name.lower()), SharpDoor(world, row.uid, knife)
+        account, door = Account(row.name.lower()), make_door(world, row.uid, knife)
         ports[account] = LocalClient(account.value, door)
-        pumps[account] = LocalFeed(ports[account], door).drain
+        feed = LocalFeed(ports[account], door)
+        door.connect(feed)
+        pumps[account] = feed.drain
 
     async def audit() -> tuple[str, ...]:
         return tuple(world.venue.audit())
+
+    def bars(store: BarStore) -> BarSource:
+        if not asks_for_bars:
+            return WorldBars(history)
+        return PortBars(ports[Account.MASTER], history.symbols, store, {}, grace_s=0.0)
 
     clock = VirtualClock(world)
     return Place(
@@ -140,7 +190,7 @@ def open_place(world: World, history: MarketHistory, knife: Knife) -> Place:
         waiting=clock,
         ports=ports,
         table=BYBIT_2025,
-        bars=lambda _: WorldBars(history),
+        bars=bars,
         pumps=pumps,
         audit=audit,
     )
@@ -172,6 +222,38 @@ def sharpen_time(world: World, knife: Knife) -> None:
     world.step_to = moved  # type: ignore[method-assign]
 
 
+@dataclass(frozen=True)
+class Scene:
+    """Hold the parts of a running daemon that somebody who watches it looks at."""
+
+    world: World
+    place: Place
+    store: Store
+    params: Params
+
+
+EachHour = Callable[[Scene], Awaitable[None]]
+
+
+class Pulse(Notifier):
+    """Call `each_hour` whenever the daemon tells its service manager that an hour is decided."""
+
+    def __init__(self, scene: Callable[[], Scene], each_hour: EachHour) -> None:
+        super().__init__()
+        self._scene = scene
+        self._each_hour = each_hour
+        self._tasks: list[asyncio.Task[None]] = []
+
+    def status(self, text: str) -> None:
+        """Note that an hour is decided."""
+        del text
+        self._tasks.append(asyncio.ensure_future(self._each_hour(self._scene())))
+
+    async def end(self) -> None:
+        """Raise what went wrong in any hour."""
+        await asyncio.gather(*self._tasks)
+
+
 async def live(
     state: Path,
     scenario: Scenario,
@@ -182,46 +264,62 @@ async def live(
     faults: FaultPlan | None = None,
     config: VenueConfig = QUICK,
     watch: Callable[[World, Knife], None] = lambda *_: None,
+    make_door: MakeDoor = SharpDoor,
+    each_hour: EachHour | None = None,
 ) -> dict[str, Any]:
     """Run the daemon on a state directory until an hour of the market; give what there is then.
 
-    `watch` is called with the exchange before the daemon meets it.
+    `watch` is called with the exchange before the daemon meets it, `each_hour` after each decided hour.
     """
-    kept: list[tuple[World, Place, Store]] = []
+    kept: list[Scene] = []
+    settings = scenario.settings(state)
 
     async def open_here(store: Store) -> Place:
         world = open_world(state / "venue.db", history, ms_of(scenario.first), faults, config)
         sharpen_journal(store, knife)
         sharpen_time(world, knife)
         watch(world, knife)
-        place = open_place(world, history, knife)
-        kept.append((world, place, store))
+        place = open_place(world, history, knife, make_door, asks_for_bars=scenario.asks_for_bars)
+        kept.append(Scene(world, place, store, params_of(settings)))
         return place
 
+    pulse = None if each_hour is None else Pulse(lambda: kept[0], each_hour)
     plan = Plan(
         "paper",
-        scenario.settings(state),
+        settings,
         say=lambda _: None,
         until=hour_start(ms_of(until) // HOUR_MS),
         handles_signals=False,
+        notifier=pulse or Notifier(),
     )
-    ended = await run_daemon(plan, open_here)
-    ((world, place, store),) = kept
-    found = await outcome(world, place, store, params_of(plan.settings))
-    assert world.store is not None
-    world.store.close()
-    return {**found, "ending": [ended.ending.exit_code, ended.ending.reason]}
+    try:
+        ended = await run_daemon(plan, open_here)
+        if pulse is not None:
+            await pulse.end()
+        (scene,) = kept
+        # What is judged now must not be struck by a fault that came too late for the daemon.
+        scene.world.faults.clear()
+        return {**await outcome(scene), "ending": [ended.ending.exit_code, ended.ending.reason]}
+    finally:
+        for scene in kept:
+            assert scene.world.store is not None
+            scene.world.store.close()
 
 
-async def outcome(world: World, place: Place, store: Store, params: Params) -> dict[str, Any]:
+async def outcome(scene: Scene) -> dict[str, Any]:
     """Write down what the venue's own ledger holds, and whether the books say the same."""
-    state = world.venue.state
+    differences = await ledger_differences(scene.place, scene.store.projection.books)
+    return {**standing(scene), "differences": list(differences)}
+
+
+def standing(scene: Scene) -> dict[str, Any]:
+    """Write down what the venue's own ledger holds, and what the daemon remembers."""
+    state, store = scene.world.venue.state, scene.store
     names = {uid: account.name for uid, account in state.accounts.items()}
-    orders = [*_orders(world)]
-    memory = load(store.projection.states, params)
+    memory = load(store.projection.states, scene.params)
     assert memory is not None
     return {
-        "orders": sorted(_order(names[order.uid], order) for order in orders),
+        "orders": sorted(_order(names[order.uid], order) for order in _orders(scene.world)),
         "balances": sorted(
             [names[uid], coin, _number(amount)] for (uid, coin), amount in state.books.balances.items() if uid in names
         ),
@@ -232,11 +330,11 @@ async def outcome(world: World, place: Place, store: Store, params: Params) -> d
         ),
         "executions": sorted(_execution(names[uid], row) for uid, rows in state.executions.items() for row in rows),
         "transfers": sorted([key, _number(row.amount)] for key, row in state.transfers.items()),
-        "differences": list(await ledger_differences(place, store.projection.books)),
         "pending": [str(intent) for intent in memory.pending],
         "open": sorted(str(row.order.client_order_id) for row in store.projection.open_orders),
         "undone_transfers": sorted(store.projection.pending_transfers),
         "memory": write(replace(memory, stops=tuple((s, price.normalize()) for s, price in memory.stops))),
+        "hour": memory.cycle_h,
     }
 
 

@@ -1,7 +1,7 @@
 """Kill a daemon at a numbered point, by a real SIGKILL of a real process over real files, start it again, and compare.
 
-Importing takes seconds, so one parent imports everything and forks a child for each life of a daemon. `python
-tests/crash_forks.py --help` runs whole enumerations by hand.
+Importing takes seconds, so one parent imports everything and forks a few workers; each forks a child for every life
+that is to be killed, and lives the life after it. `python tests/crash_forks.py --help` runs whole enumerations by hand.
 """
 
 from __future__ import annotations
@@ -81,6 +81,7 @@ class Bench:
     wanted: dict[str, Any] = field(default_factory=dict)
     names: list[str] = field(default_factory=list)
     images: list[int] = field(default_factory=list)
+    prints: list[str] = field(default_factory=list)
 
 
 def in_child(work: Callable[[], Any], note: Path) -> Life:
@@ -103,6 +104,14 @@ def in_child(work: Callable[[], Any], note: Path) -> Life:
     return Life(told.get("result"), False, told.get("error", ""))
 
 
+def in_this_process(work: Callable[[], Any]) -> Life:
+    """Do work here, without the cost of a fork; whatever goes wrong in it is told."""
+    try:
+        return Life(work(), killed=False)
+    except Exception:  # noqa: BLE001 - it is what went wrong in this life
+        return Life(None, killed=False, error=traceback.format_exc())
+
+
 def prepare(scenario: Scenario, directory: Path, config: VenueConfig = QUICK) -> Bench:
     """Live to the procedure, keep the files, and live through it undisturbed."""
     bench = Bench(scenario, scenario.history(), directory / f"{scenario.name}-template", config)
@@ -113,10 +122,11 @@ def prepare(scenario: Scenario, directory: Path, config: VenueConfig = QUICK) ->
 
     # In the parent itself, so that its children find everything imported and compiled.
     before = {"orders": []} if scenario.from_nothing else run(bench.template, scenario.before, Knife())
-    state, knife = directory / f"{scenario.name}-undisturbed", Knife()
+    state = directory / f"{scenario.name}-undisturbed"
+    knife = Knife(folder=state)
     shutil.copytree(bench.template, state)
     bench.wanted = run(state, scenario.until, knife)
-    bench.names, bench.images = knife.names, knife.images
+    bench.names, bench.images, bench.prints = knife.names, knife.images, knife.prints
     sent = len(_ours(bench.wanted)) - len(_ours(before))
     assert sent == scenario.orders, f"{scenario.name} sends {sent} orders, not {scenario.orders}"
     assert threading.active_count() == 1, "a thread would not live on in a forked process"
@@ -143,7 +153,8 @@ def strike(bench: Bench, points: Sequence[int], directory: Path) -> Strike:
             assert number > 0, f"{bench.scenario.name} never came to point {at}"
             break
         names.append(bench.names[at - 1] if number == 0 else f"point {at} of recovery {number}")
-    last = in_child(lambda: _live(bench, state, 0), note)
+    # Another process than the killed one, and nothing of its lives is left in memory: a start reads all from the files.
+    last = in_this_process(lambda: _live(bench, state, 0))
     if last.error:
         return Strike(bench.scenario.name, tuple(points), " then ".join(names), (last.error,))
     undone = is_undone(bench.wanted, last.result)
@@ -227,11 +238,17 @@ def enumerate_all(bench: Bench, stride: int = 1) -> list[tuple[int, ...]]:
     """List every `stride`-th of the points at which a crash leaves a disk of its own.
 
     Between two writes nothing that lasts changes, however much is read: of such a stretch the first and the last point
-    are struck.
+    are struck. That the disk is the same is not only argued: its bytes are (`prints`), or the stretch ends.
     """
-    images = [-1, *bench.images, -1]
+    images = [(-1, ""), *zip(bench.images, bench.prints, strict=True), (-1, "")]
     ends = [at for at in range(1, len(images) - 1) if not images[at - 1] == images[at] == images[at + 1]]
     return [(point,) for point in ends[::stride]]
+
+
+def unlike_inside(bench: Bench) -> list[int]:
+    """List the points whose disk differs from the point's before, although nothing was written by any count."""
+    rows = list(zip(bench.images, bench.prints, strict=True))
+    return [at + 1 for at in range(1, len(rows)) if rows[at][0] == rows[at - 1][0] and rows[at][1] != rows[at - 1][1]]
 
 
 def enumerate_whole(bench: Bench, stride: int = 1) -> list[tuple[int, ...]]:
@@ -318,6 +335,8 @@ def main(arguments: Sequence[str]) -> int:
                 "scenario": name,
                 "points": len(bench.names),
                 "writes": len(set(bench.images)),
+                "disks": len(set(bench.prints)),
+                "unlike": len(unlike_inside(bench)),
                 "struck": len(strikes),
                 "undone": sum(one.undone for one in strikes),
                 "failed": len(failed),

@@ -32,7 +32,7 @@ class Scenario:
 
     Hours count from the market's first. The daemon starts at `first`, lives to `before` undisturbed, and the crashes
     hit between `before` and `until`; with `from_nothing` they hit the very first start. `orders` are how many orders
-    of ours the undisturbed run sends meanwhile.
+    of ours the undisturbed run sends meanwhile. With `asks_for_bars` market data come by calls to the exchange.
     """
 
     name: str
@@ -44,6 +44,7 @@ class Scenario:
     until: int
     orders: int
     from_nothing: bool = False
+    asks_for_bars: bool = False
 
     def settings(self, state: Path) -> Settings:
         """Give the settings of a run in a directory."""

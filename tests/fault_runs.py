@@ -1,261 +1,413 @@
-"""Let one fault of the exchange strike at one call of a procedure, live on for two days, and judge what became of it.
+"""Let one fault of the exchange strike at one call of a procedure, live on for three days, and judge what became of it.
 
-`python tests/fault_runs.py --help` runs them by hand.
+`python tests/fault_runs.py --help` runs them by hand. Importing takes seconds, so one parent imports everything, lives
+through each procedure undisturbed, and forks a few workers; each lives through its cases one after the other.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import faulthandler
 import gc
 import json
 import os
 import shutil
 import signal
-import sqlite3
 import sys
 import tempfile
+import time
 import traceback
-from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
-from decimal import Decimal
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from types import FrameType
 from typing import Any, Final
+from unittest.mock import patch
 
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
-from crash_daemon import Knife, live
-from crash_forks import Life, in_child, naked
-from crash_market import SCENARIOS, Scenario
+from crash_daemon import Knife, Scene, live, outcome, standing
+from crash_forks import Life
+from crash_market import SCENARIOS, Scenario, ms_of
+from crash_market import scenario as find_scenario
 from eternal_engine.engine import supervisor
-from eternal_engine.model.errors import EternalError
-from eternal_engine.model.ids import Leg, read_client_order_id
-from eternal_engine.simulator.faults import FaultPlan
-from eternal_engine.simulator.server.world import World
+from eternal_engine.engine.supervisor import Duty
+from eternal_engine.engine.timing import hour_of
+from eternal_engine.launch.caretaker import Caretaker
+from eternal_engine.launch.clocks import from_ms
+from eternal_engine.market_data.history import HOUR_MS
+from eternal_engine.model.errors import EternalError, ExchangeError
+from eternal_engine.model.event import ErrorOccurred
+from eternal_engine.simulator.faults import Fault, FaultPlan
+from fault_door import FaultyDoor, Wires
+from fault_judge import Said, judge, read_said
+from fault_kinds import KINDS, Row, alike_at, row_at, times_of
+from fault_sites import Key, Place, Seen, Spy
 
-# Rows of a fault plan; `only` names the one endpoint that a kind concerns.
-KINDS: Final[dict[str, dict[str, Any]]] = {
-    "lose_reply": {"kind": "lose_reply"},
-    "lose_request": {"kind": "lose_request"},
-    "duplicate": {"kind": "duplicate"},
-    "code 10016": {"kind": "code", "code": 10016},
-    "code 10001": {"kind": "code", "code": 10001},
-    "code 10003": {"kind": "code", "code": 10003},
-    "code 110007": {"kind": "code", "code": 110007},
-    "code 777": {"kind": "code", "code": 777},
-    "code_after 10016": {"kind": "code_after", "code": 10016},
-    "code_after 777": {"kind": "code_after", "code": 777},
-    "rate_limit_past": {"kind": "rate_limit_past"},
-    "rate_limit_future": {"kind": "rate_limit_future"},
-    "rate_limit_bare": {"kind": "rate_limit_bare"},
-    "clock_skew": {"kind": "clock_skew"},
-    "http 502": {"kind": "http", "status": 502},
-    "http 403": {"kind": "http", "status": 403},
-    "html": {"kind": "html", "status": 502},
-    "truncate": {"kind": "truncate"},
-    "missing_field": {"kind": "missing_field"},
-    "unknown_enum": {"kind": "unknown_enum"},
-    "reject_later": {"kind": "reject_later"},
-}
-# What a reply cannot do without, and what in it is one of a list of words.
-NEEDED: Final = {
-    "/v5/order/create": ("orderLinkId", "orderId"),
-    "/v5/order/realtime": ("orderStatus", "orderStatus"),
-    "/v5/order/history": ("orderStatus", "orderStatus"),
-    "/v5/execution/list": ("execId", "execType"),
-    "/v5/position/list": ("size", "side"),
-    "/v5/account/wallet-balance": ("coin", "accountType"),
-    "/v5/account/transaction-log": ("id", "type"),
-    "/v5/asset/transfer/universal-transfer": ("status", "status"),
-    "/v5/asset/transfer/query-universal-transfer-list": ("status", "status"),
-    "/v5/user/query-api": ("userID", "userID"),
-    "/v5/account/info": ("marginMode", "marginMode"),
-    "/v5/market/tickers": ("lastPrice", "symbol"),
-}
-CREATE: Final = "/v5/order/create"
-# What is asked when nobody knows whether an order arrived.
-LOOK_UPS: Final = ("/v5/order/realtime", "/v5/order/history", "/v5/execution/list")
-WORK: Final = (CREATE, "/v5/position/set-leverage", "/v5/position/trading-stop")
-# Legs that unwind a pair's surplus, make its two sides equal again, or close what no stop protects.
-MENDING: Final = frozenset(
-    leg.value for leg in (Leg.SPOT_UNWIND, Leg.PERP_UNWIND, Leg.SPOT_HEDGE, Leg.PERP_HEDGE, Leg.STOP)
-)
-TIMES: Final = (1, 8)
-AFTERWARDS_H: Final = 48
-LONGEST_S: Final = 120
+# From an hour before a procedure on.
+DAYS_H: Final = 72
+# A life takes a fraction of a second of a processor; nobody's clock on the wall counts.
+MOST_CPU_S: Final = 120
+# Whoever stands still so long without using any, waits for ever: the whole worker ends and shows where.
+STANDS_STILL_S: Final = 3600
+# How often faults are struck at calls that only faults bring about.
+MOST_WAVES: Final = 5
+DUTIES: Final = Caretaker.duties
+# After the procedure the accounts are compared every so many hours, where they are compared at all.
+COMPARE_EVERY_H: Final = 8
+
+
+@dataclass(frozen=True)
+class Course:
+    """Name what is lived through: a procedure, and whether accounts are compared each hour and streams are struck.
+
+    `only` restricts the calls to those whose path or step has one of these words in it.
+    """
+
+    name: str
+    scenario: Scenario
+    compares: bool = False
+    streams: bool = False
+    only: tuple[str, ...] = ()
+
+
+def _courses() -> tuple[Course, ...]:
+    """Give all courses. The one that holds most comes first: what all starts have in common is struck there."""
+    falls, pays = find_scenario("breaker_3"), find_scenario("funding_open")
+    holds = replace(falls, name="reconcile", before=44 * 24 - 1, until=44 * 24 + 2, orders=0)
+    reads = replace(pays, name="market_reading", asks_for_bars=True)
+    others = [row for row in SCENARIOS if row is not falls]
+    return (
+        Course(falls.name, falls),
+        *(Course(row.name, row) for row in others),
+        Course("reconcile", holds, compares=True, only=("take_snapshot", "take_prices")),
+        Course("market_reading", reads, only=("kline", "funding/history")),
+        *(Course(f"{row.name} heard", row, compares=True, streams=True) for row in SCENARIOS if not row.from_nothing),
+    )
 
 
 @dataclass(frozen=True)
 class Site:
-    """Name one call: who makes it in the program, for which account and leg, and how many like it came before.
+    """Name one call or message of a course; `prior` are faults without which it is not made."""
 
-    `lost` is the number of orders of the account before the one whose answer is lost first, so that the call is made.
-    """
-
-    scenario: str
+    course: str
+    key: Key
     path: str
     account: str
-    step: str
     skip: int
-    lost: int | None = None
+    is_stream: bool
+    prior: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class Case:
-    """Hold one fault at one site, `times` over."""
+    """Hold one fault at one site, `times` over (0: for ever)."""
 
     site: Site
     kind: str
     times: int
 
-    def plan(self) -> FaultPlan:
-        """Make the plan that strikes there and nowhere else."""
-        row = {**KINDS[self.kind], "path": self.site.path, "account": self.site.account}
-        row |= {"skip": self.site.skip, "times": self.times}
-        if self.kind in ("missing_field", "unknown_enum"):
-            row["field"] = NEEDED[self.site.path][self.kind == "unknown_enum"]
-        plan = FaultPlan()
-        if self.site.lost is not None:
-            lost = {"kind": "lose_reply", "path": CREATE, "account": self.site.account, "skip": self.site.lost}
-            plan.add([lost])
-        plan.add([row])
-        return plan
+    def rows(self) -> list[Row]:
+        """Give the rows of the plan that strikes there and nowhere else."""
+        row = {**row_at(self.kind, self.site.path), "path": self.site.path, "account": self.site.account}
+        return [*map(json.loads, self.site.prior), {**row, "skip": self.site.skip, "times": self.times}]
 
     def __str__(self) -> str:
         """Name it for people."""
-        site = self.site
-        return f"{self.kind} x{self.times} at {site.path} of {site.account} in {site.step} ({site.scenario})"
+        key = self.site.key
+        behind = f", after {' and '.join(self.site.prior)}" if self.site.prior else ""
+        return (
+            f"{self.kind} x{self.times} at {key.path} of {self.site.account} in {key.step} ({self.site.course}{behind})"
+        )
 
 
 @dataclass
 class Bench:
-    """Hold what the cases of a scenario share."""
+    """Hold what the cases of a course share: files before it, and an undisturbed life, hour by hour.
 
-    scenario: Scenario
+    `last_h` tells of each path and account when it was called last; `wanted` what stands at each hour's end.
+    """
+
+    course: Course
     history: Any
     template: Path
-    wanted: dict[str, Any] = field(default_factory=dict)
-    calls: list[tuple[str, str, str]] = field(default_factory=list)
+    seen: list[Seen] = field(default_factory=list)
+    wanted: dict[int, dict[str, Any]] = field(default_factory=dict)
+    end: dict[str, Any] = field(default_factory=dict)
+    last_h: dict[tuple[str, str], int] = field(default_factory=dict)
 
     @property
     def until(self) -> int:
         """Give the hour at which all cases end."""
-        return self.scenario.until + AFTERWARDS_H
+        return self.course.scenario.before + DAYS_H
 
 
-class Spy:
-    """Note each call's path, account and step while an undisturbed run makes it."""
+@dataclass(frozen=True)
+class Result:
+    """Hold what became of a case.
 
-    def __init__(self) -> None:
-        self.calls: list[tuple[str, str, str]] = []
+    `hours`: after how many hours everything was as if nothing had happened, None where it lived on to the end and was
+    judged there. `halted`: the words with which the daemon ended, if it did. `new`: calls that only this fault brought
+    about; `places` the lines of the program that called.
+    """
 
-    def watch(self, world: World, knife: Knife) -> None:
-        """Look through the fault plan of a world: it is asked at every call."""
-        hits = world.faults.hits
-
-        def noting(path: str, account: str = "", kinds: Any = None) -> Any:
-            if not knife.sheathed:
-                self.calls.append((path, account, _step()))
-            return hits(path, account, kinds)
-
-        world.faults.hits = noting  # type: ignore[method-assign]
-
-
-def _step() -> str:
-    """Name the function of the engine, or of the daemon's start, that makes the present call, and the order's leg."""
-    frame: FrameType | None = sys._getframe(2)
-    names: list[str] = []
-    leg = ""
-    while frame is not None:
-        code, here = frame.f_code, frame.f_locals
-        if code.co_name == "place" and "request" in here:
-            read = read_client_order_id(here["request"].client_order_id)
-            leg = f" {read.leg.value}" if read else ""
-        if "eternal_engine/engine/" in code.co_filename or "eternal_engine/launch/" in code.co_filename:
-            names.append(code.co_name)
-        frame = frame.f_back
-    telling = [name for name in names if name not in ("run", "_keep", "_outcome", "<listcomp>")]
-    return ".".join(reversed(telling[:3])) + leg
+    wrong: tuple[str, ...]
+    hours: int | None = None
+    halted: str = ""
+    differs: bool = False
+    new: tuple[Site, ...] = ()
+    cpu_s: float = 0.0
+    places: tuple[Place, ...] = ()
 
 
-def prepare(scenario: Scenario, directory: Path) -> Bench:
-    """Live to the procedure, keep the files, and note every call of an undisturbed run."""
-    bench = Bench(scenario, scenario.history(), directory / f"{scenario.name}-template")
+class Watcher:
+    """Look at a running daemon after each hour, and end it when all is as in the undisturbed life."""
+
+    def __init__(self, bench: Bench, wires: Wires, plan: FaultPlan | None, *, may_end: bool = False) -> None:
+        self._bench = bench
+        self._wires = wires
+        self._plan = plan
+        self._may_end = may_end
+        self.life: asyncio.Task[Any] | None = None
+        self.early: dict[str, Any] | None = None
+        self.hours: dict[int, dict[str, Any]] = {}
+        self.spy: Spy | None = None
+        self._hour = asyncio.Event()
+        self._passed = 0
+
+    async def each_hour(self, scene: Scene) -> None:
+        """Look at what there is."""
+        await self._wires.mend()
+        found = standing(scene)
+        now_h = int(found["hour"])
+        if self._plan is None:
+            self.hours[now_h] = found
+        elif self._may_end and self._is_over(now_h) and _same(found, self._bench.wanted.get(now_h)):
+            await self._end(scene, now_h)
+        self._passed += 1
+        procedure_h = self._bench.course.scenario.until - self._bench.course.scenario.before
+        if self._passed <= procedure_h + 1 or self._passed % COMPARE_EVERY_H == 0:
+            self._hour.set()
+
+    def _is_over(self, now_h: int) -> bool:
+        """Tell whether the procedure is done and no fault can strike any more."""
+        faults = [*(self._plan.faults if self._plan else []), *self._wires.slow.faults]
+        return now_h >= epoch_h(self._bench.course.scenario.until) and all(
+            self._is_done(fault, now_h) for fault in faults
+        )
+
+    def _is_done(self, fault: Fault, now_h: int) -> bool:
+        return fault.spent or self._bench.last_h.get((fault.path, fault.account), 0) < now_h
+
+    async def _end(self, scene: Scene, now_h: int) -> None:
+        """End this life: what would follow is the undisturbed one's own."""
+        scene.world.faults.clear()
+        self._wires.slow.clear()
+        assert self.spy is not None
+        assert self.spy.knife is not None
+        self.spy.knife.sheathe()
+        self._may_end = False
+        self.early = {**await outcome(scene), "ending": [0, "as if nothing had happened"], "converged": now_h}
+        assert self.life is not None
+        # Duties before what they stand on.
+        for task in asyncio.all_tasks() - {self.life, asyncio.current_task()}:
+            task.cancel()
+        self.life.cancel()
+
+    def duties(self, caretaker: Caretaker, compare: Any, wake: Any) -> tuple[Duty, ...]:
+        """Compare the accounts after each hour, as the daemon does every few minutes over a wire."""
+        del wake
+
+        async def now_and_then() -> None:
+            while True:
+                await self._hour.wait()
+                self._hour.clear()
+                try:
+                    await compare()
+                except ExchangeError as error:
+                    at = caretaker._place.clock.now()
+                    await caretaker._journal(ErrorOccurred(at, error.message, "comparing the accounts", error.mend))
+
+        return (Duty("comparison", now_and_then),)
+
+
+def epoch_h(hour: int) -> int:
+    """Give an hour of the hand-made markets in hours since the epoch."""
+    return ms_of(hour) // HOUR_MS
+
+
+def _same(found: dict[str, Any], wanted: dict[str, Any] | None) -> bool:
+    """Tell whether two lives stand at the same place: everything but the names of orders, which tell of retries."""
+    parts = ("balances", "positions", "transfers", "pending", "open", "undone_transfers", "memory", "hour")
+    return wanted is not None and all(found[part] == wanted[part] for part in parts)
+
+
+def live_under(
+    bench: Bench, state: Path, rows: Sequence[Row] | None, *, may_end: bool = False
+) -> tuple[dict[str, Any], Watcher]:
+    """Live on a state directory with the faults of `rows`; None: undisturbed. With `may_end` it may end early."""
+    wires = Wires()
+    plan = FaultPlan()
+    if rows is not None:
+        plan.add([row for row in rows if row["kind"] != "delay"])
+        wires.slow.add([row for row in rows if row["kind"] == "delay"])
+    watcher = Watcher(bench, wires, None if rows is None else plan, may_end=may_end)
+    watcher.spy = Spy(bench.course.scenario.name, bench.course.scenario.from_nothing)
+    wires.heard = watcher.spy.hear
+    own = watcher.duties if bench.course.compares else DUTIES
+    # The supervisor waits by the wall before it starts a duty anew; market time stands still meanwhile.
+    quick = patch.multiple(supervisor, BACKOFF_FIRST_S=0.001, BACKOFF_MOST_S=0.001)
+    with quick, patch.object(Caretaker, "duties", lambda *asked: own(*asked)):
+        return asyncio.run(_life(bench, state, plan, wires, watcher)), watcher
+
+
+async def _life(bench: Bench, state: Path, plan: FaultPlan, wires: Wires, watcher: Watcher) -> dict[str, Any]:
+    assert watcher.spy is not None
+    watcher.life = asyncio.ensure_future(
+        live(
+            state,
+            bench.course.scenario,
+            bench.history,
+            bench.until,
+            Knife(),
+            faults=plan,
+            watch=watcher.spy.watch,
+            make_door=lambda world, uid, knife: FaultyDoor(world, uid, knife, wires),
+            each_hour=watcher.each_hour,
+        )
+    )
+    try:
+        return dict(await watcher.life)
+    except asyncio.CancelledError:
+        if watcher.early is None:
+            raise
+        return watcher.early
+
+
+def prepare(course: Course, directory: Path) -> Bench:
+    """Live to the procedure, keep the files, then live through it and the days after, undisturbed."""
+    scenario = course.scenario
+    bench = Bench(course, scenario.history(), directory / f"{course.name}-template".replace(" ", "-"))
     bench.template.mkdir(parents=True)
     if not scenario.from_nothing:
         asyncio.run(live(bench.template, scenario, bench.history, scenario.before, Knife()))
-    state, spy = directory / f"{scenario.name}-undisturbed", Spy()
+    state = directory / "undisturbed"
+    shutil.rmtree(state, ignore_errors=True)
     shutil.copytree(bench.template, state)
-    bench.wanted = asyncio.run(live(state, scenario, bench.history, bench.until, Knife(), watch=spy.watch))
-    bench.calls = spy.calls
+    bench.end, watcher = live_under(bench, state, None)
+    assert watcher.spy is not None
+    bench.wanted, bench.seen = watcher.hours, watcher.spy.seen
+    for one in bench.seen:
+        bench.last_h[one.path, one.account] = hour_of(from_ms(one.at_ms))
     return bench
 
 
-def sites_of(bench: Bench, known: set[tuple[str, ...]]) -> list[Site]:
-    """List the calls whose endpoint and step are not `known` yet, at their first occurrence; note them there.
-
-    What the engines themselves call is told apart by account, too, and by what the order is for. Behind each new kind
-    of order stand the look-ups that a lost answer leads to.
-    """
-    before: Counter[tuple[str, str]] = Counter()
+def sites_of(bench: Bench, known: set[Key]) -> list[Site]:
+    """List the calls and messages that are not `known` yet, at their first occurrence; note them there."""
     found = []
-    for path, account, step in bench.calls:
-        skip = before[path, account]
-        before[path, account] += 1
-        key = (path, step, account) if path in WORK else (path, step)
-        if key in known:
+    for one in bench.seen:
+        if one.key in known or not _belongs(bench.course, one):
             continue
-        known.add(key)
-        found.append(Site(bench.scenario.name, path, account, step, skip))
-        if path == CREATE:
-            found += [
-                Site(bench.scenario.name, asked, account, f"look-up after {step}", before[asked, account], skip)
-                for asked in LOOK_UPS
-            ]
+        known.add(one.key)
+        found.append(Site(bench.course.name, one.key, one.path, one.account, one.skip, one.is_stream))
     return found
 
 
-def cases_of(sites: Iterable[Site]) -> list[Case]:
-    """Cross sites with the kinds that make sense there."""
-    return [
-        Case(site, kind, times)
-        for site in sites
-        for kind in KINDS
-        for times in TIMES
-        if (kind != "reject_later" or site.path == "/v5/order/create")
-        and (kind not in ("missing_field", "unknown_enum") or site.path in NEEDED)
-    ]
+def _belongs(course: Course, one: Seen) -> bool:
+    if one.is_stream != course.streams:
+        return False
+    return not course.only or any(word in f"{one.path} {one.key.step}" for word in course.only)
 
 
-def run_case(bench: Bench, case: Case, directory: Path) -> list[str]:
-    """Live through one case, and start anew without the fault when it ended the daemon; list what is wrong then."""
+def cases_of(sites: Iterable[Site], *, every_kind: bool = False) -> list[Case]:
+    """Cross sites with the kinds that make sense there.
+
+    Of kinds that are one and the same to the daemon at a call one is struck, another at each site; `every_kind`: all.
+    """
+    cases = []
+    for number, site in enumerate(sites):
+        for alike in alike_at(site.path, is_stream=site.is_stream):
+            kinds = alike if every_kind else (alike[number % len(alike)],)
+            cases += [Case(site, kind, times) for kind in kinds for times in times_of(kind)]
+    return cases
+
+
+def run_case(bench: Bench, case: Case, directory: Path, known: set[Key], *, whole: bool) -> Result:
+    """Live through one case, and start anew without the fault when it ended the daemon; say what is wrong then."""
     state = directory / "state"
     shutil.rmtree(state, ignore_errors=True)
     shutil.copytree(bench.template, state)
-    note = directory / "note.json"
-    life = in_child(lambda: _limited(bench, state, case.plan()), note)
-    ended = _ended(life)
+    began_s = time.process_time()
+    life = _limited(bench, state, case.rows(), may_end=not whole)
+    ended, new, places = _ended(life), _new(case, life, known), _places(life)
     if ended:
-        again = in_child(lambda: _limited(bench, state, FaultPlan()), note)
-        if _ended(again):
-            return [f"{ended}; and again: {_ended(again)} {again.error[-600:]}"]
+        again = _limited(bench, state, [], may_end=not whole)
+        if _ended(again) or again.error:
+            return Result((f"{ended}; and again: {_ended(again)} {again.error[-600:]}",), halted=ended)
         life = again
+    cpu_s = time.process_time() - began_s
     if life.error:
-        return [life.error[-1500:]]
-    return list(judge(bench.wanted, life.result, _said(state / "eternal.db"), ended))
+        return Result((life.error[-2500:],), halted=ended, cpu_s=cpu_s)
+    at_h = life.result.get("converged")
+    wanted = bench.end if at_h is None else bench.wanted[at_h]
+    said = read_said(state / "eternal.db") if at_h is None else Said(("as if nothing had happened",))
+    wrong = tuple(judge(wanted, life.result, said, ended))
+    hours = None if at_h is None else at_h - epoch_h(bench.course.scenario.before)
+    return Result(wrong, hours, ended, not _same(life.result, wanted), tuple(new), cpu_s, places)
 
 
-def _limited(bench: Bench, state: Path, faults: FaultPlan) -> dict[str, Any]:
-    signal.alarm(LONGEST_S)
-    # The supervisor waits by the wall before it starts a duty anew; market time stands still meanwhile.
-    vars(supervisor).update(BACKOFF_FIRST_S=0.001, BACKOFF_MOST_S=0.001)
+class TooLong(Exception):
+    """Say that a life has used more of a processor than any needs."""
+
+
+def _limited(bench: Bench, state: Path, rows: list[Row], *, may_end: bool) -> Life:
+    """Live one life; it is cut off by what it uses of a processor, never by the clock on the wall."""
+
+    def cut_off(*_: Any) -> None:
+        raise TooLong(f"{MOST_CPU_S} s of a processor are used up")
+
+    signal.signal(signal.SIGPROF, cut_off)
+    signal.setitimer(signal.ITIMER_PROF, MOST_CPU_S)
+    faulthandler.dump_traceback_later(STANDS_STILL_S, exit=True)
     try:
-        return asyncio.run(live(state, bench.scenario, bench.history, bench.until, Knife(), faults=faults))
+        found, watcher = live_under(bench, state, rows, may_end=may_end)
     except EternalError as error:
         # A start that is refused says why on the terminal.
-        return {"refused": f"{type(error).__name__}: {error.message} ({error.where})"}
+        return Life({"refused": f"{type(error).__name__}: {error.message} ({error.where})"}, killed=False)
+    except Exception:  # noqa: BLE001 - whatever it is, it is what went wrong in this case
+        return Life(None, killed=False, error=traceback.format_exc())
+    finally:
+        signal.setitimer(signal.ITIMER_PROF, 0)
+        faulthandler.cancel_dump_traceback_later()
+    assert watcher.spy is not None
+    return Life({**found, "new": _rows(watcher.spy.seen)}, killed=False)
+
+
+def _rows(seen: Iterable[Seen]) -> list[Any]:
+    """Write the first occurrence of each key, for a parent to read."""
+    first: dict[Key, Seen] = {}
+    for one in seen:
+        first.setdefault(one.key, one)
+    return [[*one.key, one.path, one.account, one.skip, one.is_stream, one.place] for one in first.values()]
+
+
+def _new(case: Case, life: Life, known: set[Key]) -> list[Site]:
+    """List the calls that this life made and no other: what is struck there needs this fault first."""
+    if life.error or "new" not in life.result:
+        return []
+    prior = tuple(json.dumps(row) for row in case.rows())
+    found = []
+    for *words, path, account, skip, is_stream, _ in life.result["new"]:
+        key = Key(*words)
+        if key not in known and not is_stream:
+            found.append(Site(case.site.course, key, path, account, skip, is_stream, prior))
+    return found
+
+
+def _places(life: Life) -> tuple[Place, ...]:
+    """List the lines of the program that called the exchange in a life."""
+    rows = [] if life.error else life.result.get("new", [])
+    return tuple({Place(*row[-1]) for row in rows if row[-1] is not None})
 
 
 def _ended(life: Life) -> str:
@@ -268,121 +420,125 @@ def _ended(life: Life) -> str:
     return f"ended with {code}: {reason}" if code else ""
 
 
-def _said(database: Path) -> list[str]:
-    """Read what the journal says went wrong."""
-    with sqlite3.connect(f"file:{database}?mode=ro", uri=True) as connection:
-        rows = connection.execute("SELECT kind, body FROM journal ORDER BY seq").fetchall()
-    said = []
-    for kind, body in rows:
-        if kind in ("ErrorOccurred", "Mismatch", "Corrected", "TradingPaused"):
-            said.append(f"{kind}: {body[:300]}")
-    return said
+@dataclass
+class Tally:
+    """Count what became of cases."""
+
+    cases: int = 0
+    failed: int = 0
+    whole: int = 0
+    halted: int = 0
+    differs: int = 0
+    most_h: int = 0
+    cpu_s: float = 0.0
+
+    def add(self, result: Result) -> None:
+        """Count one."""
+        self.cases += 1
+        self.failed += bool(result.wrong)
+        self.whole += result.hours is None
+        self.halted += bool(result.halted)
+        self.differs += result.differs
+        self.most_h = max(self.most_h, result.hours or 0)
+        self.cpu_s += result.cpu_s
 
 
-def judge(wanted: dict[str, Any], found: dict[str, Any], said: Sequence[str], ended: str) -> Iterable[str]:
-    """Name what must never be: books apart from the exchange, work left over, more traded than was wanted, a naked
-    position, a difference that nobody explains.
+def run_wave(
+    bench: Bench, cases: Sequence[Case], directory: Path, jobs: int, known: set[Key], whole_every: int
+) -> tuple[Tally, list[Site], set[Place]]:
+    """Run cases in `jobs` processes, each printing what went wrong at once; give counts, what was newly called, and
+    from where.
+
+    Every `whole_every`-th case lives to the end of its days even when all is long as if nothing had happened.
     """
-    for row in found["differences"]:
-        yield f"books and exchange differ: {row}"
-    for part in ("pending", "open", "undone_transfers"):
-        if found[part]:
-            yield f"{part} two days later: {found[part]}"
-    bought, meant = _traded(found), _traded(wanted)
-    for key, qty in bought.items():
-        if qty > meant.get(key, Decimal(0)) * Decimal("1.001"):
-            if _is_later(key, meant):
-                continue
-            yield f"{' '.join(key)} traded {qty}, wanted {meant.get(key, 0)}"
-    yield from naked(found)
-    if (bought != meant or _stops(found) != _stops(wanted)) and not said and not ended:
-        yield f"{dict(bought)} instead of {dict(meant)}, and nobody says why"
-
-
-def _traded(found: dict[str, Any]) -> dict[tuple[str, ...], Decimal]:
-    """Sum what the orders of each intent have executed: by engine, hour, symbol and leg."""
-    sums: dict[tuple[str, ...], Decimal] = defaultdict(Decimal)
-    for _, name, _, _, side, qty, _, kind in found["executions"]:
-        if kind == "Trade" and name:
-            sums[(*name.split("-")[:-1], side)] += Decimal(qty)
-    return dict(sums)
-
-
-def _is_later(key: tuple[str, ...], meant: dict[tuple[str, ...], Decimal]) -> bool:
-    """Tell whether it mends a pair, or was wanted at another hour: what failed is asked for at the next decision."""
-    return key[3] in MENDING or any((key[0], *key[2:]) == (other[0], *other[2:]) for other in meant)
-
-
-def _stops(found: dict[str, Any]) -> list[Any]:
-    return sorted([row[0], row[1], row[4]] for row in found["positions"] if row[0] == "TREND")
-
-
-def run_all(
-    bench: Bench, cases: Sequence[Case], directory: Path, jobs: int, tell: Callable[[Case, list[str]], None]
-) -> int:
-    """Run cases in `jobs` processes; tells the bad ones, gives how many were bad."""
     gc.collect()
     gc.freeze()
     workers = []
     for job in range(jobs):
-        notes = directory / f"{bench.scenario.name}-{job}"
+        notes = directory / f"worker-{job}"
         notes.mkdir(exist_ok=True)
         worker = os.fork()
         if worker == 0:
             code = 1
             try:
-                found = [run_case(bench, case, notes) for case in cases[job::jobs]]
-                (notes / "found.json").write_text(json.dumps(found), encoding="utf-8")
+                with (notes / "found.jsonl").open("w", encoding="utf-8") as lines:
+                    for number, case in list(enumerate(cases))[job::jobs]:
+                        result = run_case(bench, case, notes, known, whole=number % whole_every == 0)
+                        lines.write(json.dumps(asdict(result)) + "\n")
+                        lines.flush()
+                        if result.wrong:
+                            _tell(case, result)
                 code = 0
             except BaseException:  # noqa: BLE001 - shown, and told by the exit code
                 traceback.print_exc()
             finally:
+                sys.stdout.flush()
                 os._exit(code)
-        workers.append((worker, notes, cases[job::jobs]))
-    bad = 0
-    for worker, notes, own in workers:
+        workers.append((worker, notes))
+    tally, new, places = Tally(), dict[Key, Site](), set[Place]()
+    for worker, notes in workers:
         _, status = os.waitpid(worker, 0)
-        assert status == 0, f"a worker of {bench.scenario.name} failed"
-        for case, wrong in zip(own, json.loads((notes / "found.json").read_text(encoding="utf-8")), strict=True):
-            bad += bool(wrong)
-            if wrong:
-                tell(case, wrong)
-    return bad
+        assert status == 0, f"a worker of {bench.course.name} failed"
+        for line in (notes / "found.jsonl").read_text(encoding="utf-8").splitlines():
+            row = json.loads(line)
+            sites = [Site(**{**one, "key": Key(*one["key"]), "prior": tuple(one["prior"])}) for one in row.pop("new")]
+            tally.add(Result(**row))
+            places |= {Place(*place) for place in row["places"]}
+            for site in sites:
+                new.setdefault(site.key, site)
+    return tally, list(new.values()), places
+
+
+def _tell(case: Case, result: Result) -> None:
+    os.write(1, (json.dumps({"case": str(case), "wrong": result.wrong}) + "\n").encode())
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Run the cases and print one JSON line a scenario, and one for each that went wrong."""
+    """Run the cases and print one JSON line a course and wave, and one for each case that went wrong."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--scenario", action="append", help="strike in this one only; sites are still told apart")
+    courses = _courses()
+    names = [course.name for course in courses]
+    parser.add_argument(
+        "--course", action="append", choices=names, help="strike in this one only; what it shares with others, too"
+    )
     parser.add_argument("--kind", action="append", choices=sorted(KINDS))
     parser.add_argument("--match", default="", help="only sites whose path or step contains this")
-    parser.add_argument("--stride", type=int, default=1)
+    parser.add_argument("--stride", type=int, default=1, help="run every so many-th case")
+    parser.add_argument("--waves", type=int, default=MOST_WAVES, help="1: only at calls of an undisturbed run")
+    parser.add_argument("--whole-every", type=int, default=40, help="let every so many-th case live all its days")
+    parser.add_argument("--every-kind", action="store_true", help="also those that are the same to the daemon")
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--list", action="store_true", help="show the sites and strike none")
     parser.add_argument("--dir", type=Path)
     asked = parser.parse_args(arguments)
-    known: set[tuple[str, ...]] = set()
+    known: set[Key] = set()
+    places: set[Place] = set()
     bad = 0
-    with tempfile.TemporaryDirectory(prefix="faults-", dir=asked.dir) as directory:
-        for scenario in SCENARIOS:
-            bench = prepare(scenario, Path(directory))
-            sites = [site for site in sites_of(bench, known) if asked.match in f"{site.path} {site.step}"]
-            if asked.scenario and scenario.name not in asked.scenario:
+    with tempfile.TemporaryDirectory(prefix="faults-", dir=asked.dir) as name:
+        for course in courses:
+            if asked.course and course.name not in asked.course:
                 continue
+            bench = prepare(course, Path(name))
+            places |= {one.place for one in bench.seen if one.place is not None}
+            sites = [site for site in sites_of(bench, known) if asked.match in f"{site.path} {site.key.step}"]
             if asked.list:
                 for site in sites:
-                    print(json.dumps(vars(site)))
+                    print(json.dumps(asdict(site)))
                 continue
-            cases = [case for case in cases_of(sites) if not asked.kind or case.kind in asked.kind][:: asked.stride]
-            failed = run_all(bench, cases, Path(directory), asked.jobs, _tell)
-            bad += failed
-            line = {"scenario": scenario.name, "sites": len(sites), "cases": len(cases), "failed": failed}
-            print(json.dumps(line), flush=True)
+            for wave in range(1, asked.waves + 1):
+                cases = cases_of(sites, every_kind=asked.every_kind or bool(asked.kind))
+                cases = [case for case in cases if not asked.kind or case.kind in asked.kind][:: asked.stride]
+                tally, new, called = run_wave(bench, cases, Path(name), asked.jobs, known, asked.whole_every)
+                places |= called
+                bad += tally.failed
+                line = {"course": course.name, "wave": wave, "sites": len(sites), **asdict(tally), "new": len(new)}
+                print(json.dumps(line), flush=True)
+                known |= {site.key for site in new}
+                sites = new
+                if not new:
+                    break
+    print(json.dumps({"places": sorted(places)}))
     return 1 if bad else 0
-
-
-def _tell(case: Case, wrong: list[str]) -> None:
-    print(json.dumps({"case": str(case), "wrong": wrong}), flush=True)
 
 
 if __name__ == "__main__":
