@@ -47,7 +47,7 @@ def attempt_id(first: TransferId, attempt: int) -> TransferId:
     """
     if not 1 <= attempt <= MAX_ATTEMPTS:
         raise ModelError(f"attempt {attempt} is outside 1-{MAX_ATTEMPTS}", where=f"transfer {first}", mend="give it up")
-    return _moved_by(first, attempt - 1)
+    return first if attempt == 1 else _moved_by(first, attempt - 1)
 
 
 def possible_firsts(seen: str) -> tuple[TransferId, ...]:
