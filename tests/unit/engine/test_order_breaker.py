@@ -44,7 +44,7 @@ async def test_ord_3_pairs_that_are_undone_again_and_again_halt_the_engine_until
         # Three pairs were bought and undone, the fourth is not begun.
         assert [request.side for request in bench.exchange.placed][:9] == [Side.BUY, Side.SELL, Side.SELL] * 3
         assert all(request.side is Side.SELL for request in bench.exchange.placed[9:])
-        assert [event.rule for event in seen if isinstance(event, Noted)] == ["ORD-3"]
+        assert [event.rule for event in seen if isinstance(event, Noted)] == ["FUND-3"] * 3 + ["ORD-3"]
         await bench.recorder.commit(lambda memory, _: (replace(memory, halted=0), ()))
         await an_hour(bench, 5, PAIR_IN, [None, REFUSED])
         assert bench.recorder.memory.halted == 0b0100
