@@ -20,10 +20,14 @@ class FeedBars:
         self._history = history
         self._symbols = tuple(symbols)
         self._with_volume = with_volume
+        self._world: WorldBars | None = None
 
     async def hours(self, start_h: int, end_h: int) -> list[HourBar]:
         """Return all completed hourly bars that open in [start_h, end_h)."""
-        return [bar for bar in await self._bars().hours(start_h, end_h) if bar.symbol in self._symbols]
+        bars = await self._bars().hours(start_h, end_h)
+        return (
+            bars if self._symbols == self._history().symbols else [bar for bar in bars if bar.symbol in self._symbols]
+        )
 
     async def days(self, end_h: int) -> tuple[int, DailyBars]:
         """Return the first epoch day and the daily spot bars of all days complete by hour `end_h`."""
@@ -44,4 +48,7 @@ class FeedBars:
         return await self._bars().moods(end_h)
 
     def _bars(self) -> WorldBars:
-        return WorldBars(self._history(), with_volume=self._with_volume)
+        history = self._history()
+        if self._world is None or self._world.history is not history:
+            self._world = WorldBars(history, with_volume=self._with_volume)
+        return self._world

@@ -136,6 +136,8 @@ def grown(picture: Picture, events: Iterable[ev.Event]) -> Picture:
 
 
 def _on_day(picture: Picture, at: datetime) -> Picture:
+    if at == picture.at:
+        return picture
     day = at.date()
     if day == picture.day:
         return replace(picture, at=at)

@@ -222,6 +222,8 @@ class HistoryFeed:
         }
         quotes: dict[tuple[Category, str], Quote] = {}
         for row, symbol in enumerate(self.symbols):
+            spot_price = prices[SPOT][row]
+            on_spot = None if math.isnan(spot_price) else exact(spot_price)
             for category in (SPOT, LINEAR):
                 key: tuple[Category, str] = (category, symbol)
                 if only is not None and key not in only:
@@ -231,10 +233,13 @@ class HistoryFeed:
                     if key in venue.state.quotes:
                         venue.halt(category, symbol, self._last_close(category, symbol, int(hour)))
                     continue
-                last, index = exact(price), prices[SPOT][row]
-                away = last * self._half_spread
-                spot = last if category == SPOT or math.isnan(index) else exact(index)
-                quotes[key] = Quote(last, last - away, last + away, last, spot)
+                last = on_spot if category == SPOT and on_spot is not None else exact(price)
+                index = last if on_spot is None else on_spot
+                if self._half_spread:
+                    away = last * self._half_spread
+                    quotes[key] = Quote(last, last - away, last + away, last, index)
+                else:
+                    quotes[key] = Quote(last, last, last, last, index)
         venue.set_quotes(quotes)
 
     def _last_close(self, category: Category, symbol: str, hour: int) -> Quote | None:

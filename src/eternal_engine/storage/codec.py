@@ -64,29 +64,35 @@ def _checked(document: object) -> object:
 
 
 def _encode(value: object) -> Document:
-    if isinstance(value, Enum):
-        return str(value.value)
-    if value is None or isinstance(value, (str, int, bool)):
-        return value
-    if isinstance(value, Decimal):
-        return text(value)
-    if isinstance(value, datetime):
-        return time_text(value)
-    names = _names(cast("Hashable", type(value)))
-    if names is not None:
-        return {name: _encode(getattr(value, name)) for name in names}
+    return _writer(cast("Hashable", type(value)))(value)
+
+
+@cache
+def _writer(kind: Any) -> Callable[[Any], Document]:
+    """Find how values of a type are written."""
+    if issubclass(kind, Enum):
+        return lambda value: str(value.value)
+    if issubclass(kind, (str, int, type(None))):
+        return lambda value: cast("Document", value)
+    if issubclass(kind, Decimal):
+        return text
+    if issubclass(kind, datetime):
+        return time_text
+    if is_dataclass(kind):
+        names = tuple(field.name for field in fields(kind))
+        return lambda value: {name: _encode(getattr(value, name)) for name in names}
+    return _refused
+
+
+def _refused(value: object) -> Document:
     raise StorageError(
         f"cannot store a {type(value).__name__} ({value!r})", mend="use Decimal, str, int or a dataclass"
     )
 
 
-@cache
-def _names(kind: Any) -> tuple[str, ...] | None:
-    """Name the fields of a dataclass, None for any other type."""
-    return tuple(field.name for field in fields(kind)) if is_dataclass(kind) else None
-
-
-Reader: TypeAlias = Callable[[Any, str], Any]
+# The way to a value is put into words only when it cannot be read: a tuple of (way to its owner, its name).
+Where: TypeAlias = "str | tuple[Where, str]"
+Reader: TypeAlias = Callable[[Any, Where], Any]
 
 
 @cache
@@ -103,7 +109,7 @@ def _reader(wanted: Any) -> Reader:
     if isinstance(wanted, type) and issubclass(wanted, Enum):
         return lambda value, where: _translated(lambda: wanted(value), value, where)
     if wanted is Decimal:
-        return lambda value, where: _translated(lambda: exact(_typed(value, str, where)), value, where)
+        return _read_decimal
     if wanted is datetime:
         return lambda value, where: read_time(_typed(value, str, where))
     return lambda value, where: _typed(value, wanted, where)
@@ -114,28 +120,46 @@ def _dataclass_reader(wanted: type) -> Reader:
     readers = {field.name: _reader(hints[field.name]) for field in fields(wanted)}
     needed = {f.name for f in fields(wanted) if f.default is MISSING and f.default_factory is MISSING}
 
-    def read(document: Any, where: str) -> Any:
+    def read(document: Any, where: Where) -> Any:
         if not isinstance(document, dict):
-            raise StorageError(f"{where} is not an object", mend="restore a backup")
-        strange = sorted(document.keys() - readers.keys())
-        missing = sorted(needed - document.keys())
-        if strange or missing:
-            problem = f"has an unknown field {strange[0]!r}" if strange else f"lacks the field {missing[0]!r}"
-            raise StorageError(f"{where} {problem}", mend="run the version that wrote this journal, or a newer one")
-        values = {name: readers[name](value, f"{where}.{name}") for name, value in document.items()}
+            raise StorageError(f"{_words(where)} is not an object", mend="restore a backup")
+        if document.keys() != readers.keys():
+            strange = sorted(document.keys() - readers.keys())
+            missing = sorted(needed - document.keys())
+            if strange or missing:
+                problem = f"has an unknown field {strange[0]!r}" if strange else f"lacks the field {missing[0]!r}"
+                raise StorageError(
+                    f"{_words(where)} {problem}", mend="run the version that wrote this journal, or a newer one"
+                )
+        values = {name: readers[name](value, (where, name)) for name, value in document.items()}
         return _translated(lambda: wanted(**values), "", where)
 
     return read
 
 
-def _translated(make: Callable[[], Any], value: object, where: str) -> Any:
+def _read_decimal(value: Any, where: Where) -> Decimal:
+    try:
+        return exact(_typed(value, str, where))
+    except (ValueError, InvalidOperation, ModelError) as problem:
+        raise _unreadable(value, where, problem) from problem
+
+
+def _translated(make: Callable[[], Any], value: object, where: Where) -> Any:
     try:
         return make()
     except (ValueError, InvalidOperation, ModelError) as problem:
-        raise StorageError(f"{where} cannot be read: {value!r} {problem}", mend="restore a backup") from problem
+        raise _unreadable(value, where, problem) from problem
 
 
-def _typed(value: Any, wanted: type, where: str) -> Any:
+def _unreadable(value: object, where: Where, problem: Exception) -> StorageError:
+    return StorageError(f"{_words(where)} cannot be read: {value!r} {problem}", mend="restore a backup")
+
+
+def _typed(value: Any, wanted: type, where: Where) -> Any:
     if type(value) is not wanted:
-        raise StorageError(f"{where} is {value!r}, not a {wanted.__name__}", mend="restore a backup")
+        raise StorageError(f"{_words(where)} is {value!r}, not a {wanted.__name__}", mend="restore a backup")
     return value
+
+
+def _words(where: Where) -> str:
+    return where if isinstance(where, str) else f"{_words(where[0])}.{where[1]}"

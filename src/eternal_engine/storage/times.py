@@ -11,9 +11,9 @@ _CHARS = len("2024-01-01T00:00:00.000000Z")
 
 def time_text(at: datetime) -> str:
     """Write an aware UTC time with microseconds, so that texts sort like times. Raises StorageError."""
-    if at.utcoffset() != timedelta(0):
+    if at.tzinfo is not UTC and at.utcoffset() != timedelta(0):
         raise StorageError(f"{at!r} is not an aware UTC time", mend="use eternal_engine.clock")
-    return at.replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
+    return at.isoformat(timespec="microseconds")[: _CHARS - 1] + "Z"
 
 
 def read_time(written: str) -> datetime:
