@@ -8,34 +8,24 @@ import shutil
 import stat
 import sys
 from collections.abc import Iterator
-from datetime import datetime, timedelta
+from datetime import datetime
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
-from eternal_engine.cli.state_dir import ARMING, DATABASE, DaemonMode
+from eternal_engine.cli import readiness
+from eternal_engine.cli.finding import ERROR, OK, WARNING, Finding, error_of
+from eternal_engine.cli.state_dir import DATABASE, DaemonMode
 from eternal_engine.model.errors import EternalError
 
 if TYPE_CHECKING:
     from eternal_engine.config import Settings
     from eternal_engine.launch.keys import Venue
 
-OK, WARNING, ERROR = "ok", "warning", "error"
 PACKAGES = ("aiohttp", "aiosqlite", "alembic", "apprise", "numpy", "pybit", "sqlalchemy", "structlog", "talib")
 LEAST_FREE_MB = 200
 WANTED_FREE_MB = 2_000
 _MB = 1_000_000
-NEAR_END = timedelta(days=3)
-
-
-class Finding(NamedTuple):
-    """Say one thing that was looked at: ok, or what is wrong, where, and its mend."""
-
-    check: str
-    severity: str
-    what: str
-    where: str = ""
-    mend: str = ""
 
 
 def examine(mode: DaemonMode, state_dir: Path | None, now: datetime, *, ask_exchange: bool) -> list[Finding]:
@@ -46,22 +36,20 @@ def examine(mode: DaemonMode, state_dir: Path | None, now: datetime, *, ask_exch
     try:
         settings = load(mode)
     except EternalError as problem:
-        return [*findings, _error("configuration", problem)]
+        return [*findings, error_of("configuration", problem)]
     directory = state_dir or settings.paths.state_dir
     findings.append(Finding("configuration", OK, f"the configuration of {mode} reads, hash {settings.hash()[:12]}"))
     findings += _secrets(Path())
     for name, folder in (("state directory", directory), ("log directory", settings.paths.log_dir)):
         findings += _folder(name, folder)
     findings += _database(directory)
+    findings += readiness.alerts(settings, mode)
+    findings += readiness.fear(settings, mode, directory, ask=ask_exchange)
     if mode != "paper":
         findings += _accounts(settings, mode, now, ask_exchange=ask_exchange)
     if mode == "live":
-        findings += _arming(directory, now)
+        findings += readiness.arming(settings, directory, now)
     return findings
-
-
-def _error(check: str, problem: EternalError) -> Finding:
-    return Finding(check, ERROR, problem.message, problem.where, problem.mend or "see the message")
 
 
 def _program() -> Iterator[Finding]:
@@ -83,7 +71,7 @@ def _secrets(project: Path) -> Iterator[Finding]:
         refuse_committed_keys(project)
         yield Finding("secrets", OK, "the committed .env holds no key")
     except EternalError as problem:
-        yield _error("secrets", problem)
+        yield error_of("secrets", problem)
     local = project / ".env.local"
     if local.is_file() and stat.S_IMODE(local.stat().st_mode) & 0o077:
         yield Finding("secrets", WARNING, "others can read your keys", str(local), f"chmod 600 {local}")
@@ -118,7 +106,7 @@ def _database(directory: Path) -> Iterator[Finding]:
         verified = verify(database)
         yield Finding("database", OK, f"journal and tables hold, {verified.head.seq} rows")
     except EternalError as problem:
-        yield _error("database", problem)
+        yield error_of("database", problem)
     for name in (DATABASE, "inbox.db"):
         path = directory / name
         if path.is_file() and stat.S_IMODE(path.stat().st_mode) & 0o077:
@@ -136,7 +124,7 @@ def _accounts(settings: Settings, mode: DaemonMode, now: datetime, *, ask_exchan
     try:
         need_credentials(settings, venue)
     except EternalError as problem:
-        yield _error("keys", problem)
+        yield error_of("keys", problem)
         return
     yield Finding("keys", OK, f"every account that is needed has a {venue} key")
     if not ask_exchange:
@@ -145,7 +133,7 @@ def _accounts(settings: Settings, mode: DaemonMode, now: datetime, *, ask_exchan
     try:
         found = asyncio.run(_ask(settings, mode, now))
     except EternalError as problem:
-        yield _error("accounts", problem)
+        yield error_of("accounts", problem)
         return
     yield from found
     if not any(finding.severity == ERROR for finding in found):
@@ -153,32 +141,17 @@ def _accounts(settings: Settings, mode: DaemonMode, now: datetime, *, ask_exchan
 
 
 async def _ask(settings: Settings, mode: DaemonMode, now: datetime) -> list[Finding]:
+    from eternal_engine.exchange.bybit.client import PybitClient
     from eternal_engine.launch.live import close_accounts, open_accounts, preflight
 
     ports = open_accounts(settings, "live" if mode == "live" else "demo")
     try:
         looked = await preflight(ports, settings, now)
+        offsets = [port.clock_offset_ms for port in ports.values() if isinstance(port, PybitClient)]
     finally:
         await close_accounts(ports)
-    return [Finding("accounts", found.severity.value, found.what, found.where, found.mend) for found in looked.findings]
-
-
-def _arming(directory: Path, now: datetime) -> Iterator[Finding]:
-    """Look at the arming record by itself; a start also compares it with accounts, configuration and machine."""
-    from eternal_engine.launch.arming import read
-
-    path = directory / ARMING
-    arm = "arm it with `eternal arm`"
-    try:
-        record = read(path)
-    except EternalError as problem:
-        yield _error("arming", problem)
-        return
-    if record is None:
-        yield Finding("arming", WARNING, "live trading is not armed", str(path), arm)
-    elif now >= record.expires_at:
-        yield Finding("arming", ERROR, f"the arming expired at {record.expires_at:%Y-%m-%d %H:%M} UTC", str(path), arm)
-    elif record.expires_at - now <= NEAR_END:
-        yield Finding("arming", WARNING, f"the arming ends at {record.expires_at:%Y-%m-%d %H:%M} UTC", str(path), arm)
-    else:
-        yield Finding("arming", OK, f"armed until {record.expires_at:%Y-%m-%d %H:%M} UTC, cap {record.cap_usdt} USDT")
+    known = [offset for offset in offsets if offset is not None]
+    return [
+        *(Finding("accounts", found.severity.value, found.what, found.where, found.mend) for found in looked.findings),
+        *readiness.skew(max(known, key=abs) if known else None),
+    ]

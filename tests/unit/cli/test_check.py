@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from contextlib import closing
+from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -13,8 +14,11 @@ from typing import Any
 import pytest
 
 from eternal_engine import clock
-from eternal_engine.cli import run
-from eternal_engine.launch.arming import Facts, arm, save
+from eternal_engine.cli import readiness, run
+from eternal_engine.config import load
+from eternal_engine.launch.arming import Facts, arm, machine_id, save
+from eternal_engine.launch.markets import Market, MarketKind, write_market
+from eternal_engine.storage.backup import read_database_id
 
 SECRET = "a-planted-key"  # pragma: allowlist secret
 
@@ -80,14 +84,76 @@ def test_k5_demo_and_live_need_keys(state_dir: Path, capsys: pytest.CaptureFixtu
         assert of(found, "keys", "error")[0].startswith(f"no {mode} key for core_hodl")
 
 
+def an_arming(state_dir: Path, days: float = 30, **facts: str) -> None:
+    """Store a record of sixty days ago for this state directory, as a start would compare it."""
+    own = {"config_hash": load("live").hash(), "machine_id": machine_id()}
+    bound = {**own, "database_id": read_database_id(state_dir / "eternal.db"), **facts}
+    begun = clock.now() - timedelta(days=60)
+    save(state_dir / "arming.json", arm(Facts({"trend": "1"}, **bound), Decimal(1000), begun, int(60 + days)))
+
+
+LIVE = ("--mode", "live", "--offline")
+
+
 @pytest.mark.parametrize(("days", "severity"), [(30, "ok"), (2, "warning"), (-1, "error")])
 def test_risk13_the_arming_is_looked_at(
     state_dir: Path, capsys: pytest.CaptureFixture[str], days: int, severity: str
 ) -> None:
-    record = arm(Facts({"trend": "1"}, "c", "m", "d"), Decimal(1000), clock.now() - timedelta(days=60), 60 + days)
-    save(state_dir / "arming.json", record)
-    found = examined(capsys, "--mode", "live", "--state-dir", str(state_dir), "--offline", code=1)
+    an_arming(state_dir, days)
+    found = examined(capsys, *LIVE, "--state-dir", str(state_dir), code=1)
     assert len(of(found, "arming", severity)) == 1
+
+
+@pytest.mark.parametrize(
+    ("facts", "words"),
+    [
+        ({"config_hash": "c" * 64}, "the configuration changed"),
+        ({"machine_id": "m"}, "another machine"),
+        ({"database_id": "d"}, "the database is another one"),
+    ],
+)
+def test_risk13_an_arming_that_a_start_would_refuse_is_an_error_before_the_start(
+    state_dir: Path, capsys: pytest.CaptureFixture[str], facts: dict[str, str], words: str
+) -> None:
+    an_arming(state_dir, **facts)
+    (said,) = of(examined(capsys, *LIVE, "--state-dir", str(state_dir), code=1), "arming", "error")
+    assert words in said
+
+
+def test_k9_alerts_that_reach_nobody_are_a_warning_in_live_and_a_misspelt_address_is_an_error(
+    state_dir: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    at = ("--state-dir", str(state_dir))
+    assert of(examined(capsys, *LIVE, *at, code=1), "alerts", "warning")
+    assert not of(examined(capsys, *at, code=0), "alerts", "warning")
+    monkeypatch.setenv("ETERNAL_ALERTS__URLS", f"nothing-known://{SECRET}")
+    assert "none that apprise knows" in of(examined(capsys, *at, code=1), "alerts", "error")[0]
+    monkeypatch.setenv("ETERNAL_ALERTS__URLS", f"json://localhost/{SECRET}")
+    assert of(examined(capsys, *LIVE, *at, code=1), "alerts", "ok") == ["1 alert addresses can be read"]
+
+
+def test_i7_the_option_on_fear_without_a_source_is_a_warning(
+    state_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    at = ("--state-dir", str(state_dir), "--offline")
+    name = "fear and greed"
+    recorded = Market(MarketKind.RECORDED, tmp_path, 7, None, 1.0, clock.now())
+    write_market(state_dir / "market.json", recorded)
+    assert not of(examined(capsys, *at, code=0), name, "warning")
+    monkeypatch.setenv("ETERNAL_TACTICAL__FEAR_GREED__ENABLED", "true")
+    assert of(examined(capsys, *at, code=0), name, "warning") == ["the recorded market has no index"]
+    (tmp_path / "sentiment").mkdir()
+    (tmp_path / "sentiment" / "fear_greed.parquet").touch()
+    assert of(examined(capsys, *at, code=0), name, "ok") == ["the index comes with the recorded market"]
+    write_market(state_dir / "market.json", replace(recorded, kind=MarketKind.LIVE, directory=None))
+    assert of(examined(capsys, *at, code=0), name, "warning") == ["the index's publisher was not asked"]
+
+
+@pytest.mark.parametrize(
+    ("offset_ms", "severity"), [(499, "ok"), (-501, "warning"), (1000, "warning"), (1001, "error"), (None, "")]
+)
+def test_ord6_the_machines_clock_is_judged_as_the_daemon_judges_it(offset_ms: int | None, severity: str) -> None:
+    assert "".join(finding.severity for finding in readiness.skew(offset_ms)) == severity
 
 
 def test_what_others_can_write_is_a_warning(state_dir: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,7 @@ import pytest
 
 from contract_arena import Arena
 from eternal_engine import clock
+from eternal_engine.cli.examination import examine
 from eternal_engine.config import Settings, load
 from eternal_engine.launch import arm_desk, arming, carry_on, live
 from eternal_engine.launch.carry_on import account_lock
@@ -45,8 +48,8 @@ class House:
     folder: Path
     keys: dict[str, str]
 
-    def settings(self, mode: Any = "live", **environ: str) -> Settings:
-        own = {
+    def environ(self, mode: Any = "live") -> dict[str, str]:
+        return {
             "ETERNAL_SYMBOLS": COINS,
             "ETERNAL_CORE_HODL__WEIGHTS": "{BTCUSDT: 0.5, ETHUSDT: 0.3, SOLUSDT: 0.2}",
             "ETERNAL_PATHS__STATE_DIR": str(self.folder / "state"),
@@ -54,7 +57,9 @@ class House:
             "ETERNAL_DAEMON__LATE_BAR_GRACE_S": "0",
             **{name.replace("LIVE", mode.upper()): text for name, text in self.keys.items()},
         }
-        return load(mode, directory=self.folder, environ={**own, **environ})
+
+    def settings(self, mode: Any = "live", **environ: str) -> Settings:
+        return load(mode, directory=self.folder, environ={**self.environ(mode), **environ})
 
     @property
     def hosts(self) -> Hosts:
@@ -253,6 +258,32 @@ KEY_LIES: dict[str, tuple[str, str, Callable[[Any], None], str]] = {
     "one account for two": (QUERY_API, "FUNDING", lambda row: row.update(userID=ROW_OF["TREND"]), "in one account"),
 }
 ROW_OF: dict[str, int] = {}
+
+
+async def test_k5_check_finds_on_the_live_profile_what_a_start_would_refuse(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await house.arm()
+    monkeypatch.chdir(house.folder)
+    monkeypatch.setattr(live, "LIVE_HOSTS", house.hosts)
+    for name, text in house.environ().items():
+        monkeypatch.setenv(name, text)
+
+    async def checked() -> dict[tuple[str, str], list[str]]:
+        # It has an event loop of its own, as the command has.
+        rows = await asyncio.to_thread(partial(examine, "live", None, clock.now(), ask_exchange=True))
+        assert all(row.where and row.mend for row in rows if row.severity != "ok")
+        kinds = sorted({(row.check, row.severity) for row in rows})
+        return {kind: [row.what for row in rows if (row.check, row.severity) == kind] for kind in kinds}
+
+    found = await checked()
+    assert not [kind for kind in found if kind[1] == "error"]
+    assert found["accounts", "ok"] == ["the accounts may be traded in"]
+    assert found["arming", "ok"][0].endswith("cap 5000 USDT")
+    assert "within" in found["clock", "ok"][0]
+    lie(monkeypatch, QUERY_API, "TREND", lambda row: row["permissions"].update(Wallet=["Withdraw"]))
+    assert (await checked())["accounts", "error"] == ["the key of trend may withdraw money"]
+    assert await no_orders(house)
 
 
 @pytest.mark.parametrize("name", KEY_LIES)
