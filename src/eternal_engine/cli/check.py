@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from eternal_engine import clock
+from eternal_engine.cli.finding import ERROR, WARNING
 from eternal_engine.cli.output import print_json
 from eternal_engine.cli.state_dir import JsonOption, ModeOption, StateDirOption
 
@@ -26,7 +27,7 @@ def check(
 
     Paper needs neither keys nor a network. Nothing is changed, and nothing is ordered.
     """
-    from eternal_engine.cli.examination import ERROR, WARNING, examine
+    from eternal_engine.cli.examination import examine
 
     findings = examine(mode, state_dir, clock.now(), ask_exchange=not offline)
     errors = sum(finding.severity == ERROR for finding in findings)
