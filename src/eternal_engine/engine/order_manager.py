@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -51,6 +52,7 @@ LEG_TIMEOUT_S: Final = 30.0
 _ENTRIES: Final = frozenset(
     {Leg.BUY, Leg.ENTRY, Leg.LEVEL_1, Leg.LEVEL_2, Leg.FEAR_GREED, Leg.CAPITULATION, Leg.MANUAL, Leg.PERP_OPEN}
 )
+SENDS_IN_A_ROUND: Final = 3
 REFUSED_IN_A_ROW: Final = 5
 PAIRS_UNDONE_IN_A_ROW: Final = 3
 
@@ -103,6 +105,7 @@ class OrderManager:
         return events
 
     async def _carry(self, intent: Intent) -> None:
+        sends: Counter[ClientOrderId] = Counter()
         while True:
             memory, projection = self._recorder.memory, self._recorder.projection
             step = work.next_step(intent, self._scene(intent, projection, memory))
@@ -121,8 +124,10 @@ class OrderManager:
                 if refusal:
                     await self.sender.abandon(identifier, refusal)
                     continue
-                if not await self._may_go(intent, before):
+                # An exchange that swallows every request must not keep the hour from ending: the next round goes on.
+                if sends[identifier] == SENDS_IN_A_ROUND or not await self._may_go(intent, before):
                     return
+                sends[identifier] += 1
             await self.sender.advance(identifier, deadline, self._first_stop(intent))
             if self.sender.order(identifier) == before:
                 return

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Final, Protocol
 
@@ -28,6 +28,7 @@ from eternal_engine.model.errors import (
     Retry,
     UnknownOutcome,
     UnknownTransition,
+    Unsupported,
 )
 from eternal_engine.model.event import BookEntry, ErrorOccurred, Event, Filled, FundingSettled, OrderMoved
 from eternal_engine.model.ids import Account, ClientOrderId, Engine, Symbol, VenueOrderId
@@ -56,6 +57,8 @@ RATE_WAITS: Final = 60
 RATE_WAIT_S: Final = 1.0
 # Each would undo what somebody else has learnt of the order since: sent again, a found order would be there twice.
 _ONLY_FROM: Final = {Trigger.SEND: OrderState.PLANNED, Trigger.NOT_FOUND: OrderState.UNKNOWN}
+# Bybit lists refused and cancelled orders without fills for a day; executions stay, and are compared at every start.
+FORGOTTEN_AFTER: Final = timedelta(hours=26)
 # How long an order is followed over the wire before it is left for the next round: the market may be silent.
 FOLLOW_WAITS_S: Final = (0.2, 0.3, 0.5, 1.0, 2.0, 4.0)
 
@@ -182,7 +185,7 @@ class Sender:
                     return
                 await self._waiting.sleep(RETRY_WAITS_S[retries] * (1.0 + JITTER_FRAC * self._jitter()))
                 retries += 1
-            except (RejectedForGood, AlreadyDone) as error:
+            except (RejectedForGood, AlreadyDone, Unsupported) as error:
                 # Already done: a reduce-only order found nothing to reduce. It was not taken in, and never will be.
                 await self._move(order, Trigger.REJECT, code=error.code, detail=error.message)
                 return
@@ -266,6 +269,15 @@ class Sender:
             await self._adopt(lookup)
             if self.order(identifier).state.is_closed:
                 return
+            if not lookup.found and self._is_forgotten(self.order(identifier)):
+                said = "nowhere to be found after a day: refused or cancelled without a fill"
+                await self._move(order, Trigger.CANCEL, detail=said)
+                return
+
+    def _is_forgotten(self, order: Order) -> bool:
+        """Tell whether the exchange lists an order without fills no more: it forgets these after a day (fact 14)."""
+        at = order.updated_at
+        return order.filled_qty == 0 and at is not None and self._clock.now() - at > FORGOTTEN_AFTER
 
     async def _problem(self, order: Order, error: ExchangeError) -> None:
         at = self._clock.now()

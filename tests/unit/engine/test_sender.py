@@ -10,16 +10,29 @@ import pytest
 from engine_bench import AT, a_bench
 from eternal_engine.engine.timing import hour_of
 from eternal_engine.model import reason
-from eternal_engine.model.errors import BadReply, HaltTrading, RateLimited, RejectedForGood, Retry, UnknownOutcome
+from eternal_engine.model.errors import (
+    BadReply,
+    HaltTrading,
+    RateLimited,
+    RejectedForGood,
+    Retry,
+    UnknownOutcome,
+    Unsupported,
+)
 from eternal_engine.model.event import ErrorOccurred
-from eternal_engine.model.ids import Engine
+from eternal_engine.model.ids import Account, Engine
 from eternal_engine.portfolio.params import NO_INTENT
-from eternal_engine.strategies.base import BUY, CORE_HODL, SPOT
+from eternal_engine.strategies.base import BUY, CORE_HODL, PERP, SELL, SPOT, TREND
 
 BUYING = NO_INTENT._replace(
     engine=CORE_HODL, market=SPOT, side=BUY, quote_steps=1_000_000_000, price=40_000.0, reason=reason.CORE_PLAN,
     decided_h=hour_of(AT), plan_usdt=100.0,
 )  # fmt: skip
+ENTRY = NO_INTENT._replace(
+    engine=TREND, market=PERP, side=BUY, qty_steps=100, price=40_000.0, atr=1_000.0, stop_distance=2_000.0,
+    reason=reason.TREND_ENTRY, decided_h=hour_of(AT),
+)  # fmt: skip
+EXIT = ENTRY._replace(side=SELL, reduces=True, reason=reason.TREND_EXIT)
 ID = "co-2401020000-BTCUSDT-buy-1"
 
 
@@ -137,3 +150,50 @@ async def test_d4_giving_up_says_so(tmp_path: Path) -> None:
         await bench.manager.run()
         told = [event for event in seen if isinstance(event, ErrorOccurred)]
         assert any("given up after 5 retries" in event.what for event in told)
+
+
+async def test_ord_2_an_exchange_that_swallows_requests_keeps_no_round_from_ending(tmp_path: Path) -> None:
+    async with a_bench(tmp_path, Engine.CORE_HODL) as bench:
+        bench.exchange.script = [UnknownOutcome("reset")] * 50
+        await bench.give(BUYING)
+        await bench.manager.run()
+        assert {request.client_order_id for request in bench.exchange.placed} == {ID}
+        assert len(bench.exchange.placed) == 3
+        assert bench.states == [f"{ID} planned"]
+        await bench.manager.run()
+        assert len(bench.exchange.placed) == 6
+        bench.exchange.script = []
+        await bench.manager.run()
+        assert bench.states == [f"{ID} filled"]
+
+
+async def test_fact_14_an_accepted_order_that_the_exchange_has_forgotten_is_over_and_its_rest_is_tried_again(
+    tmp_path: Path,
+) -> None:
+    async with a_bench(tmp_path, Engine.TREND) as bench:
+        await bench.give(ENTRY)
+        await bench.manager.run()
+        bench.exchange.fills = False
+        await bench.give(EXIT)
+        await bench.manager.run()
+        leaving = bench.exchange.placed[-1].client_order_id
+        assert bench.states[-1] == f"{leaving} open"
+        # It was refused after all while the daemon was down, and its row is gone: a day is not enough to say so.
+        del bench.exchange.taken[leaving]
+        bench.exchange.fills = True
+        for hours, state in ((24, "open"), (3, "cancelled")):
+            bench.clock.at += timedelta(hours=hours)
+            await bench.manager.run()
+            assert f"{leaving} {state}" in bench.states
+        assert bench.states[-1] == f"{leaving[:-1]}2 filled"
+        assert bench.recorder.projection.books.of(Account.TREND).perp == {}
+        assert bench.recorder.memory.pending == ()
+
+
+async def test_d5_an_order_that_this_environment_does_not_offer_is_refused(tmp_path: Path) -> None:
+    async with a_bench(tmp_path, Engine.CORE_HODL) as bench:
+        bench.exchange.script = [Unsupported("not on the demo", code=10032)]
+        await bench.give(BUYING)
+        await bench.manager.run()
+        assert bench.states == [f"{ID} rejected"]
+        assert bench.recorder.memory.pending == ()
