@@ -100,7 +100,7 @@ def scope_equity(settings: Settings | None, marks: Marks) -> float | None:
 
 def halts(view: View, memory: Remembered | None) -> list[Document]:
     """List all that keeps entries back now: who, why, until when, and how it ends."""
-    found = [] if memory is None else [*_operator_halts(memory), *_loss_halts(memory), *_symbol_halts(memory)]
+    found = [] if memory is None else [*_engine_halts(view, memory), *_loss_halts(memory), *_symbol_halts(memory)]
     return found + _connection_halts(view)
 
 
@@ -108,16 +108,34 @@ def _halt(who: str, why: str, rule: str, ends: str, until: str | None = None) ->
     return {"who": who, "why": why, "rule": rule, "until": until, "ends": ends}
 
 
-def _operator_halts(memory: Remembered) -> list[Document]:
-    found = [
-        _halt(name, "halted by the operator", "RISK-1", f"`eternal resume {name}`") for name in sorted(memory.halted)
-    ]
+def _engine_halts(view: View, memory: Remembered) -> list[Document]:
+    found = [_engine_halt(view, name) for name in sorted(memory.halted)]
     if memory.risk["halted"]:
-        found.append(_halt("all engines", "emergency stop after a loss limit", "RISK-1", "`eternal resume`"))
+        found.append(
+            _halt("all engines", "emergency stop after a loss limit", "RISK-1", "`eternal resume --emergency`")
+        )
     if memory.risk["level"] >= WARNING:
         why = f"breaker level {memory.risk['level']} ({LEVELS[memory.risk['level']]})"
         found.append(_halt("trend, funding", why, "RISK-2", "see breaker"))
     return found
+
+
+def _engine_halt(view: View, name: str) -> Document:
+    """Say who halted an engine: its refused key, its order breaker, or, if none came after the last word, a person."""
+    said = [
+        (row["seq"], rule, why)
+        for kind, words, rule, why in (
+            ("ErrorOccurred", f"refuses the key of {name}", "ORD-3", "the exchange refused its key"),
+            ("Noted", "order breaker", "ORD-3", "order breaker: one entry after the other was refused"),
+        )
+        for row in view.events(kind, limit=1, holding=(words, f'"engine":"{name}"'))
+    ]
+    commands = view.events("CommandApplied", limit=20, holding=('"accepted":true',))
+    asked = next((row["seq"] for row in commands if row["body"]["verb"] in ("halt", "flatten")), 0)
+    _, rule, why = max(said, default=(0, "", ""))
+    if not why or max(said)[0] < asked:
+        rule, why = "RISK-1", "halted by the operator"
+    return _halt(name, why, rule, f"`eternal resume {name}`")
 
 
 def _loss_halts(memory: Remembered) -> list[Document]:

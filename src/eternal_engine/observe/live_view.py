@@ -218,7 +218,7 @@ def _state_of(engine: Engine, worth: Worth, picture: Picture, plan: Plan) -> Tex
     if engine.account in picture.disconnected:
         return Text("OFFLINE", "bold red")
     if engine in plan.halted:
-        return Text("HALTED by the operator", "bold yellow")
+        return Text("HALTED, see eternal status", "bold yellow")
     if worth.equity_usdt is None:
         return Text(worth.why_unknown, "yellow")
     return Text("trading", "dim")

@@ -7,6 +7,7 @@ import json
 import resource
 import subprocess
 import sys
+from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,8 @@ from rich.console import Console
 from eternal_engine.cli import remembered, run
 from eternal_engine.engine import memory
 from eternal_engine.market_data.bar_store import BarStore, HourBar
+from eternal_engine.model.event import CommandApplied, ErrorOccurred, Event, Noted
+from eternal_engine.model.ids import CommandId, Engine, RuleId
 from eternal_engine.storage.store import Store
 from eternal_engine.strategies import core_hodl
 from unit.cli.conftest import START_H, a_life, one_event_later, with_risk, write_events
@@ -100,6 +103,29 @@ def test_risk1_all_that_keeps_entries_back_is_listed_with_its_end(
         ("ETHUSDT", "ORD-7"),
     ]
     assert halts[2]["until"] == "2024-01-02T06:00:00.000000Z"
+
+
+def test_d5_an_engine_that_its_key_or_its_order_breaker_halted_is_not_said_to_be_halted_by_a_person(
+    state_dir: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def halt() -> tuple[str, str]:
+        found = shown(capsys, "status", "--state-dir", str(state_dir))["halts"][0]
+        assert (found["who"], found["ends"]) == ("trend", "`eternal resume trend`")
+        return found["rule"], found["why"]
+
+    def journaled(event: Event) -> None:
+        asyncio.run(write_events(state_dir / "eternal.db", [event]))
+
+    at = datetime(2024, 1, 3, tzinfo=UTC)
+    assert halt() == ("RISK-1", "halted by the operator")
+    journaled(ErrorOccurred(at, "the exchange refuses the key of funding: no", "w", "m", Engine.FUNDING))
+    assert halt() == ("RISK-1", "halted by the operator")
+    journaled(ErrorOccurred(at, "the exchange refuses the key of trend: no", "w", "m", Engine.TREND))
+    assert halt() == ("ORD-3", "the exchange refused its key")
+    journaled(Noted(at, RuleId("ORD-3"), "order breaker: refused", Engine.TREND))
+    assert halt() == ("ORD-3", "order breaker: one entry after the other was refused")
+    journaled(CommandApplied(at, CommandId("c9"), "halt", "{}", "halted", accepted=True))
+    assert halt() == ("RISK-1", "halted by the operator")
 
 
 def test_k4_the_status_for_people_names_what_it_must(state_dir: Path, capsys: pytest.CaptureFixture[str]) -> None:
