@@ -58,7 +58,9 @@ def strays(desk: Desk, engine: Engine, memory: Memory, book: Book) -> list[Inten
 
     TREND: a position without the state of one. FUNDING: coins of one leg beyond the other's, as FUND-4 corrects them.
     """
-    found = []
+    found: list[Intent | None] = []
+    if not (book.perp or (engine is Engine.FUNDING and book.spot)):
+        return []
     for s in range(len(memory.symbols)):
         if engine is Engine.TREND and memory.states.trend.side[s] == 0:
             found.append(position_exit(desk, memory, book, s))

@@ -34,6 +34,8 @@ def book_view(books: Books, symbols: Sequence[str], kelly_window: int, trend_pnl
 def _fill(view: BookView, engine: int, book: Book, symbols: Sequence[str]) -> None:
     view.cash[engine] = float(book.cash_usdt)
     view.realised[engine] = float(book.totals.closed_net_usdt)
+    if not (book.spot or book.perp):
+        return
     for s, symbol in enumerate(symbols):
         held = book.spot.get(Symbol(symbol))
         if held is not None:

@@ -55,7 +55,8 @@ class Books:
 
     def of(self, account: Account, *, unassigned: bool = False) -> Book:
         """Find a book; an untouched one comes empty."""
-        return self.rows.get(BookKey(account, unassigned), Book(account, unassigned))
+        found = self.rows.get(BookKey(account, unassigned))
+        return Book(account, unassigned) if found is None else found
 
     def all(self) -> Iterable[Book]:
         """Give every touched book."""

@@ -131,7 +131,12 @@ def paid_in_usdt(book: Book) -> Decimal:
 def grown(picture: Picture, events: Iterable[ev.Event]) -> Picture:
     """Add events to a picture."""
     for event in events:
-        picture = _with_event(_on_day(picture, event.at), event)
+        picture = _on_day(picture, event.at)
+        if isinstance(event, ev.EquityMarked) and event.equity_usdt is not None:
+            # Two of three events are marks, and no line tells of one.
+            picture = _with_mark(picture, event)
+        else:
+            picture = _with_event(picture, event)
     return picture
 
 
@@ -152,9 +157,8 @@ def _with_event(picture: Picture, event: ev.Event) -> Picture:
             picture = replace(picture, memory=event.document)
         case ev.BreakerChanged():
             picture = replace(picture, breaker=event)
-        case ev.EquityMarked(account=account):
-            marked = _marked(picture.worth(account), event, paid_in_usdt(picture.books.of(account)))
-            picture = replace(picture, worths={**picture.worths, account: marked})
+        case ev.EquityMarked():
+            picture = _with_mark(picture, event)
         case ev.Filled() | ev.FundingSettled() | ev.Transferred() | ev.Deposited() | ev.Corrected():
             picture = replace(picture, books=picture.books.apply(event).books)
         case ev.ConnectionLost(account=account):
@@ -164,6 +168,11 @@ def _with_event(picture: Picture, event: ev.Event) -> Picture:
         case _:
             pass
     return _with_line(picture, event)
+
+
+def _with_mark(picture: Picture, event: ev.EquityMarked) -> Picture:
+    marked = _marked(picture.worth(event.account), event, paid_in_usdt(picture.books.of(event.account)))
+    return replace(picture, worths={**picture.worths, event.account: marked})
 
 
 def _marked(worth: Worth, event: ev.EquityMarked, paid_in: Decimal) -> Worth:
@@ -249,7 +258,7 @@ def _core_text(core: Mapping[str, Any]) -> str:
 
 def _blocked_text(risk: Mapping[str, Any], at: datetime | None) -> str:
     if risk["halted"]:
-        return "emergency stop: all engines wait for the operator (eternal resume)"
+        return "emergency stop: all engines wait for the operator (eternal resume --emergency)"
     now_h = 0 if at is None else (at - _EPOCH) // timedelta(hours=1)
     waits = {"day": risk["day_block_h"], "week": risk["week_block_h"]}
     return "; ".join(

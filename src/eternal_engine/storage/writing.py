@@ -27,13 +27,8 @@ class Statement:
 
     def rows(self, values: Iterable[Mapping[str, Any]]) -> list[tuple[Any, ...]]:
         """Give the parameters of many executions."""
-        return [
-            tuple(
-                row[name] if write is None else write(row[name])
-                for name, write in zip(self.names, self.writers, strict=True)
-            )
-            for row in values
-        ]
+        columns = list(zip(self.names, self.writers, strict=True))
+        return [tuple([row[name] if write is None else write(row[name]) for name, write in columns]) for row in values]
 
 
 @cache
