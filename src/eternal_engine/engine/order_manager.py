@@ -38,7 +38,10 @@ RULES: tuple[Rule, ...] = (
         "The protective stop rests at the exchange, triggered by the mark price, from the fill on; leverage is set "
         "before the first order in a symbol.",
         ("trend.leverage",),
-        ("tests/unit/engine/test_order_manager.py::test_g8_the_stop_rests_at_the_exchange",),
+        (
+            "tests/unit/engine/test_order_manager.py::test_g8_the_stop_rests_at_the_exchange",
+            "tests/unit/engine/test_order_manager.py::test_trend_x3_an_entry_of_unknown_fate_brings_its_stop_along",
+        ),
     ),
 )
 

@@ -31,9 +31,11 @@ RULES: tuple[Rule, ...] = (
     Rule(
         "FUND-3",
         "A pair is one recoverable procedure: spot first, then the perp over what was bought; a second leg that fails "
-        "unwinds the first, and a crash between them goes on from the orders on record.",
+        "unwinds the first, and a crash between them goes on from the orders on record. How long and with how much one "
+        "leg stood alone is journaled with each pair.",
         ("funding.leg_timeout_s",),
         (
+            "tests/unit/engine/test_second_leg.py::test_fund_3_each_pair_journals_how_long_one_leg_stood_alone",
             "tests/unit/engine/test_work.py::test_fund_3_the_second_leg_covers_what_the_first_bought",
             "tests/unit/engine/test_work.py::test_fund_3_a_failed_second_leg_unwinds_the_first",
         ),
