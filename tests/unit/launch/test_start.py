@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+from collections import Counter
 from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from decimal import Decimal
@@ -18,11 +20,12 @@ import pytest
 from contract_arena import Arena
 from eternal_engine import clock
 from eternal_engine.cli.examination import examine
+from eternal_engine.cli.remembered import remembered
 from eternal_engine.config import Settings, load
 from eternal_engine.launch import arm_desk, arming, carry_on, live
 from eternal_engine.launch.carry_on import account_lock
 from eternal_engine.launch.daemon import Outcome
-from eternal_engine.launch.files import INBOX_FILE
+from eternal_engine.launch.files import ARMING_FILE, INBOX_FILE
 from eternal_engine.launch.live import DEMO_HOSTS, LIVE_HOSTS, Hosts
 from eternal_engine.launch.markets import Wish
 from eternal_engine.launch.start import Request, start
@@ -32,6 +35,7 @@ from eternal_engine.simulator.server.routes import ROUTES, Route
 from eternal_engine.storage.backup import back_up, restore
 from eternal_engine.storage.inbox import Inbox
 from eternal_engine.storage.store import Store
+from eternal_engine.storage.views import open_view
 
 QUERY_API = "/v5/user/query-api"
 ACCOUNT_INFO = "/v5/account/info"
@@ -161,7 +165,7 @@ async def test_risk_13_another_machine_and_the_end_of_its_time_void_it(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     record = await house.arm()
-    path = house.folder / "state" / arming.FILE
+    path = house.folder / "state" / ARMING_FILE
     arming.save(path, replace(record, expires_at=clock.now()))
     with pytest.raises(RefusedError, match="expired"):
         await house.start()
@@ -193,7 +197,7 @@ async def test_risk_13_another_database_voids_it(house: House) -> None:
 @pytest.mark.parametrize(("part", "text"), [("cap_usdt", "50000"), ("expires_at", "2099-01-01T00:00:00+00:00")])
 async def test_risk_13_a_record_that_was_edited_by_hand_is_refused(house: House, part: str, text: str) -> None:
     await house.arm()
-    path = house.folder / "state" / arming.FILE
+    path = house.folder / "state" / ARMING_FILE
     document = json.loads(path.read_text())
     path.write_text(json.dumps({**document, part: text}))
     with pytest.raises(RefusedError, match="changed after it was made"):
@@ -227,7 +231,7 @@ async def test_k5_a_key_that_may_withdraw_is_refused_before_anything_is_sent(
     assert caught.value.exit_code == 4
     with pytest.raises(RefusedError, match="may withdraw"):
         await house.arm()
-    assert not (house.folder / "state" / arming.FILE).exists()
+    assert not (house.folder / "state" / ARMING_FILE).exists()
     assert await no_orders(house)
 
 
@@ -382,6 +386,45 @@ async def test_a_command_for_an_engine_without_a_key_is_refused_because_nobody_w
     assert "does not run" not in other.text
 
 
+async def test_d5_a_key_that_is_refused_while_it_runs_halts_its_engine_and_the_daemon_goes_on(house: House) -> None:
+    await house.arm()
+    database, inbox = house.folder / "state" / "eternal.db", Inbox(house.folder / "state" / INBOX_FILE)
+
+    async def compared(times: int) -> dict[str, int]:
+        """Have the accounts compared, and count how often each was, once TREND's turn has come and gone."""
+        inbox.leave("reconcile", {}, clock.now())
+        while True:
+            await asyncio.sleep(0.1)
+            with open_view(database) as view:  # arming has made it
+                rows = view.rows("SELECT body FROM journal WHERE kind = 'Reconciled'")
+            counted = Counter(json.loads(row["body"])["account"] for row in rows)
+            if counted["tactical"] >= times:
+                return dict(counted)
+
+    running = asyncio.create_task(start(replace(house.request(), until=None)))
+    try:
+        async with asyncio.timeout(60):
+            before = await compared(2)
+            assert before["trend"] == before["tactical"]
+            house.arena.world.faults.add(
+                [{"kind": "code", "code": 33004, "path": "/v5/*", "account": "TREND", "times": 0}]
+            )
+            after = await compared(before["tactical"] + 1)
+            assert (after["trend"], after["funding"]) == (before["trend"], before["funding"] + 1)
+            await asyncio.sleep(0.2)
+            assert not running.done()
+            with open_view(database) as view:
+                known = remembered(view)
+                (told,) = view.events("ErrorOccurred", limit=9, holding=("refuses the key of trend",))
+            assert known is not None
+            assert known.halted == {"trend"}
+            assert "the others trade on" in told["body"]["what"]
+    finally:
+        running.cancel()
+        with suppress(asyncio.CancelledError):
+            await running
+
+
 async def test_ord_8_a_second_daemon_on_an_account_is_refused_whatever_its_directory(house: House) -> None:
     uid = next(account.uid for account in house.arena.world.venue.state.accounts.values() if account.name == "TREND")
     with account_lock("demo", str(uid)), pytest.raises(LockHeld, match=str(uid)) as caught:
@@ -405,7 +448,7 @@ async def test_an_arming_without_sense_is_refused(house: House) -> None:
 
 async def test_arming_can_be_taken_away(house: House) -> None:
     await house.arm()
-    record = house.folder / "state" / arming.FILE
+    record = house.folder / "state" / ARMING_FILE
     assert arming.revoke(record)
     assert not arming.revoke(record)
     with pytest.raises(RefusedError, match="never armed"):
