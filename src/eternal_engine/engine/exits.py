@@ -64,7 +64,7 @@ def strays(desk: Desk, engine: Engine, memory: Memory, book: Book) -> list[Inten
     for s in range(len(memory.symbols)):
         if engine is Engine.TREND and memory.states.trend.side[s] == 0:
             found.append(position_exit(desk, memory, book, s))
-        elif engine is Engine.FUNDING and not is_busy(list(memory.pending), FUNDING, s):
+        elif engine is Engine.FUNDING:
             found.append(_leg_exit(desk, memory, book, s))
     return [intent for intent in found if intent is not None]
 
@@ -72,6 +72,8 @@ def strays(desk: Desk, engine: Engine, memory: Memory, book: Book) -> list[Inten
 def _leg_exit(desk: Desk, memory: Memory, book: Book, s: int) -> Intent | None:
     symbol = Symbol(memory.symbols[s])
     holding, position = book.spot.get(symbol), book.perp.get(symbol)
+    if (holding is None and position is None) or is_busy(list(memory.pending), FUNDING, s):
+        return None
     coins, short = holding.qty if holding else ZERO, -position.qty if position else ZERO
     drift = funding.hedge_drift_qty(desk.params.funding, float(coins), float(short))
     if drift == 0.0 or math.isnan(desk.marks.spot[s]):

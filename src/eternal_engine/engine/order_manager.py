@@ -55,7 +55,8 @@ LEG_TIMEOUT_S: Final = 30.0
 _ENTRIES: Final = frozenset(
     {Leg.BUY, Leg.ENTRY, Leg.LEVEL_1, Leg.LEVEL_2, Leg.FEAR_GREED, Leg.CAPITULATION, Leg.MANUAL, Leg.PERP_OPEN}
 )
-SENDS_IN_A_ROUND: Final = 3
+# Each takes half a minute of looking for it.
+SENDS_IN_A_ROUND: Final = 10
 REFUSED_IN_A_ROW: Final = 5
 PAIRS_UNDONE_IN_A_ROW: Final = 3
 
