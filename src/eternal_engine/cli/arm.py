@@ -13,6 +13,7 @@ from eternal_engine import clock
 from eternal_engine.cli.command import typed
 from eternal_engine.cli.output import print_json
 from eternal_engine.cli.state_dir import JsonOption, StateDirOption
+from eternal_engine.launch.files import ARMING_FILE
 from eternal_engine.model.errors import UsageError
 
 if TYPE_CHECKING:
@@ -39,11 +40,11 @@ def arm(
 
     It is void after any change of accounts, configuration, machine or database, and after its time.
     """
-    from eternal_engine.launch.arming import FILE, read
+    from eternal_engine.launch.arming import read
     from eternal_engine.launch.arming import revoke as take_away
 
     settings = _settings(state_dir)
-    record = settings.paths.state_dir / FILE
+    record = settings.paths.state_dir / ARMING_FILE
     if show:
         _tell(read(record), as_json=as_json)
         return

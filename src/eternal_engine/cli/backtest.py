@@ -26,7 +26,6 @@ from eternal_engine.cli.backtest_request import (
     YearsOption,
     busy,
     check_targets,
-    parse_day,
     parse_engines,
     parse_period,
     read_settings,
@@ -34,6 +33,7 @@ from eternal_engine.cli.backtest_request import (
     uncollected,
     wish,
 )
+from eternal_engine.cli.dates import parse_day
 from eternal_engine.clock import monotonic
 from eternal_engine.model.errors import UsageError
 from eternal_engine.reports.assemble import build_report

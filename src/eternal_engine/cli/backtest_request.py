@@ -5,12 +5,11 @@ from __future__ import annotations
 import gc
 import math
 import os
-import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import date
 from functools import partial
 from pathlib import Path
 from threading import Timer
@@ -18,6 +17,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from eternal_engine.cli.dates import parse_day
 from eternal_engine.model.errors import UsageError
 from eternal_engine.reports.result import ENGINES, BacktestResult
 
@@ -127,17 +127,6 @@ def read_settings() -> Settings:
     from eternal_engine.config import load
 
     return load("backtest")
-
-
-def parse_day(text: str, option: str) -> date:
-    """Read YYYY-MM-DD."""
-    mend = "write it as YYYY-MM-DD, such as 2024-12-31"
-    if not re.fullmatch(r"\d{4}-\d{2}-\d{2}", text):
-        raise UsageError(f"{text!r} is not a day", where=option, mend=mend)
-    try:
-        return datetime.strptime(text, "%Y-%m-%d").replace(tzinfo=UTC).date()
-    except ValueError as error:
-        raise UsageError(f"{text!r} is not a day: {error}", where=option, mend=mend) from None
 
 
 def parse_period(text: str) -> tuple[date, date]:

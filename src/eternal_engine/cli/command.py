@@ -13,9 +13,9 @@ import typer
 from eternal_engine import clock
 from eternal_engine.cli.output import print_json
 from eternal_engine.cli.state_dir import DaemonMode, database_of
+from eternal_engine.launch.files import INBOX_FILE
 from eternal_engine.model.errors import EternalError, RefusedError, UsageError
 
-INBOX: Final = "inbox.db"
 POLL_S: Final = 0.1
 EXPIRED: Final = "expired"  # what the inbox answers by itself
 ENGINES: Final = ("core_hodl", "trend", "funding", "tactical")
@@ -50,7 +50,7 @@ def send(
     from eternal_engine.storage.inbox import EXPIRY, Inbox
 
     database = running_database(state_dir, mode)
-    inbox = Inbox(database.with_name(INBOX))
+    inbox = Inbox(database.with_name(INBOX_FILE))
     left_at = clock.now()
     identifier = inbox.leave(verb, {name: value for name, value in arguments.items() if value}, left_at)
     end = clock.monotonic() + wait_s

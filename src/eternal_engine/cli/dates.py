@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, date, datetime
 
 from eternal_engine.model.errors import UsageError
 
 
-def day_ms(text: str, option: str) -> int:
-    """Give the first millisecond (UTC) of a day written as YYYY-MM-DD; UsageError names the option."""
+def parse_day(text: str, option: str) -> date:
+    """Read a day written as YYYY-MM-DD, and in no other form; UsageError names the option."""
+    mend = "write it as YYYY-MM-DD, such as 2024-12-31"
+    if not re.fullmatch(r"\d{4}-\d{2}-\d{2}", text):
+        raise UsageError(f"{text!r} is not a day", where=option, mend=mend)
     try:
-        day = date.fromisoformat(text)
+        return date.fromisoformat(text)
     except ValueError as error:
-        raise UsageError(f"{text!r} is not a day", where=option, mend="write it as YYYY-MM-DD") from error
+        raise UsageError(f"{text!r} is not a day: {error}", where=option, mend=mend) from None
+
+
+def day_ms(text: str, option: str) -> int:
+    """Give the first millisecond (UTC) of a day written as YYYY-MM-DD."""
+    day = parse_day(text, option)
     return int(datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp()) * 1000
 
 

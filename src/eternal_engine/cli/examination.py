@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING
 
 from eternal_engine.cli import readiness
 from eternal_engine.cli.finding import ERROR, OK, WARNING, Finding, error_of
-from eternal_engine.cli.state_dir import DATABASE, DaemonMode
+from eternal_engine.cli.state_dir import DaemonMode
+from eternal_engine.launch.files import DATABASE_FILE, INBOX_FILE
 from eternal_engine.model.errors import EternalError
 
 if TYPE_CHECKING:
@@ -98,7 +99,7 @@ def _database(directory: Path) -> Iterator[Finding]:
     from eternal_engine.storage.holder import lock_holder
     from eternal_engine.storage.verify import verify
 
-    database = directory / DATABASE
+    database = directory / DATABASE_FILE
     if not database.is_file():
         yield Finding("database", OK, "no daemon has run here yet")
         return
@@ -107,7 +108,7 @@ def _database(directory: Path) -> Iterator[Finding]:
         yield Finding("database", OK, f"journal and tables hold, {verified.head.seq} rows")
     except EternalError as problem:
         yield error_of("database", problem)
-    for name in (DATABASE, "inbox.db"):
+    for name in (DATABASE_FILE, INBOX_FILE):
         path = directory / name
         if path.is_file() and stat.S_IMODE(path.stat().st_mode) & 0o077:
             yield Finding("database", WARNING, "others can read it", str(path), f"chmod 600 {path}")

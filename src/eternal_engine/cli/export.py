@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from eternal_engine.cli.state_dir import SEGMENTS, ModeOption, SegmentsOption, StateDirOption, database_in, directory_of
+from eternal_engine.cli.state_dir import ModeOption, SegmentsOption, StateDirOption, database_in, directory_of
+from eternal_engine.launch.files import SEGMENTS_FOLDER
 from eternal_engine.model.errors import UsageError
 
 if TYPE_CHECKING:
@@ -107,7 +108,7 @@ def _entries(state_dir: Path | None, mode: Any, segments: Path | None) -> list[B
     from eternal_engine.storage.past import book_entries
 
     directory = directory_of(state_dir, mode)
-    return book_entries(database_in(directory), segments or directory / SEGMENTS)
+    return book_entries(database_in(directory), segments or directory / SEGMENTS_FOLDER)
 
 
 def _write(columns: Sequence[str], rows: Sequence[Any], output: Path | None) -> None:

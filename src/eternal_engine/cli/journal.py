@@ -13,7 +13,6 @@ import typer
 
 from eternal_engine.cli.output import print_json
 from eternal_engine.cli.state_dir import (
-    SEGMENTS,
     JsonOption,
     ModeOption,
     SegmentsOption,
@@ -22,6 +21,7 @@ from eternal_engine.cli.state_dir import (
     database_of,
     directory_of,
 )
+from eternal_engine.launch.files import SEGMENTS_FOLDER
 from eternal_engine.model.errors import EternalError, JournalBroken, StorageError, UsageError
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Show, verify and export the journal.")
@@ -74,7 +74,7 @@ def verify(
     directory = directory_of(state_dir, mode)
     database = database_in(directory)
     try:
-        found = _verified(database, head, segments or directory / SEGMENTS)
+        found = _verified(database, head, segments or directory / SEGMENTS_FOLDER)
     except StorageError as problem:
         if not as_json:
             raise
@@ -101,7 +101,7 @@ def export(
     from eternal_engine.storage.past import all_rows
 
     directory = directory_of(state_dir, mode)
-    database, folder = database_in(directory), segments or directory / SEGMENTS
+    database, folder = database_in(directory), segments or directory / SEGMENTS_FOLDER
     is_stdout = str(output) == "-"
     count = 0
     with nullcontext(sys.stdout) if is_stdout else output.open("x", encoding="utf-8") as file:

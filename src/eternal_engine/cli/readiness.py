@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from eternal_engine.cli.finding import ERROR, OK, WARNING, Finding, error_of
-from eternal_engine.cli.state_dir import ARMING, DATABASE, DaemonMode
+from eternal_engine.cli.state_dir import DaemonMode
+from eternal_engine.launch.files import ARMING_FILE, DATABASE_FILE
 from eternal_engine.model.errors import EternalError
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ def arming(settings: Settings, directory: Path, now: datetime) -> Iterator[Findi
     """Compare the arming record with configuration, machine and database; a start also compares the accounts."""
     from eternal_engine.launch.arming import read
 
-    path = directory / ARMING
+    path = directory / ARMING_FILE
     try:
         record = read(path)
         reasons = () if record is None else _void(record, settings, directory, now)
@@ -48,7 +49,7 @@ def _void(record: Arming, settings: Settings, directory: Path, now: datetime) ->
     from eternal_engine.launch.arming import Facts, machine_id, verify
     from eternal_engine.storage.backup import read_database_id
 
-    database = directory / DATABASE
+    database = directory / DATABASE_FILE
     identity = read_database_id(database) if database.is_file() else ""
     return verify(record, Facts(record.facts.accounts, settings.hash(), machine_id(), identity), now)
 

@@ -11,7 +11,8 @@ import typer
 from eternal_engine import clock
 from eternal_engine.cli.command import typed
 from eternal_engine.cli.output import print_json
-from eternal_engine.cli.state_dir import ARMING, DATABASE, JsonOption, ModeOption, StateDirOption, directory_of
+from eternal_engine.cli.state_dir import JsonOption, ModeOption, StateDirOption, directory_of
+from eternal_engine.launch.files import ARMING_FILE, DATABASE_FILE
 from eternal_engine.model.errors import DataError, RefusedError
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
@@ -38,7 +39,7 @@ def restore(
     if not file.is_file():
         raise DataError("there is no such backup", where=str(file), mend="name a file made by `eternal backup`")
     directory = directory_of(state_dir, mode)
-    database = directory / DATABASE
+    database = directory / DATABASE_FILE
     holder = lock_holder(database)
     if holder is not None:
         raise RefusedError(
@@ -68,9 +69,9 @@ def restore(
 
 def _void_arming(directory: Path, at: datetime) -> Path | None:
     """Move the arming record aside; the new database id voids it anyway, this makes it plain to see."""
-    record = directory / ARMING
+    record = directory / ARMING_FILE
     if not record.exists():
         return None
-    void = record.with_name(f"{ARMING}.void-{at:%Y%m%dT%H%M%S}")
+    void = record.with_name(f"{ARMING_FILE}.void-{at:%Y%m%dT%H%M%S}")
     record.replace(void)
     return void

@@ -17,6 +17,7 @@ from eternal_engine.cli.command import typed
 from eternal_engine.cli.dates import instant, is_day
 from eternal_engine.cli.output import print_json
 from eternal_engine.cli.state_dir import DaemonMode
+from eternal_engine.launch.files import ARMING_FILE
 from eternal_engine.model.errors import RefusedError, UsageError
 
 if TYPE_CHECKING:
@@ -127,9 +128,9 @@ def confirm_live(settings: Settings) -> None:
 
     Raises RefusedError (exit 4) when nothing is armed here at all, or another word is typed.
     """
-    from eternal_engine.launch.arming import FILE, read
+    from eternal_engine.launch.arming import read
 
-    path = settings.paths.state_dir / FILE
+    path = settings.paths.state_dir / ARMING_FILE
     record = read(path)
     if record is None:
         raise RefusedError(

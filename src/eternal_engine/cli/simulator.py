@@ -19,6 +19,7 @@ from typing import Annotated, Any
 import typer
 
 from eternal_engine import clock
+from eternal_engine.cli.dates import instant
 from eternal_engine.cli.simulator_proofs import endure, load, soak
 from eternal_engine.model.errors import RefusedError, UsageError
 from eternal_engine.simulator.faults import FaultPlan, read_faults
@@ -89,7 +90,7 @@ def serve(
         raise UsageError(f"a speed of {speed} makes no sense", where="--speed", mend="use 0 to 1000000")
     asked = Opening(
         market=market,
-        start_ms=_start_ms(start),
+        start_ms=int(instant(start, "--start").timestamp() * 1000) if start else None,
         speed=speed,
         seed=seed,
         faults=FaultPlan() if faults is None else read_faults(faults),
@@ -243,17 +244,6 @@ def _open_file(asked: Opening, path: Path, *, fresh: bool) -> World:
     if fresh:
         wipe(path)
     return open_world(replace(asked, state=path))
-
-
-def _start_ms(text: str) -> int | None:
-    if not text:
-        return None
-    try:
-        at = datetime.fromisoformat(text)
-    except ValueError as error:
-        raise UsageError(f"{text!r} is not a date", where="--start", mend="write 2024-01-01") from error
-    at = at.replace(tzinfo=UTC) if at.tzinfo is None else at
-    return int(at.timestamp() * 1000)
 
 
 def _amount(flag: str, text: str, most: Decimal | None = None) -> Decimal:

@@ -7,11 +7,8 @@ from typing import Annotated, Literal, TypeAlias
 
 import typer
 
+from eternal_engine.launch.files import DATABASE_FILE
 from eternal_engine.model.errors import DataError
-
-DATABASE = "eternal.db"
-ARMING = "arming.json"
-SEGMENTS = "archive"
 
 DaemonMode: TypeAlias = Literal["paper", "demo", "live"]
 
@@ -39,7 +36,7 @@ def directory_of(state_dir: Path | None, mode: DaemonMode) -> Path:
 
 def database_in(directory: Path) -> Path:
     """Give the path of the database in a state directory. Raises DataError when there is none yet."""
-    database = directory / DATABASE
+    database = directory / DATABASE_FILE
     if not database.is_file():
         raise DataError(
             "no daemon has run here yet: there is no database",

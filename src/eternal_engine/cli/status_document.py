@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from eternal_engine.cli.remembered import ENGINES, PHASES, Remembered, hour_text, number_text, remembered
 from eternal_engine.cli.risk_status import breaker_status, halts, limits_status
+from eternal_engine.launch.files import BARS_FILE
 from eternal_engine.model.errors import EternalError
 from eternal_engine.model.money import DUST_USDT, ZERO, exact_arithmetic, text
 from eternal_engine.storage.holder import lock_holder
@@ -23,7 +24,6 @@ Document = dict[str, Any]
 
 Closes = Mapping[tuple[str, str], tuple[int, Decimal]]
 
-BARS = "market.db"
 LAST = 5
 # A mark is written moments after midnight; the day's result is counted from it.
 _MARK_GRACE = timedelta(minutes=30)
@@ -96,7 +96,7 @@ def closes_beside(database: Path, view: View, memory: Remembered | None) -> Clos
     """Read the newest closes of what is held and of what is traded."""
     held = [(row["market"], row["symbol"]) for row in view.positions()]
     traded = [] if memory is None else [(market, s) for s in memory.symbols for market in ("spot", "perp")]
-    return last_closes(database.with_name(BARS), (*held, *traded))
+    return last_closes(database.with_name(BARS_FILE), (*held, *traded))
 
 
 def _position(row: Record, stops: Mapping[str, str], close: tuple[int, Decimal] | None) -> Document:

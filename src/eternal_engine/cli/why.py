@@ -8,7 +8,6 @@ import typer
 
 from eternal_engine.cli.output import print_json
 from eternal_engine.cli.state_dir import (
-    SEGMENTS,
     JsonOption,
     ModeOption,
     SegmentsOption,
@@ -16,6 +15,7 @@ from eternal_engine.cli.state_dir import (
     database_in,
     directory_of,
 )
+from eternal_engine.launch.files import SEGMENTS_FOLDER
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -41,7 +41,7 @@ def why(
     directory = directory_of(state_dir, mode)
     with open_view(database_in(directory)) as view:
         own = fill_document(view, order)
-        document = own or why_document(view, order, segments or directory / SEGMENTS)
+        document = own or why_document(view, order, segments or directory / SEGMENTS_FOLDER)
     if as_json:
         print_json(document)
     elif own is not None:

@@ -9,9 +9,9 @@ from pathlib import Path
 
 from eternal_engine import clock
 from eternal_engine.config import Settings
-from eternal_engine.launch.arming import FILE, Arming, Facts, arm, save
+from eternal_engine.launch.arming import Arming, Facts, arm, save
 from eternal_engine.launch.carry_on import facts_of
-from eternal_engine.launch.files import DATABASE_FILE
+from eternal_engine.launch.files import ARMING_FILE, DATABASE_FILE
 from eternal_engine.launch.keys import refuse_committed_keys
 from eternal_engine.launch.live import Hosts, close_accounts, open_accounts, preflight
 from eternal_engine.launch.preflight import Finding, refuse_errors
@@ -54,5 +54,5 @@ def store_arming(settings: Settings, ready: Ready, cap_usdt: Decimal, days: int,
     if not cap_usdt.is_finite() or cap_usdt <= 0:
         raise UsageError(f"a cap of {cap_usdt} makes no sense", where="--cap", mend="name an amount of USDT above zero")
     record = arm(ready.facts, cap_usdt, now, days)
-    save(settings.paths.state_dir / FILE, record)
+    save(settings.paths.state_dir / ARMING_FILE, record)
     return record

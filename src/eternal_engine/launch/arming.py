@@ -34,7 +34,6 @@ RULES: tuple[Rule, ...] = (
     ),
 )
 
-FILE: Final = "arming.json"
 VERSION: Final = 2
 MACHINE_ID: Final = Path("/etc/machine-id")
 

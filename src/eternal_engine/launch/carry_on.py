@@ -13,10 +13,9 @@ from eternal_engine import clock
 from eternal_engine.config import Settings
 from eternal_engine.config.keys import all_keys, value_at
 from eternal_engine.engine.hour import ALL_HALTED
-from eternal_engine.launch.arming import FILE as ARMING_FILE
 from eternal_engine.launch.arming import Armed, Facts, machine_id, verify
 from eternal_engine.launch.daemon import NOTHING_HALTED, Outcome, Plan, run_daemon
-from eternal_engine.launch.files import BARS_FILE, DATABASE_FILE
+from eternal_engine.launch.files import ARMING_FILE, BARS_FILE, DATABASE_FILE
 from eternal_engine.launch.keys import Venue
 from eternal_engine.launch.live import MARKETS, answered_preflight, close_accounts, open_accounts, open_live
 from eternal_engine.launch.markets import Market, MarketKind

@@ -40,9 +40,9 @@ from eternal_engine.launch.assembly import (
     use_table,
 )
 from eternal_engine.launch.caretaker import Caretaker
-from eternal_engine.launch.files import BARS_FILE, DATABASE_FILE, INBOX_FILE
+from eternal_engine.launch.files import BARS_FILE, DATABASE_FILE, INBOX_FILE, SEGMENTS_FOLDER
 from eternal_engine.launch.hours import HourLoop
-from eternal_engine.launch.housekeeping import SEGMENTS_FOLDER, archive_old_rows
+from eternal_engine.launch.housekeeping import archive_old_rows
 from eternal_engine.launch.live import shares_of
 from eternal_engine.launch.opening import open_books, owners_of
 from eternal_engine.launch.paper import divide

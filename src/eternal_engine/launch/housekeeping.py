@@ -11,7 +11,6 @@ from eternal_engine.model.errors import JournalBroken, StorageError
 from eternal_engine.model.event import ErrorOccurred, Noted
 from eternal_engine.model.ids import RuleId
 
-SEGMENTS_FOLDER: Final = "archive"
 # About a year of hours: a start walks the rows that are here, in a second or two.
 MOST_ROWS: Final = 50_000
 

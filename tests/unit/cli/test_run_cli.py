@@ -20,7 +20,8 @@ from eternal_engine import cli, clock
 from eternal_engine.cli import run_daemon as run_cli
 from eternal_engine.cli.run_daemon import parse_speed, parse_until
 from eternal_engine.config import load
-from eternal_engine.launch.arming import FILE, Facts, arm, machine_id, save
+from eternal_engine.launch.arming import Facts, arm, machine_id, save
+from eternal_engine.launch.files import ARMING_FILE
 from eternal_engine.model.errors import UsageError
 
 REPOSITORY = Path(__file__).parents[3]
@@ -102,7 +103,7 @@ def armed(folder: Path) -> None:
     settings = load("live", directory=folder, environ={})
     facts = Facts({"trend": "1"}, settings.hash(), machine_id(), "database")
     record = arm(facts, Decimal(5000), clock.now() - timedelta(days=1), 30)
-    save(folder / settings.paths.state_dir / FILE, record)
+    save(folder / settings.paths.state_dir / ARMING_FILE, record)
 
 
 def test_k5_live_without_any_arming_is_exit_code_4_before_anything_is_asked(run: Run) -> None:

@@ -14,6 +14,7 @@ import pytest
 
 from eternal_engine.launch import arming
 from eternal_engine.launch.arming import Armed, Facts, arm, machine_id, read, save, verify
+from eternal_engine.launch.files import ARMING_FILE
 from eternal_engine.model.errors import RefusedError
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -99,7 +100,7 @@ def test_a_record_with_a_bad_part_is_refused(tmp_path: Path, change: dict[str, o
 
 
 def test_risk_13_an_arming_that_ends_while_running_stops_entries(tmp_path: Path) -> None:
-    path = tmp_path / arming.FILE
+    path = tmp_path / ARMING_FILE
     armed = Armed(path, FACTS)
     assert not armed(NOW)
     save(path, RECORD)
