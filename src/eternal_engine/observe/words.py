@@ -64,7 +64,8 @@ def _say_trading(event: ev.OrderPlanned | ev.OrderMoved | ev.Filled | ev.Decided
             kind = "" if fill.kind is FillKind.TRADE else f"{fill.kind.value.upper()}: "
             whose = " by nobody's order of ours" if event.unassigned else ""
             done = f"{_DONE[fill.side]} {number(fill.qty)} {fill.symbol} {fill.market.value} at {number(fill.price)}"
-            return f"{kind}{title(fill.account)} {done} ({usdt(fill.value_usdt)} USDT){whose}"
+            cost = f"{usdt(fill.value_usdt)} USDT, fee {number(fill.fee)} {fill.fee_coin}"
+            return f"{kind}{title(fill.account)} {done} ({cost}){whose}"
         case ev.Decided():
             return f"{title(event.engine)} decided{_signals(event.signals)}"
         case ev.Reviewed():

@@ -41,8 +41,8 @@ def test_tail_shows_the_newest_rows_oldest_first(state_dir: Path, capsys: pytest
     assert {row["kind"] for row in shown(capsys, "journal", "tail", *at, "--kind", "Filled")} == {"Filled"}
     assert run(["journal", "tail", *at, "-n", "100"]) == 0
     out = capsys.readouterr().out
-    assert "trend plans market buy 1 BTCUSDT perp" in out
-    assert "level 0 -> 2" in out
+    assert "TREND buys 1 BTCUSDT perp" in out
+    assert "circuit breaker from 0 NORMAL to 2 WARNING" in out
     assert run(["journal", "tail", *at, "--kind", "Fill"]) == 2
 
 

@@ -67,9 +67,9 @@ def test_why_shows_inputs_rules_verdict_configuration_and_timeline(
     assert [(r["verdict"], r["rule"]) for r in found["reviews"]] == [("resized", "RISK-6")]
     kinds = [step["kind"] for step in found["timeline"]]
     assert kinds == ["Decided", "Reviewed", "OrderPlanned", "OrderMoved", "OrderMoved"]
-    assert "reject code 110007: not enough money" in found["timeline"][-1]["what"]
+    assert "REJECTED: not enough money (code 110007)" in found["timeline"][-1]["what"]
     assert run(["why", order, "--state-dir", str(state_dir)]) == 0
-    out = capsys.readouterr().out
+    out = " ".join(capsys.readouterr().out.split())
     for words in ("TREND-E1 trend entry", "RISK-6", "31.25", "abc123", "not enough money"):
         assert words in out
 
@@ -95,7 +95,7 @@ def test_fund_3_why_says_how_long_one_leg_of_a_pair_stood_alone(
     asyncio.run(write_events(state_dir / "eternal.db", [*a_decided_order(), about, other]))
     found = explained(capsys, state_dir, "tr-2401010500-ETHUSDT-in-1")
     assert [step["what"] for step in found["timeline"] if step["kind"] == "Noted"] == [
-        f"FUND-3 funding tr-2401010500-ETHUSDT: one leg stood alone for {words}"
+        f"FUNDING: tr-2401010500-ETHUSDT: one leg stood alone for {words} (FUND-3)"
     ]
 
 
