@@ -107,7 +107,8 @@ class Bus:
             if lane.dropped > told:
                 _LOG.warning("observer_missed_events", observer=lane.observer.name, dropped=lane.dropped - told)
                 told = lane.dropped
-            await asyncio.sleep(0)
+            if lane.waiting:
+                await asyncio.sleep(0)
 
     async def _show(self, lane: Lane, batch: Sequence[Event]) -> None:
         try:
