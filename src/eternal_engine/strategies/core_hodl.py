@@ -320,8 +320,26 @@ def _plan_is_over(state: CoreState, seen: CoreObservation) -> bool:
     return not open_gap or seen.cash_usdt - set_aside_usdt(state) < smallest - EPSILON
 
 
+def _end_own_plans(state: CoreState, seen: CoreObservation) -> CoreState:
+    """End every own plan out of weeks and of a minimum order: its coin is from then on one like the others (CORE-2)."""
+    plan = state.plan.copy()
+    gap = state.gap_usdt.copy()
+    plan_carry = state.plan_carry_usdt.copy()
+    for s in range(len(plan)):
+        if plan[s] == OWN_PLAN and state.own_weeks[s] <= 0 and gap[s] < seen.min_usdt[s] - EPSILON:
+            if state.phase == DEPLOYING and gap[s] > 0.0:
+                plan[s] = MAIN_PLAN
+            else:
+                plan[s] = NO_PLAN
+                gap[s] = 0.0
+                plan_carry[s] = 0.0
+    return state._replace(plan=plan, gap_usdt=gap, plan_carry_usdt=plan_carry)
+
+
 def settle(params: CoreParams, state: CoreState, seen: CoreObservation) -> CoreState:
-    """Judge the plan after a cycle's fills: end it and pick the next phase, if it is over (CORE-7)."""
+    """Judge the plans after a cycle's fills: end what is over, and pick the next phase after the main one (CORE-7)."""
+    # Before the next deposit comes: it would fall into a plan that is over, and be spent in one cycle.
+    state = _end_own_plans(state, seen)
     if state.phase != DEPLOYING or not _plan_is_over(state, seen):
         return state._replace(settling=False)
     ratio = pair_ratio(params, seen.held_usdt)
@@ -482,32 +500,18 @@ def _close_cycle(
 
 def _extend(state: CoreState, seen: CoreObservation) -> tuple[CoreState, int]:
     """Grow every plan that has run out of weeks but not of money by one week (CORE-4)."""
-    plan = state.plan.copy()
+    state = _end_own_plans(state, seen)
     own_weeks = state.own_weeks.copy()
-    gap = state.gap_usdt.copy()
-    plan_carry = state.plan_carry_usdt.copy()
     weeks = state.weeks_remaining
     notes = 0
     if state.phase == DEPLOYING and weeks <= 0:
         weeks = 1
         notes = NOTE_EXTENDED
-    for s in range(len(plan)):
-        if plan[s] == OWN_PLAN and own_weeks[s] <= 0:
-            if gap[s] >= seen.min_usdt[s] - EPSILON:
-                own_weeks[s] = 1
-                notes = NOTE_EXTENDED
-            else:
-                plan[s] = MAIN_PLAN if state.phase == DEPLOYING and gap[s] > 0.0 else NO_PLAN
-                gap[s] = gap[s] if plan[s] == MAIN_PLAN else 0.0
-                plan_carry[s] = plan_carry[s] if plan[s] == MAIN_PLAN else 0.0
-    extended = state._replace(
-        weeks_remaining=weeks,
-        plan=plan,
-        gap_usdt=gap,
-        plan_carry_usdt=plan_carry,
-        own_weeks=own_weeks,
-    )
-    return extended, notes
+    for s in range(len(own_weeks)):
+        if state.plan[s] == OWN_PLAN and own_weeks[s] <= 0:
+            own_weeks[s] = 1
+            notes = NOTE_EXTENDED
+    return state._replace(weeks_remaining=weeks, own_weeks=own_weeks), notes
 
 
 def decide(params: CoreParams, state: CoreState, seen: CoreObservation) -> tuple[CoreState, list[Signal], int]:

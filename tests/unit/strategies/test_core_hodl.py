@@ -460,6 +460,20 @@ def test_core_10_a_deposit_widens_a_running_plan() -> None:
     assert life.state.weeks_remaining == 10
 
 
+def test_core_10_a_plan_opened_again_spreads_its_money_over_a_coin_whose_own_plan_is_over_too() -> None:
+    life = CoreLife(some_params(), unlisted={9})
+    life.cycle()
+    life.unlisted = set()
+    for _ in range(12):
+        life.cycle()
+    assert life.state.phase == MAINTAINING
+    assert life.held[9] == pytest.approx(98_319 * 0.05)
+    life.deposit(30_000.0)
+    assert life.state.phase == DEPLOYING
+    assert life.cycle()[9] == pytest.approx(30_000 * 0.05 / 4)
+    assert life.signals[-1].reason == reason.CORE_PLAN
+
+
 def test_core_10_value_is_never_a_deposit() -> None:
     # A13, A14: a portfolio seen to rise ten times is no deposit; one transfer is one deposit.
     life = maintaining(CoreLife(some_params()), {BTC: 67_000, ETH: 33_000}, cash=300.0)
