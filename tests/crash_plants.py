@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Final
 
-from eternal_engine.engine import work
+from eternal_engine.engine import bank, work
 from eternal_engine.engine.bank import Bank
 from eternal_engine.engine.order_manager import OrderManager
 from eternal_engine.engine.sender import Sender
 from eternal_engine.launch.caretaker import Caretaker
+from eternal_engine.ledger.transfers import attempt_id
+from eternal_engine.model.ids import TransferId
 from eternal_engine.model.order import Order, OrderState, Trigger
 
 
@@ -52,14 +54,19 @@ def _confirms_stops_first() -> None:
 
 def _new_transfer_each_time() -> None:
     """Ask for a transfer under another id each time: here one that follows from all that was journaled before."""
-    ask = Bank._ask
+    run = Bank.run
+    head = 0
 
-    async def careless(self: Bank, planned: Any) -> str:
+    async def noting(self: Bank) -> None:
+        nonlocal head
         head = self._recorder.store.head.seq
-        own = uuid.uuid5(uuid.NAMESPACE_OID, f"{planned.transfer_id} {head}")
-        return await ask(self, replace(planned, transfer_id=str(own)))
+        await run(self)
 
-    Bank._ask = careless  # type: ignore[method-assign]
+    def careless(planned: TransferId, attempt: int) -> TransferId:
+        return TransferId(str(uuid.uuid5(uuid.NAMESPACE_OID, f"{attempt_id(planned, attempt)} {head}")))
+
+    Bank.run = noting  # type: ignore[method-assign]
+    vars(bank)["attempt_id"] = careless
 
 
 def _gives_up_what_never_arrived() -> None:

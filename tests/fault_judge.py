@@ -18,6 +18,7 @@ from eternal_engine.model.ids import Leg
 MENDING: Final = frozenset(
     leg.value for leg in (Leg.SPOT_UNWIND, Leg.PERP_UNWIND, Leg.SPOT_HEDGE, Leg.PERP_HEDGE, Leg.STOP)
 )
+Intent = tuple[str, ...]
 TELLING: Final = ("ErrorOccurred", "Mismatch", "Corrected", "TradingPaused")
 
 
@@ -56,10 +57,22 @@ def judge(wanted: dict[str, Any], found: dict[str, Any], said: Said, ended: str)
 
 
 def _traded_too_much(wanted: dict[str, Any], found: dict[str, Any]) -> Iterable[str]:
+    """Name what was traded beyond what was wanted: in its hour, or at another without having failed in its own."""
     bought, meant = _traded(found), _traded(wanted)
     for key, qty in bought.items():
-        if qty > meant.get(key, Decimal(0)) * Decimal("1.001") and not _is_later(key, meant):
+        if key[3] in MENDING and key not in meant:
+            continue
+        if qty > meant.get(key, Decimal(0)) * Decimal("1.001") and (key in meant or not _is_owed(key, bought, meant)):
             yield f"{' '.join(key)} traded {qty}, wanted {meant.get(key, 0)}"
+
+
+def _is_owed(key: Intent, bought: dict[Intent, Decimal], meant: dict[Intent, Decimal]) -> bool:
+    """Tell whether the same was wanted at another hour and has failed then, or was undone: it is decided again."""
+    engine, _, symbol, *rest = key
+    for other, qty in meant.items():
+        if (other[0], *other[2:]) == (engine, symbol, *rest) and bought.get(other, Decimal(0)) < qty:
+            return True
+    return any((one[0], one[2]) == (engine, symbol) and one[3] in MENDING and one not in meant for one in bought)
 
 
 def _differs(wanted: dict[str, Any], found: dict[str, Any]) -> bool:
@@ -70,18 +83,13 @@ def _differs(wanted: dict[str, Any], found: dict[str, Any]) -> bool:
     return any(held[0].get(name) != held[1].get(name) for name in ("halted", "paused"))
 
 
-def _traded(found: dict[str, Any]) -> dict[tuple[str, ...], Decimal]:
-    """Sum what the orders of each intent have executed: by engine, hour, symbol and leg."""
-    sums: dict[tuple[str, ...], Decimal] = defaultdict(Decimal)
+def _traded(found: dict[str, Any]) -> dict[Intent, Decimal]:
+    """Sum what the orders of each intent have executed: by engine, hour, symbol, leg and side."""
+    sums: dict[Intent, Decimal] = defaultdict(Decimal)
     for _, name, _, _, side, qty, _, kind in found["executions"]:
         if kind == "Trade" and name:
             sums[(*name.split("-")[:-1], side)] += Decimal(qty)
     return dict(sums)
-
-
-def _is_later(key: tuple[str, ...], meant: dict[tuple[str, ...], Decimal]) -> bool:
-    """Tell whether it mends a pair, or was wanted at another hour: what failed is asked for at the next decision."""
-    return key[3] in MENDING or any((key[0], *key[2:]) == (other[0], *other[2:]) for other in meant)
 
 
 def _stops(found: dict[str, Any]) -> list[Any]:

@@ -159,6 +159,11 @@ def effect(kind: str, path: str) -> tuple[str, ...]:
     return (type(error).__name__, done, apart)
 
 
+def changes_something(path: str) -> bool:
+    """Tell whether a call of `path`, or a message of a stream, makes the exchange do anything."""
+    return path.startswith("/") and _endpoint(path).verb is not Verb.READ
+
+
 class _Effect(Exception):
     """Carry the error that a caller meets, and whether the exchange has carried the call out."""
 

@@ -30,6 +30,7 @@ from crash_daemon import Knife, Scene, live, outcome, standing
 from crash_forks import Life
 from crash_market import SCENARIOS, Scenario, ms_of
 from crash_market import scenario as find_scenario
+from crash_plants import PLANTS
 from eternal_engine.engine import supervisor
 from eternal_engine.engine.supervisor import Duty
 from eternal_engine.engine.timing import hour_of
@@ -41,7 +42,7 @@ from eternal_engine.model.event import ErrorOccurred
 from eternal_engine.simulator.faults import Fault, FaultPlan
 from fault_door import FaultyDoor, Wires
 from fault_judge import Said, judge, read_said
-from fault_kinds import KINDS, Row, alike_at, row_at, times_of
+from fault_kinds import KINDS, Row, alike_at, changes_something, row_at, times_of
 from fault_sites import Key, Place, Seen, Spy
 
 # From an hour before a procedure on.
@@ -322,13 +323,17 @@ def _belongs(course: Course, one: Seen) -> bool:
 def cases_of(sites: Iterable[Site], *, every_kind: bool = False) -> list[Case]:
     """Cross sites with the kinds that make sense there.
 
-    Of kinds that are one and the same to the daemon at a call one is struck, another at each site; `every_kind`: all.
+    Of kinds that are one and the same to the daemon at a call one is struck, another at each site. What changes
+    something at the exchange is struck once and often, what only reads or tells by turns. `every_kind`: all of it.
     """
     cases = []
     for number, site in enumerate(sites):
-        for alike in alike_at(site.path, is_stream=site.is_stream):
-            kinds = alike if every_kind else (alike[number % len(alike)],)
-            cases += [Case(site, kind, times) for kind in kinds for times in times_of(kind)]
+        for turn, alike in enumerate(alike_at(site.path, is_stream=site.is_stream), number):
+            for kind in alike if every_kind else (alike[number % len(alike)],):
+                times = times_of(kind)
+                if not (every_kind or changes_something(site.path)):
+                    times = (times[turn % len(times)],)
+                cases += [Case(site, kind, often) for often in times]
     return cases
 
 
@@ -510,7 +515,10 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--list", action="store_true", help="show the sites and strike none")
     parser.add_argument("--dir", type=Path)
+    parser.add_argument("--plant", choices=sorted(PLANTS), help="put a bug in first")
     asked = parser.parse_args(arguments)
+    if asked.plant:
+        PLANTS[asked.plant].put_in()
     known: set[Key] = set()
     places: set[Place] = set()
     bad = 0
