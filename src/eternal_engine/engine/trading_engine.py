@@ -17,7 +17,7 @@ from eternal_engine.engine.memory import Memory
 from eternal_engine.engine.order_manager import OrderManager, in_turn_or_together
 from eternal_engine.engine.recorder import Recorder
 from eternal_engine.engine.timing import Clock, hour_of, hour_start
-from eternal_engine.engine.view import ENGINES, book_view, flowed_usdt
+from eternal_engine.engine.view import ENGINES, BookViews, flowed_usdt
 from eternal_engine.ledger.transfers import TRANSFER_STEP, funding_profit
 from eternal_engine.model.event import EquityMarked, Event
 from eternal_engine.model.ids import Account, Engine
@@ -73,6 +73,7 @@ class TradingEngine:
         self._managers = tuple(managers[engine] for engine in ENGINES if engine in managers)
         self._bank = bank
         self._clock = clock
+        self._views = BookViews()
         self.equity: Equities | None = None
         self.lockouts = Lockouts(recorder, clock)
 
@@ -187,7 +188,8 @@ class TradingEngine:
         return events
 
     def _view(self, projection: Projection, memory: Memory) -> BookView:
-        return book_view(projection.books, memory.symbols, self.params.risk.kelly_window, self.recorder.trend_pnls)
+        window = self.params.risk.kelly_window
+        return self._views.view(projection.books, memory.symbols, window, self.recorder.trend_pnls)
 
     def _share(self, memory: Memory, projection: Projection, now_h: int) -> tuple[Memory, list[Event]]:
         """Plan FUNDING's monthly share of new profit for TACTICAL (CAP-2)."""

@@ -15,6 +15,23 @@ from eternal_engine.portfolio.valuation import count_active
 ENGINES: tuple[Engine, ...] = tuple(Engine)
 
 
+class BookViews:
+    """Give views of books; in the many hours in which nothing trades the last one still holds."""
+
+    def __init__(self) -> None:
+        self._of: tuple[object, ...] = ()
+        self._last: BookView | None = None
+
+    def view(self, books: Books, symbols: Sequence[str], kelly_window: int, trend_pnls: Sequence[Decimal]) -> BookView:
+        """Convert as `book_view` does; the arrays are the caller's own."""
+        of = (*(books.of(engine.account) for engine in ENGINES), symbols, kelly_window, trend_pnls)
+        # Books are frozen, and the same object is the same book; comparing their contents would cost more.
+        is_same = len(self._of) == len(of) and all(old is new for old, new in zip(self._of, of, strict=True))
+        if self._last is None or not is_same:
+            self._of, self._last = of, book_view(books, symbols, kelly_window, trend_pnls)
+        return BookView._make(part.copy() for part in self._last)
+
+
 def book_view(books: Books, symbols: Sequence[str], kelly_window: int, trend_pnls: Sequence[Decimal]) -> BookView:
     """Convert the engines' own books; adopted orphans are in none of them (ORD-7).
 

@@ -177,7 +177,9 @@ def _with_mark(picture: Picture, event: ev.EquityMarked) -> Picture:
 
 def _marked(worth: Worth, event: ev.EquityMarked, paid_in: Decimal) -> Worth:
     """Mark an account. The first mark of a day closes the last hour of the day before: it is where the day begins."""
-    marked = replace(worth, equity_usdt=event.equity_usdt, paid_in_usdt=paid_in, why_unknown=event.reason)
+    marked = Worth(
+        event.equity_usdt, paid_in, worth.day, worth.day_pnl_usdt, worth.yesterday_usdt, why_unknown=event.reason
+    )
     day = event.at.date()
     if day == worth.day or marked.pnl_usdt is None:
         return marked

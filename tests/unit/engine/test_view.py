@@ -7,7 +7,7 @@ from decimal import Decimal
 from builders import a_fill
 from core_builders import TWO
 from engine_bench import AT
-from eternal_engine.engine.view import ENGINES, book_view, flowed_usdt
+from eternal_engine.engine.view import ENGINES, BookViews, book_view, flowed_usdt
 from eternal_engine.ledger.books import Books
 from eternal_engine.model.event import Corrected, Deposited, Filled, Mismatch
 from eternal_engine.model.ids import Account, Coin, RecordId, Symbol
@@ -61,3 +61,15 @@ def test_the_numbers_of_the_engines_are_those_of_the_kernels() -> None:
     assert [engine.value for engine in ENGINES] == ["core_hodl", "trend", "funding", "tactical"]
     numbers = (CORE_HODL, TREND, FUNDING, TACTICAL)
     assert [ENGINES[number].account.value for number in numbers] == ["core_hodl", "trend", "funding", "tactical"]
+
+
+def test_a_view_is_made_anew_only_for_other_books_and_never_shared() -> None:
+    views, books, pnls = BookViews(), Books(), (Decimal(3), Decimal(-1))
+    first = views.view(books, TWO, 20, pnls)
+    first.cash[0] = 1.0
+    again = views.view(books, TWO, 20, pnls)
+    assert again.cash[0] == 0.0
+    assert again.trend_closed[0] == 2
+    paid = books.apply(Deposited(AT, RecordId("d"), Account.TREND, Coin("USDT"), Decimal(50), Decimal(50), AT)).books
+    assert views.view(paid, TWO, 20, pnls).cash.tolist() == [0.0, 50.0, 0.0, 0.0]
+    assert views.view(paid, TWO, 20, (*pnls, Decimal(1))).trend_closed[0] == 3
