@@ -21,12 +21,21 @@ _START_OF_THE_PREFIX = ENV_PREFIX[:5]
 def read_dotenv(path: Path) -> dict[str, Assigned]:
     """Return NAME -> text of one .env file; a file that is not there is empty.
 
-    Raises UsageError naming file and line for a line that is no assignment and for a doubled name.
+    Raises UsageError for a file that cannot be read, naming file and line for a line that is no assignment and for a
+    doubled name.
     """
     if not path.is_file():
         return {}
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        # What cannot be decoded may be part of a secret, so it is not repeated.
+        problem = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+        raise UsageError(
+            f"cannot read: {problem}", where=str(path), mend="make it a text file that this user may read"
+        ) from None
     found: dict[str, Assigned] = {}
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+    for number, line in enumerate(lines, start=1):
         text = line.strip()
         if not text or text.startswith("#"):
             continue

@@ -173,7 +173,7 @@ class _Run:
         for manager in crew.managers.values():
             manager.may_send = self.may_send
         self.started_at = place.clock.now()
-        self.background: set[asyncio.Task[None]] = set()
+        self.background: set[asyncio.Future[None]] = set()
 
     async def run(self) -> Outcome:
         self.listen_to_signals()
@@ -242,9 +242,7 @@ class _Run:
 
     def compare_soon(self) -> None:
         """Have the accounts compared as soon as the engine is between two pieces of work."""
-        task = asyncio.ensure_future(self.compare_for_command())
-        self.background.add(task)
-        task.add_done_callback(self.background.discard)
+        self.beside(self.compare_for_command())
 
     async def compare_for_command(self) -> None:
         try:
@@ -263,9 +261,7 @@ class _Run:
 
     def reload(self) -> None:
         if self.plan.reload is not None:
-            task = asyncio.ensure_future(self.plan.reload(self.crew, self.place.clock.now()))
-            self.background.add(task)
-            task.add_done_callback(self.background.discard)
+            self.beside(self.plan.reload(self.crew, self.place.clock.now()))
 
     def beat(self, now_h: int) -> None:
         equity = self.crew.engine.equity
@@ -326,9 +322,21 @@ class _Run:
             # A defect of the program: whoever mends it needs to see where it happened.
             structlog.get_logger("eternal.daemon").error("duty_failed", duty=trouble.duty, exc_info=error)
         event = ErrorOccurred(self.place.clock.now(), what, known.where if known else trouble.duty, mend)
-        task = asyncio.ensure_future(self.note(event))
+        self.beside(self.note(event))
+
+    def beside(self, work: Awaitable[None]) -> None:
+        """Do something beside the duties; a defect in it is said, not lost with its task."""
+        task = asyncio.ensure_future(work)
         self.background.add(task)
-        task.add_done_callback(self.background.discard)
+        task.add_done_callback(self.end_beside)
+
+    def end_beside(self, task: asyncio.Future[None]) -> None:
+        """Take leave of a task."""
+        self.background.discard(task)
+        error = None if task.cancelled() else task.exception()
+        if error is not None:
+            self.plan.say(f"a defect beside the duties: {error!r}; to mend: see the log, and report it")
+            structlog.get_logger("eternal.daemon").error("task_failed", exc_info=error)
 
     async def note(self, event: Event) -> None:
         with suppress(EternalError):

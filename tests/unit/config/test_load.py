@@ -188,6 +188,14 @@ def test_a_broken_dotenv_file_is_refused_by_line(project: Path, text: str, messa
     assert error.where.startswith(".env:")
 
 
+def test_k8_a_dotenv_file_that_is_no_text_is_refused_without_repeating_it(project: Path) -> None:
+    (project / ".env.local").write_bytes(b"ETERNAL_KEYS__LIVE__TREND__API_KEY=planted\xff")
+    error = refusal(project)
+    assert "UTF-8" in error.message
+    assert error.where.endswith(".env.local")
+    assert "planted" not in str(error)
+
+
 def test_lists_and_maps_are_written_as_yaml_and_replace_the_default(project: Path) -> None:
     settings = settings_of(
         project,
