@@ -71,7 +71,7 @@ def show_clock(world: World, _params: Params) -> Json:
 
 
 def show_sentiment(world: World, _params: Params) -> Json:
-    """Show the market's own fear-and-greed index, `[day_ms, value]` for each day that has begun; live prices have none."""
+    """Show the market's own fear-and-greed index, `[day_ms, value]` of each day begun; live prices have none."""
     feed, now_ms = world.feed, world.venue.state.now_ms
     if not isinstance(feed, HistoryFeed):
         return {"days": []}
