@@ -100,7 +100,8 @@ def own_locks(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 async def house(tmp_path: Path) -> AsyncIterator[House]:
-    arena = await Arena.open()
+    # Accounts of its own: a lock on an account holds for the whole machine, other test runs included.
+    arena = await Arena.open(first_uid=200_000_001 + os.getpid() * 100)
     venue = arena.world.venue
     master = venue.open_account("MASTER").uid
     keys = {}
