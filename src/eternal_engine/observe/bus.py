@@ -52,11 +52,13 @@ class Lane:
 class Bus:
     """Carry events from the engine to every observer, each through a queue of its own.
 
-    `offer` may be called before `run`: what is offered waits. Use `run` as one task of the daemon, and `close` at
+    `offer` may be called before `run`: what is offered waits. After a first event `rest_s` pass before observers see
+    it: what follows from it, an order above all, goes first. Use `run` as one task of the daemon, and `close` at
     its end, so that the last events are seen.
     """
 
-    def __init__(self, observers: Sequence[Observer], *, capacity: int = CAPACITY) -> None:
+    def __init__(self, observers: Sequence[Observer], *, capacity: int = CAPACITY, rest_s: float = 0.0) -> None:
+        self._rest_s = rest_s
         self._lanes = tuple(Lane(observer, capacity) for observer in observers)
         self._closing = False
 
@@ -101,6 +103,8 @@ class Bus:
             if not lane.waiting:
                 lane.arrived.clear()
                 await lane.arrived.wait()
+                if self._rest_s and not self._closing:
+                    await asyncio.sleep(self._rest_s)
                 continue
             batch = [lane.waiting.popleft() for _ in range(min(BATCH, len(lane.waiting)))]
             await self._show(lane, batch)

@@ -23,6 +23,8 @@ from eternal_engine.observe.picture import Picture
 from eternal_engine.observe.seeding import last_prices, stored_picture
 
 PRICES_S: Final = 5.0
+# An hour's orders are on the wire by then: words about them can wait.
+REST_S: Final = 0.05
 _LOG = structlog.get_logger("eternal.daemon")
 
 
@@ -92,7 +94,7 @@ async def watching(wishes: Wishes) -> AsyncIterator[Watch]:
             view = LiveView(wishes.banner, picture=picture, prices=prices, missed_events=lambda: bus.dropped)
             observers.append(view)
             helpers += [view.show(), prices.follow(view)]
-        bus = Bus(observers)
+        bus = Bus(observers, rest_s=REST_S)
         running = asyncio.create_task(bus.run(), name="observers")
         helping = [asyncio.create_task(helper) for helper in helpers]
         try:
