@@ -112,8 +112,8 @@ def in_this_process(work: Callable[[], Any]) -> Life:
         return Life(None, killed=False, error=traceback.format_exc())
 
 
-def prepare(scenario: Scenario, directory: Path, config: VenueConfig = QUICK) -> Bench:
-    """Live to the procedure, keep the files, and live through it undisturbed."""
+def prepare(scenario: Scenario, directory: Path, config: VenueConfig = QUICK, *, looks: bool = True) -> Bench:
+    """Live to the procedure, keep the files, and live through it undisturbed; `looks`: at the disk at each point."""
     bench = Bench(scenario, scenario.history(), directory / f"{scenario.name}-template", config)
     bench.template.mkdir(parents=True)
 
@@ -123,10 +123,11 @@ def prepare(scenario: Scenario, directory: Path, config: VenueConfig = QUICK) ->
     # In the parent itself, so that its children find everything imported and compiled.
     before = {"orders": []} if scenario.from_nothing else run(bench.template, scenario.before, Knife())
     state = directory / f"{scenario.name}-undisturbed"
-    knife = Knife(folder=state)
+    knife = Knife(folder=state if looks else None)
     shutil.copytree(bench.template, state)
     bench.wanted = run(state, scenario.until, knife)
-    bench.names, bench.images, bench.prints = knife.names, knife.images, knife.prints
+    bench.names, bench.images = knife.names, knife.images
+    bench.prints = knife.prints or [""] * len(knife.names)
     sent = len(_ours(bench.wanted)) - len(_ours(before))
     assert sent == scenario.orders, f"{scenario.name} sends {sent} orders, not {scenario.orders}"
     assert threading.active_count() == 1, "a thread would not live on in a forked process"
@@ -316,12 +317,12 @@ def main(arguments: Sequence[str]) -> int:
     bad = 0
     with tempfile.TemporaryDirectory(prefix="crash-", dir=asked.dir) as directory:
         for name in names:
-            scenario = find_scenario(name)
+            scenario, looks = find_scenario(name), not (asked.twice or asked.whole or asked.point)
             if asked.slow:
                 # What is seen late is done within the next hour.
-                bench = prepare(replace(scenario, until=scenario.until + 1), Path(directory), SLOW)
+                bench = prepare(replace(scenario, until=scenario.until + 1), Path(directory), SLOW, looks=looks)
             else:
-                bench = prepare(scenario, Path(directory))
+                bench = prepare(scenario, Path(directory), looks=looks)
             if asked.point:
                 cases = [tuple(asked.point)]
             elif asked.twice:

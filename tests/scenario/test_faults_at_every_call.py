@@ -115,3 +115,14 @@ def test_d3_to_d6_and_h6_no_fault_at_any_call_doubles_loses_or_hides_anything(tm
     assert code == 0, "\n".join([*wrong, errors[-5000:]])
     assert sum(line["cases"] for line in counted) > 10
     print(f"{sum(line['cases'] for line in counted)} cases at {sum(line['sites'] for line in counted)} calls")
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+def test_a_planted_second_attempt_is_found(tmp_path: Path) -> None:
+    where = ("--course", "trend_entry", "--match", "order/create", "--kind", "lose_reply", "--waves", "1")
+
+    code, lines, _ = run("--plant", "second_attempt", *where, "--dir", str(tmp_path))
+
+    assert code == 1
+    assert any("traded" in words for line in lines for words in line.get("wrong", ()))
