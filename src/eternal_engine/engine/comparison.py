@@ -59,6 +59,7 @@ class Comparison:
         self.busy = {(stored.order.intent.market, stored.order.intent.key.symbol) for stored in self.open.values()}
 
     def book(self, entries: Iterable[BookEntry]) -> None:
+        """Book entries that are not in the books yet."""
         for entry in entries:
             after = self.books.apply(entry)
             if after.is_new:
@@ -66,6 +67,7 @@ class Comparison:
                 self.booked.append(entry)
 
     def book_executions(self, horizon: Horizon) -> None:
+        """Book every execution since the horizon that the books lack, funding included."""
         for execution in self.snapshot.executions:
             if not horizon.counts(execution.execution_id, execution.at):
                 continue
@@ -90,6 +92,7 @@ class Comparison:
         return bool(early)
 
     def tell_foreign(self, execution_id: str, symbol: str, market: Market, side: str) -> None:
+        """Say that somebody else traded; in a perp entries wait for a review."""
         self.tell(
             f"manual:{execution_id}",
             f"{side} of {symbol} {market.value} by hand or by a stranger",
@@ -100,6 +103,7 @@ class Comparison:
             self.pause.add(symbol)
 
     def book_outside(self, horizon: Horizon) -> None:
+        """Book deposits, withdrawals and transfers that the books lack."""
         found = external_entries(self.snapshot, horizon, self.projection, self.books, self.owners, self.prices)
         self.book(found.entries)
         for row in found.unvalued:
@@ -132,6 +136,7 @@ class Comparison:
                 self.busy.add((report.market, Symbol(report.symbol)))
 
     def tell_order(self, report: OrderReport) -> None:
+        """Say that an open order is nobody's of ours."""
         self.tell(
             f"order:{report.venue_order_id}",
             f"an open {report.side.value} order in {report.symbol} {report.market.value} is not the daemon's",
@@ -140,6 +145,7 @@ class Comparison:
         )
 
     def compare_holdings(self) -> None:
+        """Compare what is left once all that explains itself is booked."""
         if not self.snapshot.is_settled:
             return
         self.compare_coins()
@@ -148,6 +154,7 @@ class Comparison:
             self.compare_cash()
 
     def compare_coins(self) -> None:
+        """Correct the books to the coins in the wallet, symbols with an order under way left out."""
         own, left = self.books.of(self.account), self.books.of(self.account, unassigned=True)
         wallet = {symbol_of(row.coin): row for row in self.snapshot.wallet.coins if row.coin not in CASH_COINS}
         for symbol in sorted({*wallet, *own.spot, *left.spot}):
@@ -176,6 +183,7 @@ class Comparison:
                 self.tell_size(symbol, Market.SPOT, have, own_qty + left_qty, is_orphan)
 
     def compare_positions(self) -> None:
+        """Correct the books to the perps held, symbols with an order under way left out."""
         own, left = self.books.of(self.account), self.books.of(self.account, unassigned=True)
         held = _positions(self.snapshot.positions)
         for symbol in sorted({*held, *own.perp, *left.perp}):
@@ -221,6 +229,7 @@ class Comparison:
                 )  # fmt: skip
 
     def compare_cash(self) -> None:
+        """Correct the cash to the wallet's, beyond a cent."""
         own, left = self.books.of(self.account), self.books.of(self.account, unassigned=True)
         for coin in sorted(CASH_COINS):
             row = self.snapshot.wallet.coin(coin)
@@ -244,6 +253,7 @@ class Comparison:
             )
 
     def add(self, correction: Corrected) -> None:
+        """Take a correction over into the books as they would be."""
         self.books = self.books.apply(correction).books
         self.corrections.append(correction)
 
@@ -257,9 +267,11 @@ class Comparison:
         return RecordId(f"{made}#{n}")
 
     def tell(self, key: str, what: str, where: str, mend: str) -> None:
+        """Say something once per key."""
         self.alerts.append(Alert(f"{self.account.value}:{key}", what, f"{self.account.value} {where}", mend))
 
     def tell_unpriced(self, symbol: Symbol, have: Decimal, usd_value: Decimal | None) -> None:
+        """Say that coins worth more than dust cannot be compared."""
         if usd_value is None or usd_value >= DUST_USDT:
             self.tell(
                 f"unpriced:{symbol}",
@@ -269,6 +281,7 @@ class Comparison:
             )
 
     def tell_size(self, symbol: Symbol, market: Market, have: Decimal, booked: Decimal, is_orphan: bool) -> None:
+        """Say what was corrected or adopted, and let entries in the symbol wait."""
         key = f"size:{symbol}:{market.value}:{self.at.isoformat()}"
         if is_orphan:
             what = f"{short_text(have)} {symbol} {market.value} belongs to no order and was adopted as unassigned"
@@ -282,6 +295,7 @@ class Comparison:
             self.pause.add(symbol)
 
     def findings(self, horizon: Horizon) -> Findings:
+        """Give all that was gathered."""
         deferred = {symbol for _, symbol in self.busy} | ({CASH} if self.busy else set())
         if not self.snapshot.is_settled:
             deferred.add(EVERYTHING)
@@ -301,6 +315,7 @@ class Comparison:
         )
 
     def moved_horizon(self, horizon: Horizon) -> StateSaved | None:
+        """Give the new horizon where something was found or the old one is far behind, else None."""
         is_stale = self.at - horizon.checked_to >= STALE_AFTER
         if not (self.booked or self.corrections or is_stale) or self.at <= horizon.checked_to:
             return None
