@@ -41,14 +41,15 @@ class TransportSettings:
 
     `deadline_s` covers waiting for a thread, sending and reading; after it the caller gets its error while the thread
     is left to finish alone. Connecting and reading together stay below the ten seconds in which the daemon must be able
-    to exit (ORD-9): the interpreter waits for its threads.
+    to exit (ORD-9): the interpreter waits for its threads. There are as many as CORE_HODL's plan has legs: with fewer
+    the last orders of a purchase waited for the answers to the first.
     """
 
     connect_timeout_s: float = 2.0
     read_timeout_s: float = 6.0
     deadline_s: float = 9.0
     recv_window_ms: int = 5_000
-    workers: int = 4
+    workers: int = 10
 
 
 @dataclass(frozen=True, slots=True)
