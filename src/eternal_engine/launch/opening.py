@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Final
 
@@ -48,7 +48,7 @@ async def open_books(
         return ()
     prices = await take_prices(place.ports[closed[0]], symbols)
     now = place.clock.now()
-    since = now - LOOK_BACK if place.opened_at is None else max(now - LOOK_BACK, place.opened_at - ROUNDING)
+    since = looked_at_since(now, place.opened_at)
     looking = (take_snapshot(place.ports[account], account, since, now) for account in closed)
     alerts: list[Alert] = []
     for account, snapshot in zip(closed, await asyncio.gather(*looking), strict=True):
@@ -63,6 +63,11 @@ async def open_books(
             await recorder.commit(_opened(opening.events, waiting))
         alerts += opening.alerts
     return tuple(alerts)
+
+
+def looked_at_since(now: datetime, opened_at: datetime | None) -> datetime:
+    """Give from when history is read: an account that was opened later has none before."""
+    return now - LOOK_BACK if opened_at is None else max(now - LOOK_BACK, opened_at - ROUNDING)
 
 
 def _opened(events: Sequence[Event], waiting: tuple[tuple[int, int], ...]) -> Make:

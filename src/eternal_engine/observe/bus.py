@@ -59,6 +59,7 @@ class Bus:
 
     def __init__(self, observers: Sequence[Observer], *, capacity: int = CAPACITY, rest_s: float = 0.0) -> None:
         self._rest_s = rest_s
+        self._ending = asyncio.Event()
         self._lanes = tuple(Lane(observer, capacity) for observer in observers)
         self._closing = False
 
@@ -87,6 +88,7 @@ class Bus:
     async def close(self, running: asyncio.Task[None], *, within_s: float = 3.0) -> None:
         """Let the observers see what still waits, then end the task that runs `run`, at the latest after a time."""
         self._closing = True
+        self._ending.set()
         for lane in self._lanes:
             lane.arrived.set()
         done, _ = await asyncio.wait({running}, timeout=within_s)
@@ -104,7 +106,8 @@ class Bus:
                 lane.arrived.clear()
                 await lane.arrived.wait()
                 if self._rest_s and not self._closing:
-                    await asyncio.sleep(self._rest_s)
+                    with suppress(TimeoutError):
+                        await asyncio.wait_for(self._ending.wait(), self._rest_s)
                 continue
             batch = [lane.waiting.popleft() for _ in range(min(BATCH, len(lane.waiting)))]
             await self._show(lane, batch)

@@ -89,3 +89,16 @@ async def test_a_hanging_observer_delays_neither_an_offer_nor_the_end() -> None:
     await bus.close(running, within_s=0.1)
     assert loop.time() - before < 1.0
     assert running.cancelled()
+
+
+async def test_observers_rest_before_they_look_and_see_the_last_events_at_the_end() -> None:
+    observer = Seeing()
+    bus = Bus([observer], rest_s=60.0)
+    running = asyncio.create_task(bus.run())
+    await asyncio.sleep(0.01)
+    bus.offer(*events(1))
+    await asyncio.sleep(0.01)
+    seen_early = len(observer.seen)
+    bus.offer(*events(1, start=1))
+    await bus.close(running)
+    assert (seen_early, len(observer.seen)) == (0, 2)

@@ -252,10 +252,10 @@ async def test_the_files_belong_to_their_owner_alone(database: Path) -> None:
 
 async def test_commits_are_durable_by_the_settings_that_make_them_so(database: Path) -> None:
     store = await Store.open(database)
-    async with store._engine.connect() as connection:
-        pragmas = [f"PRAGMA {name}" for name in ("journal_mode", "synchronous")]
-        answers = [(await connection.exec_driver_sql(pragma)).scalar() for pragma in pragmas]
-    assert answers == ["wal", 2]
+    pragmas = [f"PRAGMA {name}" for name in ("journal_mode", "synchronous")]
+    answers = [[row[0] for row in await store._writer.execute_fetchall(pragma)] for pragma in pragmas]
+    assert answers == [["wal"], [2]]
+    assert store._writer.isolation_level == "IMMEDIATE"
     await store.close()
 
 
