@@ -58,13 +58,15 @@ class SyntheticFeed(HistoryFeed):
 
     def __init__(self, seed: int, end_ms: int, *, spread_bps: Decimal = Decimal(0)) -> None:
         self._seed, self._spread_bps = seed, spread_bps
-        super().__init__(synthesize(seed, start_ms=EPOCH_MS, end_ms=end_ms), spread_bps=spread_bps)
+        super().__init__(
+            synthesize(seed, start_ms=EPOCH_MS, end_ms=end_ms, with_fingerprint=False), spread_bps=spread_bps
+        )
 
     def advance(self, venue: Venue, to_ms: int) -> None:
         """Move the venue to an instant, making more of the market first when it would run out."""
         if to_ms > self.end_ms - HOUR_MS:
             whole_days = (to_ms + AHEAD_MS) // DAY_MS * DAY_MS
-            self._use(synthesize(self._seed, start_ms=EPOCH_MS, end_ms=whole_days))
+            self._use(synthesize(self._seed, start_ms=EPOCH_MS, end_ms=whole_days, with_fingerprint=False))
         super().advance(venue, to_ms)
 
     def _use(self, history: MarketHistory) -> None:
