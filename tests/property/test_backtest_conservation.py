@@ -22,7 +22,7 @@ from core_builders import (
 )
 from eternal_engine.backtest import fills, loop, settlements
 from eternal_engine.backtest.simulate import Simulation
-from eternal_engine.backtest.tape import BARS, EVENTS, ORDERS, TRADES
+from eternal_engine.backtest.tape import BARS, EVENTS, ORDERS, TRADES, Tape
 from eternal_engine.market_data.history import MarketHistory
 from eternal_engine.portfolio.params import Params
 
@@ -77,6 +77,15 @@ def test_j6_delistings_and_late_listings_reconcile(seed: int, gone: int) -> None
     assert not [o for o in orders_on(done) if o.symbol == 2 and o.decided_h <= start // hour + 120]
 
 
+def written(tape: Tape, name: str) -> np.ndarray:
+    """Give the part of a record that a run has written; the room behind it holds anything."""
+    record = getattr(tape, name)
+    for kind, count in (("order", ORDERS), ("trade", TRADES), ("event", EVENTS)):
+        if name.startswith(f"{kind}_"):
+            return record[: tape.counts[count]]
+    return record[:, : tape.counts[BARS]] if name in ("equity", "exposure") else record
+
+
 @settings(max_examples=8, deadline=None)
 @given(seed=st.integers(0, 10**6), holes=st.sampled_from([0, 40]), vol=st.sampled_from([0.01, 0.03]))
 def test_u_8_fast_travel_is_only_a_shortcut(seed: int, holes: int, vol: float) -> None:
@@ -87,7 +96,7 @@ def test_u_8_fast_travel_is_only_a_shortcut(seed: int, holes: int, vol: float) -
         long = play(history, wild(), deposit_weekly_usdt=100.0)
     assert quick.tape.counts.tolist() == long.tape.counts.tolist()
     for name in quick.tape._fields:
-        assert np.array_equal(getattr(quick.tape, name), getattr(long.tape, name)), name
+        assert np.array_equal(written(quick.tape, name), written(long.tape, name)), name
 
 
 def test_j6_the_replay_notices_a_fee_that_is_not_paid(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,50 +9,31 @@ count of refusals) is advanced by the rules' own functions. A test runs with and
 from __future__ import annotations
 
 import math
-from typing import Final, NamedTuple
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
 from eternal_engine.backtest.fills import Lots, Market, liquidation_price, liquidation_reach
-from eternal_engine.backtest.settlements import pay_funding, take_close
+from eternal_engine.backtest.pairs import clear_of_margin, pairs_at_rest_until
+from eternal_engine.backtest.settlements import pay_funding
 from eternal_engine.backtest.tape import BARS, HOURLY, PERIOD, ROW_HOURS, Tape, row_of
+from eternal_engine.backtest.worth import Ahead, add_cash, mark_bars
 from eternal_engine.model import reason
 from eternal_engine.portfolio.breaker_hour import advance_risk
 from eternal_engine.portfolio.flows import month_of
 from eternal_engine.portfolio.params import BookView, Equities, Features, Marks, Params, States
 from eternal_engine.portfolio.trend_hour import trend_refusal
-from eternal_engine.portfolio.valuation import pair_is_open
 from eternal_engine.risk import breaker
-from eternal_engine.strategies import core_hodl, funding, tactical, trend
+from eternal_engine.strategies import core_hodl, tactical, trend
 from eternal_engine.strategies.base import BUY, CORE_HODL, FUNDING, HOURS_PER_DAY, SELL, TACTICAL, TREND
 
 Int64Array = npt.NDArray[np.int64]
 Float64Array = npt.NDArray[np.float64]
 
-# A price this close to a limit leaves the decision to the exact check.
-NEAR: Final = 1e-9
 # The day is not at rest: somebody has something to decide at its close.
 RESTLESS: Final = -1
 NOT_ASKED: Final = -1
-# Bars whose coins are valued at once: three weeks fit the processor's nearest memory.
-AHEAD_BARS: Final = 504
-
-
-class Ahead(NamedTuple):
-    """Hold what an engine's coins are worth at the next closes, while it holds the same ones.
-
-    Per engine: `coins` [4, S] they were, `first_bar` [4] and `worth` [4, AHEAD_BARS] in USDT.
-    """
-
-    coins: Float64Array
-    first_bar: Int64Array
-    worth: Float64Array
-
-
-def nothing_ahead(symbols: int) -> Ahead:
-    """Give the value of coins before any was looked at."""
-    return Ahead(np.full((4, symbols), np.nan), np.full(4, -AHEAD_BARS), np.zeros((4, AHEAD_BARS)))
 
 
 def quiet_until(params: Params, states: States, market: Market, first_bar: int, last_bar: int, until_h: int) -> int:
@@ -102,16 +83,16 @@ def cruise(  # noqa: C901 (ifs up here, loops below: each helper is one loop)
     now_h = market.first_h + first_bar
     if first_bar >= end_bar or breaker.day_of(now_h) != states.risk.day:
         return first_bar, next_payment_h, states
-    if book.active[FUNDING] > 0 and not pairs_at_rest(
-        params, features, market, book, marks, states, settled, marked, first_bar
-    ):
-        return first_bar, next_payment_h, states
+    if params.funding.enabled:
+        end_bar = pairs_at_rest_until(params, features, market, book, states, paid, settled, first_bar, end_bar)
+        if end_bar <= first_bar:
+            return first_bar, next_payment_h, states
     refused = 0
     if (market.first_h + end_bar) % HOURS_PER_DAY == 0:
         refused = refusals_at_rest(params, features, sides, market, book, states, settled, month, end_bar - 1)
         if refused == RESTLESS:
             end_bar -= 1
-    end_bar = clear_bars(params, features, market, book, states, settled, first_bar, end_bar)
+    end_bar = clear_bars(params, features, market, book, states, ahead, paid, first_bar, end_bar)
     if end_bar <= first_bar:
         return first_bar, next_payment_h, states
     hourly = tape.layout[ROW_HOURS] == HOURLY
@@ -128,6 +109,7 @@ def cruise(  # noqa: C901 (ifs up here, loops below: each helper is one loop)
         stretch_end = min(end_bar, next_payment_h - market.first_h)
         column = at + bar - first_bar
         add_cash(equity[TREND], book.cash[TREND], column, stretch_end - bar)
+        add_cash(equity[FUNDING], book.cash[FUNDING], column, stretch_end - bar)
         count, band = inside_corridor(params, level, band, equity, column, stretch_end - bar)
         if hourly:
             write_rows(tape, column, count, market.first_h + bar, level)
@@ -143,39 +125,6 @@ def cruise(  # noqa: C901 (ifs up here, loops below: each helper is one loop)
         if refused > 0:
             tape.denials[TREND, trend_refusal(params, book, states, market.first_h + bar)] += refused
     return bar, next_payment_h, states
-
-
-def pairs_at_rest(
-    params: Params,
-    features: Features,
-    market: Market,
-    book: BookView,
-    marks: Marks,
-    states: States,
-    settled: Int64Array,
-    marked: int,
-    bar: int,
-) -> bool:
-    """Tell whether no pair has a reason to leave, grow or be mended in `bar` that does not depend on its prices."""
-    stamps = features.funding.stamp_h
-    now_h = market.first_h + bar + 1
-    for s in range(len(marks.spot)):
-        if book.spot_qty[FUNDING, s] == 0.0 and book.perp_qty[FUNDING, s] == 0.0:
-            continue
-        # The last close tells a pair from dust.
-        take_close(market, marks, s, marked, bar)
-        if not pair_is_open(book, marks, s):
-            continue
-        short = -book.perp_qty[FUNDING, s]
-        if funding.expected_income_frac(params.funding, features.funding, s, settled[s]) < 0.0:
-            return False
-        if funding.hedge_drift_qty(params.funding, book.spot_qty[FUNDING, s], short) != 0.0:
-            return False
-        if now_h >= states.funding.review_h[s] or states.funding.opened_h[s] == 0:
-            return False
-        if states.funding.cut[s] and stamps[s, settled[s] - 1] == now_h:
-            return False
-    return True
 
 
 def refusals_at_rest(
@@ -241,23 +190,24 @@ def clear_bars(
     market: Market,
     book: BookView,
     states: States,
-    settled: Int64Array,
+    ahead: Ahead,
+    paid: Int64Array,
     first_bar: int,
     end_bar: int,
 ) -> int:
     """Give the first bar in which a price might trigger something, or `end_bar`."""
     closes = market.spot_close
-    for bar in range(first_bar, end_bar):
-        # With a bar of the first symbol the hour counts.
-        if math.isnan(closes[0, bar]):
-            end_bar = bar
-            break
+    day = (market.first_h + first_bar) // HOURS_PER_DAY - features.first_day
+    # With a bar of the first symbol the hour counts.
+    if day >= features.trend.bars.shape[1] or features.trend.bars[0, day] < HOURS_PER_DAY:
+        for bar in range(first_bar, end_bar):
+            if math.isnan(closes[0, bar]):
+                end_bar = bar
+                break
     if book.active[TREND] > 0:
         end_bar = clear_of_stops(params, market, book, states, first_bar, end_bar)
     if book.active[FUNDING] > 0:
-        end_bar = clear_of_margin(params, market, book, first_bar, end_bar)
-    if params.funding.enabled:
-        end_bar = clear_of_entries(params, features, market, book, settled, first_bar, end_bar)
+        end_bar = clear_of_margin(params, features, market, book, ahead, paid, first_bar, end_bar)
     return end_bar
 
 
@@ -282,60 +232,6 @@ def clear_of_stops(params: Params, market: Market, book: BookView, states: State
                 if not (spot[k] < limit and perp[k] < math.inf) and not (perp[k] < limit and spot[k] < math.inf):
                     end_bar = first_bar + k
                     break
-    return end_bar
-
-
-def clear_of_margin(params: Params, market: Market, book: BookView, first_bar: int, end_bar: int) -> int:
-    """Give the first bar in which a pair's basis or FUNDING's margin might ask for something (FUND-X1, FUND-X2)."""
-    own = params.funding
-    exit_basis = own.exit_basis_frac - NEAR
-    min_margin, maintenance = own.min_margin_frac + NEAR, own.maintenance_frac + NEAR
-    contracts, entry, cash = book.perp_qty, book.perp_entry, book.cash[FUNDING]
-    for bar in range(first_bar, end_bar):
-        gain = 0.0
-        notional = 0.0
-        high_margin = cash
-        high_notional = 0.0
-        for s in range(contracts.shape[1]):
-            held = contracts[FUNDING, s]
-            if held == 0.0:
-                continue
-            perp = market.perp_close[s, bar]
-            top = min(market.spot_high[s, bar], market.perp_high[s, bar])
-            gain += held * (perp - entry[FUNDING, s])
-            notional += abs(held) * perp
-            high_margin += held * (top - entry[FUNDING, s])
-            high_notional += abs(held) * top
-            # NaN prices fail these comparisons as they should.
-            if not abs(perp / market.spot_close[s, bar] - 1.0) < exit_basis:
-                return bar
-        if notional > 0.0 and not cash + gain > min_margin * notional:
-            return bar
-        if high_notional > 0.0 and not high_margin > maintenance * high_notional:
-            return bar
-    return end_bar
-
-
-def clear_of_entries(
-    params: Params,
-    features: Features,
-    market: Market,
-    book: BookView,
-    settled: Int64Array,
-    first_bar: int,
-    end_bar: int,
-) -> int:
-    """Give the first bar in which FUNDING might enter a pair that pays, its basis being narrow (FUND-E1)."""
-    weights, pays = params.funding.weights, features.funding.pays
-    spot_close, perp_close = market.spot_close, market.perp_close
-    enter_basis = params.funding.entry_basis_frac + NEAR
-    for s in range(len(weights)):
-        if weights[s] <= 0.0 or settled[s] == 0 or book.perp_qty[FUNDING, s] != 0.0 or not pays[s, settled[s] - 1]:
-            continue
-        for bar in range(first_bar, end_bar):
-            if not abs(perp_close[s, bar] / spot_close[s, bar] - 1.0) > enter_basis:
-                end_bar = bar
-                break
     return end_bar
 
 
@@ -364,103 +260,6 @@ def write_day(tape: Tape, column: int, count: int, now_h: int, level: int) -> No
         tape.level[row] = level
         tape.counts[BARS] = row
         tape.layout[PERIOD] = now_h // tape.layout[ROW_HOURS]
-
-
-def add_cash(usdt: Float64Array, cash: float, column: int, count: int) -> None:
-    """Add an engine's cash to the results of its perps in `count` columns."""
-    part = usdt[column : column + count]
-    for k in range(len(part)):
-        part[k] += cash
-
-
-def mark_bars(
-    market: Market,
-    book: BookView,
-    ahead: Ahead,
-    equity: Float64Array,
-    exposures: Float64Array,
-    at: int,
-    first_bar: int,
-    end_bar: int,
-) -> None:
-    """Write equities and exposures [4, K] of the bars into columns from `at` on, summed in the order of `equities`.
-
-    TREND's equity lacks its cash, which payments change on the way.
-    """
-    end = at + end_bar - first_bar
-    for engine in range(4):
-        usdt, exposure = equity[engine, at:end], exposures[engine, at:end]
-        cash = 0.0 if engine == TREND else book.cash[engine]
-        if book.active[engine] == 0:
-            for k in range(len(usdt)):
-                usdt[k] = cash
-            for k in range(len(exposure)):
-                exposure[k] = 0.0
-        elif engine == TREND:
-            mark_perps(market, book, usdt, exposure, first_bar)
-        elif engine == FUNDING:
-            mark_pairs(market, book, usdt, exposure, first_bar)
-        else:
-            value_coins(market, book.spot_qty[engine], ahead, engine, first_bar, end_bar)
-            worth = ahead.worth[engine, first_bar - ahead.first_bar[engine] :]
-            for k in range(len(usdt)):
-                usdt[k] = cash + worth[k]
-            for k in range(len(usdt)):
-                exposure[k] = usdt[k] - cash
-
-
-def value_coins(market: Market, coins: Float64Array, ahead: Ahead, engine: int, first_bar: int, end_bar: int) -> None:
-    """Have an engine's coins valued ahead for at least the bars [first_bar, end_bar), one coin after the other."""
-    known = ahead.coins[engine]
-    same = ahead.first_bar[engine] <= first_bar and end_bar <= ahead.first_bar[engine] + AHEAD_BARS
-    for s in range(len(coins)):
-        same = same and coins[s] == known[s]
-    if same:
-        return
-    ahead.first_bar[engine] = first_bar
-    worth = ahead.worth[engine]
-    worth[:] = 0.0
-    for s in range(len(coins)):
-        held = coins[s]
-        known[s] = held
-        if held != 0.0:
-            prices = market.spot_close[s, first_bar : first_bar + AHEAD_BARS]
-            for k in range(len(prices)):
-                worth[k] += held * prices[k]
-
-
-def mark_perps(market: Market, book: BookView, usdt: Float64Array, exposure: Float64Array, first_bar: int) -> None:
-    """Write the results of TREND's perps and their notional [K] for the K bars from `first_bar` on."""
-    closes = market.perp_close
-    usdt[:] = 0.0
-    exposure[:] = 0.0
-    for s in range(book.perp_qty.shape[1]):
-        held = book.perp_qty[TREND, s]
-        if held != 0.0:
-            entry = book.perp_entry[TREND, s]
-            prices = closes[s, first_bar : first_bar + len(usdt)]
-            for k in range(len(usdt)):
-                usdt[k] += held * (prices[k] - entry)
-                exposure[k] += abs(held) * prices[k]
-
-
-def mark_pairs(market: Market, book: BookView, usdt: Float64Array, exposure: Float64Array, first_bar: int) -> None:
-    """Write FUNDING's equity and exposure [K] for the K bars from `first_bar` on."""
-    cash, coins, contracts, entry = book.cash[FUNDING], book.spot_qty, book.perp_qty, book.perp_entry
-    for k in range(len(usdt)):
-        carried = 0.0
-        gain = 0.0
-        notional = 0.0
-        for s in range(contracts.shape[1]):
-            if coins[FUNDING, s] != 0.0:
-                carried += coins[FUNDING, s] * market.spot_close[s, first_bar + k]
-            held = contracts[FUNDING, s]
-            if held != 0.0:
-                perp = market.perp_close[s, first_bar + k]
-                gain += held * (perp - entry[FUNDING, s])
-                notional += abs(held) * perp
-        usdt[k] = cash + (carried + gain)
-        exposure[k] = carried + notional
 
 
 def inside_corridor(

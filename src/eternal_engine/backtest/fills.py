@@ -39,7 +39,8 @@ RULES = (
 class Market(NamedTuple):
     """Hold hourly arrays [S, H] of USDT prices, NaN where a bar is missing; bar i opens at hour `first_h` + i.
 
-    A symbol can be traded in the hours [`listed_h`, `delisted_h`) [S].
+    A symbol can be traded in the hours [`listed_h`, `delisted_h`) [S]. `days` [S, D, 8] holds the extremes of whole
+    days (columns in `days`), D being 0 where nobody computed them.
     """
 
     first_h: int
@@ -53,6 +54,7 @@ class Market(NamedTuple):
     perp_close: Float64Array
     listed_h: Int64Array
     delisted_h: Int64Array
+    days: Float64Array
 
 
 class Lots(NamedTuple):

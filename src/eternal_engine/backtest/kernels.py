@@ -14,7 +14,7 @@ from types import ModuleType
 from typing import Any
 
 from eternal_engine.absent import absent
-from eternal_engine.backtest import cruise, fills, lending, lighten, loop, settlements, tape
+from eternal_engine.backtest import cruise, days, fills, lending, lighten, loop, pairs, settlements, tape, worth
 from eternal_engine.backtest.lending import lend, refer, spread, teach_lending, teach_renewal
 from eternal_engine.model import codes, reason, steps
 from eternal_engine.portfolio import (
@@ -57,7 +57,10 @@ MODULES: tuple[ModuleType, ...] = (
     tape,
     fills,
     settlements,
+    worth,
+    pairs,
     cruise,
+    days,
     loop,
 )
 # What numba would load, each a tenth of a second, only to offer what is not used here.

@@ -9,7 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from eternal_engine.backtest import tape as records
-from eternal_engine.backtest.cruise import cruise, nothing_ahead, quiet_until
+from eternal_engine.backtest.cruise import cruise, quiet_until
+from eternal_engine.backtest.days import pass_days, passes_days
 from eternal_engine.backtest.fills import (
     Lots,
     Market,
@@ -18,8 +19,16 @@ from eternal_engine.backtest.fills import (
     liquidate_funding,
     run_stops,
 )
-from eternal_engine.backtest.settlements import NEVER_H, count_settled, next_payment, pay_funding, take_closes
+from eternal_engine.backtest.settlements import (
+    NEVER_H,
+    count_settled,
+    next_payment,
+    pay_funding,
+    take_close,
+    take_closes,
+)
 from eternal_engine.backtest.tape import BARS, HOURLY, ORDERS, PERIOD, ROW_HOURS, Tape, open_row, write_event
+from eternal_engine.backtest.worth import Ahead, nothing_ahead
 from eternal_engine.model import reason
 from eternal_engine.model.rule import Rule
 from eternal_engine.portfolio.breaker_hour import advance_risk, scope_usdt
@@ -40,7 +49,7 @@ from eternal_engine.portfolio.params import (
 from eternal_engine.portfolio.valuation import count_active, equities, free_usdt, prices_known
 from eternal_engine.risk import breaker
 from eternal_engine.strategies import core_hodl, trend
-from eternal_engine.strategies.base import CORE_HODL, FUNDING, TACTICAL, TREND
+from eternal_engine.strategies.base import CORE_HODL, FUNDING, HOURS_PER_DAY, TACTICAL, TREND
 
 Int64Array = npt.NDArray[np.int64]
 
@@ -112,8 +121,6 @@ def run(
         write_bar(tape, book, equity, states, start_h)
     sides = trend.sides_by_day(params.trend, features.trend)
     next_payment_h = next_payment(features, book, paid, start_h)
-    # Only FUNDING decides on settlements; without it they are counted when somebody looks.
-    next_stamp_h = count_settled(features, settled, start_h) if params.funding.enabled else NEVER_H
     next_delisting_h = next_end(market, start_h)
     ahead = nothing_ahead(len(marks.spot))
     active = book.active
@@ -123,34 +130,31 @@ def run(
         now_h = market.first_h + bar
         if now_h >= next_payment_h:
             next_payment_h = pay_funding(features, market, book, tape, lots, marks, paid, bar, marked)
-        if now_h + 1 >= next_stamp_h:
-            next_stamp_h = count_settled(features, settled, now_h + 1)
         if len(pending) == 0:
-            until_h = min(next_delisting_h, next_deposit_h - 1, next_stamp_h - 1)
-            if active[FUNDING] > 0:
-                # A pair's margin changes with every payment.
-                until_h = min(until_h, next_payment_h)
-            end_bar = quiet_until(params, states, market, bar, last_bar, until_h)
-            reached, next_payment_h, states = cruise(
+            reached, next_payment_h, states = travel(
                 params, features, sides, ahead, market, book, lots, marks, states, tape, paid, settled, flows.month,
-                marked, bar, end_bar, next_payment_h,
+                marked, bar, last_bar, min(next_delisting_h, next_deposit_h - 1), next_payment_h,
             )  # fmt: skip
             if reached > bar:
                 bar = reached
                 continue
         count_settled(features, settled, now_h + 1)
-        take_closes(market, marks, marked, bar)
+        if now_h >= next_delisting_h:
+            take_closes(market, marks, marked, bar)
+            marked = bar
+        if active[FUNDING] > 0:
+            price_pairs(market, book, marks, marked, bar)
         row, period = tape.counts[BARS], tape.layout[PERIOD]
         open_row(tape, now_h)
         bar += 1
-        marked = bar
         if len(pending) > 0 or active[TREND] > 0 or active[FUNDING] > 0 or now_h >= next_delisting_h:
             orders = tape.counts[ORDERS]
             states, pending = trade_bar(params, market, book, tape, lots, marks, states, pending, bar - 1)
             next_delisting_h = next_end(market, now_h + 1)
             if tape.counts[ORDERS] != orders:
                 next_payment_h = next_payment(features, book, paid, now_h)
-        found = update_marks(market, marks, bar - 1)
+        found = update_marks(market, marks, marked, bar - 1)
+        marked = bar
         if found == NO_BARS:
             tape.counts[BARS], tape.layout[PERIOD] = row, period
             continue
@@ -165,6 +169,42 @@ def run(
         )  # fmt: skip
     tape.counts[BARS] += 1
     return states
+
+
+def travel(
+    params: Params,
+    features: Features,
+    sides: Int64Array,
+    ahead: Ahead,
+    market: Market,
+    book: BookView,
+    lots: Lots,
+    marks: Marks,
+    states: States,
+    tape: Tape,
+    paid: Int64Array,
+    settled: Int64Array,
+    month: int,
+    marked: int,
+    bar: int,
+    last_bar: int,
+    until_h: int,
+    next_payment_h: int,
+) -> tuple[int, int, States]:
+    """Pass what is quiet from `bar` on, whole days or hours of one; give the first bar left over, as `cruise` does."""
+    if (market.first_h + bar) % HOURS_PER_DAY == 0 and passes_days(params, market, tape):
+        end_bar = min(last_bar - 1, until_h - market.first_h)
+        reached, next_payment_h, states = pass_days(
+            params, features, sides, market, book, lots, marks, states, tape, paid, settled, month, marked, bar,
+            end_bar, next_payment_h,
+        )  # fmt: skip
+        if reached > bar:
+            return reached, next_payment_h, states
+    end_bar = quiet_until(params, states, market, bar, last_bar, until_h)
+    return cruise(
+        params, features, sides, ahead, market, book, lots, marks, states, tape, paid, settled, month, marked, bar,
+        end_bar, next_payment_h,
+    )  # fmt: skip
 
 
 def deposits_due(params: Params, weekly_usdt: float, next_deposit_h: int, now_h: int) -> tuple[float, int]:
@@ -195,6 +235,13 @@ def trade_bar(
     states = delist(params, market, book, tape, lots, marks, states, bar)
     count_active(book)
     return states, pending
+
+
+def price_pairs(market: Market, book: BookView, marks: Marks, marked: int, bar: int) -> None:
+    """Take the last known closes of open pairs whose bar is missing: their margin is counted with them (FUND-2)."""
+    for s in range(len(marks.perp)):
+        if book.perp_qty[FUNDING, s] != 0.0 and math.isnan(market.perp_open[s, bar]):
+            take_close(market, marks, s, marked, bar)
 
 
 def next_end(market: Market, from_h: int) -> int:
@@ -228,8 +275,11 @@ def prime_marks(market: Market, marks: Marks, first_bar: int) -> bool:
     return newest == market.first_h + first_bar - 1
 
 
-def update_marks(market: Market, marks: Marks, bar: int) -> int:
-    """Take over the closes of one bar: ALL_BARS if nothing priced before lacks one, NO_BARS if all do (U-7)."""
+def update_marks(market: Market, marks: Marks, marked: int, bar: int) -> int:
+    """Take over the closes of one bar: ALL_BARS if nothing priced before lacks one, NO_BARS if all do (U-7).
+
+    What lacks one takes its last close since `marked`, the first bar whose closes the marks have not taken.
+    """
     spot_close, perp_close = market.spot_close, market.perp_close
     spot, perp, spot_h, perp_h = marks.spot, marks.perp, marks.spot_h, marks.perp_h
     listed_h, delisted_h = market.listed_h, market.delisted_h
@@ -237,21 +287,22 @@ def update_marks(market: Market, marks: Marks, bar: int) -> int:
     missing = 0
     at_h = market.first_h + bar
     for s in range(len(spot)):
-        if at_h < listed_h[s] or at_h >= delisted_h[s]:
-            continue
-        close = spot_close[s, bar]
-        if not math.isnan(close):
-            spot[s] = close
+        inside = at_h >= listed_h[s] and at_h < delisted_h[s]
+        spot_price = spot_close[s, bar] if inside else math.nan
+        perp_price = perp_close[s, bar] if inside else math.nan
+        if math.isnan(spot_price) or math.isnan(perp_price):
+            take_close(market, marks, s, marked, bar)
+        if not math.isnan(spot_price):
+            spot[s] = spot_price
             spot_h[s] = at_h
             found += 1
-        elif spot_h[s] >= 0:
+        elif inside and spot_h[s] >= 0:
             missing += 1
-        close = perp_close[s, bar]
-        if not math.isnan(close):
-            perp[s] = close
+        if not math.isnan(perp_price):
+            perp[s] = perp_price
             perp_h[s] = at_h
             found += 1
-        elif perp_h[s] >= 0:
+        elif inside and perp_h[s] >= 0:
             missing += 1
     if found == 0:
         return NO_BARS

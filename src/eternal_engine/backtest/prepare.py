@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 
+from eternal_engine.backtest import days
 from eternal_engine.backtest.fills import Market
 from eternal_engine.market_data.history import DAY_MS, HOUR_MS, MarketHistory
 from eternal_engine.portfolio import features
 from eternal_engine.portfolio.params import Features, Params
 from eternal_engine.strategies import indicators
+from eternal_engine.strategies.base import HOURS_PER_DAY
+
+Float64Array = npt.NDArray[np.float64]
 
 NEVER_H = 1 << 40
 
 
-def market_of(history: MarketHistory) -> Market:
-    """Take the price arrays of a history, without copies."""
+def market_of(history: MarketHistory, day_ranges: Float64Array | None = None) -> Market:
+    """Take the price arrays of a history, without copies; `day_ranges` only help runs with a daily tape."""
     delisted = np.where(history.delisted_ms >= 0, history.delisted_ms // HOUR_MS, NEVER_H).astype(np.int64)
     return Market(
         first_h=history.start_ms // HOUR_MS,
@@ -28,7 +33,33 @@ def market_of(history: MarketHistory) -> Market:
         perp_close=history.perp.close,
         listed_h=(history.listed_ms // HOUR_MS).astype(np.int64),
         delisted_h=delisted,
+        days=np.zeros((len(history.symbols), 0, days.COLUMNS)) if day_ranges is None else day_ranges,
     )
+
+
+def day_ranges_of(history: MarketHistory) -> Float64Array:
+    """Compute the extremes of every whole day [S, D, 8] that `days` passes days by; NaN where a bar is missing."""
+    spot, perp = history.spot, history.perp
+    symbols, hours = spot.close.shape
+    count = hours // HOURS_PER_DAY
+    out = np.full((symbols, count, days.COLUMNS), np.nan)
+    # Each mark lacks what either market lacks, so that a hole in one of them proves nothing.
+    for column, hourly, pick in (
+        (days.LOW_MARK, np.maximum(spot.low, perp.low), np.minimum),
+        (days.HIGH_MARK, np.minimum(spot.high, perp.high), np.maximum),
+        (days.LOW_CLOSE, perp.close, np.minimum),
+        (days.HIGH_CLOSE, perp.close, np.maximum),
+    ):
+        whole = np.ascontiguousarray(hourly[:, : count * HOURS_PER_DAY]).reshape(symbols, count, HOURS_PER_DAY)
+        out[:, :, column] = indicators.folded(whole, pick)
+    out[:, :, days.LAST_CLOSE] = perp.close[:, HOURS_PER_DAY - 1 : count * HOURS_PER_DAY : HOURS_PER_DAY]
+    first_h = history.start_ms // HOUR_MS
+    for s, rates in enumerate(history.funding):
+        bars = features.stamp_hours(rates.stamp_ms) - first_h
+        inside = (bars >= 0) & (bars < count * HOURS_PER_DAY)
+        paid = np.abs(perp.open[s, bars[inside]] * rates.rate[inside])
+        out[s, :, days.PAYMENTS] = np.bincount(bars[inside] // HOURS_PER_DAY, paid, minlength=count)
+    return out
 
 
 def daily_bars_of(history: MarketHistory, with_volume: bool = False) -> indicators.DailyBars:

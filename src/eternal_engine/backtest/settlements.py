@@ -16,6 +16,7 @@ from eternal_engine.strategies.base import FUNDING, TREND
 Int64Array = npt.NDArray[np.int64]
 
 NEVER_H: Final = 1 << 40
+STRIDE: Final = 8
 
 
 def count_settled(features: Features, settled: Int64Array, now_h: int) -> int:
@@ -25,6 +26,9 @@ def count_settled(features: Features, settled: Int64Array, now_h: int) -> int:
     earliest = NEVER_H
     for s in range(len(settled)):
         k = settled[s]
+        # After weeks in which nobody looked, by steps first.
+        while k + STRIDE < last and stamps[s, k + STRIDE] <= now_h:
+            k += STRIDE
         while k < last and stamps[s, k] <= now_h:
             k += 1
         settled[s] = k

@@ -55,7 +55,7 @@ class Tape(NamedTuple):
     A row is a bar, or on a daily tape a UTC day, which then holds the state at its last bar and the sums over it.
     `layout` [2] holds the hours a row covers and the number of the period that the last row is for. Only a daily tape
     uses `draft_equity` and `draft_exposure` [4, 24], for the bars of the day at work, and `lowest` [1], TREND's lowest
-    equity at any bar.
+    equity at any bar that was looked at one by one; where whole days are passed it has been above zero.
     """
 
     counts: Int64Array
@@ -83,8 +83,9 @@ class Tape(NamedTuple):
 
 def new_tape(bars: int, orders: int, trades: int, events: int, reasons: int, row_hours: int = HOURLY) -> Tape:
     """Make an empty tape with room for so many records; a run that overflows says so in `counts`."""
-    # One block of memory is cheaper to get than seven.
-    rows = np.zeros((27, bars))
+    # One block of memory is cheaper to get than seven; marks are written before they are read and need no clearing.
+    rows = np.empty((27, bars))
+    rows[:19] = 0.0
     return Tape(
         counts=np.zeros(5, np.int64),
         layout=np.array([row_hours, -1]),
@@ -94,18 +95,18 @@ def new_tape(bars: int, orders: int, trades: int, events: int, reasons: int, row
         close_h=rows[0].view(np.int64),
         level=rows[1].view(np.int64),
         external=rows[2],
-        equity=rows[3:7],
-        exposure=rows[7:11],
-        engine_flow=rows[11:15],
-        fees=rows[15:19],
-        slippage=rows[19:23],
-        funding=rows[23:27],
-        order_i=np.zeros((orders, 8), np.int64),
-        order_f=np.zeros((orders, 4)),
-        trade_i=np.zeros((trades, 7), np.int64),
-        trade_f=np.zeros((trades, 6)),
-        event_i=np.zeros((events, 5), np.int64),
-        event_f=np.zeros(events),
+        engine_flow=rows[3:7],
+        fees=rows[7:11],
+        slippage=rows[11:15],
+        funding=rows[15:19],
+        equity=rows[19:23],
+        exposure=rows[23:27],
+        order_i=np.empty((orders, 8), np.int64),
+        order_f=np.empty((orders, 4)),
+        trade_i=np.empty((trades, 7), np.int64),
+        trade_f=np.empty((trades, 6)),
+        event_i=np.empty((events, 5), np.int64),
+        event_f=np.empty(events),
         denials=np.zeros((4, reasons), np.int64),
     )
 

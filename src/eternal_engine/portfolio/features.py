@@ -69,15 +69,14 @@ def features_of(
 ) -> Features:
     """Compute every strategy's features over all history at once; row 0 of `daily` is epoch day `first_day`."""
     days = daily.close.shape[1]
+    own = params.tactical
+    # An option that is off asks for nothing.
+    fear = fear_by_day(moods, first_day, days, own.fear_max_age_h) if own.fear_enabled else np.full(days, np.nan)
+    rate = funding_by_day(settled[own.btc], first_day, days) if own.capitulation_enabled else np.full(days, np.nan)
     return Features(
         trend=trend.features(params.trend, daily),
         funding=funding_features(params, settled),
-        tactical=tactical.features(
-            params.tactical,
-            daily,
-            fear_by_day(moods, first_day, days, params.tactical.fear_max_age_h),
-            funding_by_day(settled[params.tactical.btc], first_day, days),
-        ),
+        tactical=tactical.features(own, daily, fear, rate),
         first_day=first_day,
     )
 

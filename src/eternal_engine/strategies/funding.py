@@ -135,16 +135,22 @@ def features(
     longest = max([1] + [len(stamps) for stamps in stamps_h])
     stamp_h = np.full((symbols, longest), NEVER_H, np.int64)
     rate = np.full((symbols, longest), np.nan)
+    for s in range(symbols):
+        stamp_h[s, : len(stamps_h[s])] = stamps_h[s]
+        rate[s, : len(rates[s])] = rates[s]
+    if not params.enabled:
+        # Settlements are paid on every perp; more than that nobody asks.
+        unasked = np.full((symbols, longest), np.nan)
+        never = np.zeros((symbols, longest), np.bool_)
+        return FundingFeatures(stamp_h, rate, unasked, unasked, never, never)
     interval_h = np.full((symbols, longest), np.nan)
     mean_rate = np.full((symbols, longest), np.nan)
     positive = np.zeros((symbols, longest), np.bool_)
     pays = np.zeros((symbols, longest), np.bool_)
     for s in range(symbols):
         n = len(stamps_h[s])
-        stamp_h[s, :n] = stamps_h[s]
-        rate[s, :n] = rates[s]
         interval_h[s, :n] = intervals_h[s]
-        if params.enabled and params.weights[s] > 0.0:
+        if params.weights[s] > 0.0:
             mean_rate[s, :n] = _rolling_mean(rates[s], params.rate_window)
             positive[s, :n] = _last_positive(rates[s], params.positive_settlements)
             income = mean_rate[s, :n] * (params.horizon_days * HOURS_PER_DAY / intervals_h[s])

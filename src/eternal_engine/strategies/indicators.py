@@ -42,25 +42,30 @@ def daily_bars(high: Float64Array, low: Float64Array, close: Float64Array, volum
     used = days * HOURS_PER_DAY
     shape = (symbols, days, HOURS_PER_DAY)
     highs, lows, closes = (np.ascontiguousarray(hourly[:, :used]).reshape(shape) for hourly in (high, low, close))
-    day_high, day_low = _folded(highs, np.maximum), _folded(lows, np.minimum)
+    day_high, day_low = folded(highs, np.maximum), folded(lows, np.minimum)
     day_close = closes[:, :, -1].copy()
     bars = np.full((symbols, days), HOURS_PER_DAY, np.int64)
     # A day with a hole has come out as NaN; most of these have no bar at all.
-    broken = np.isnan(day_high)
-    if broken.any():
-        known = ~np.isnan(closes[broken])
-        bars[broken] = np.count_nonzero(known, axis=1)
-        last = HOURS_PER_DAY - 1 - np.argmax(known[:, ::-1], axis=1)
-        day_high[broken] = np.fmax.reduce(highs[broken], axis=1)
-        day_low[broken] = np.fmin.reduce(lows[broken], axis=1)
-        day_close[broken] = np.take_along_axis(closes[broken], last[:, None], axis=1)[:, 0]
+    broken = np.flatnonzero(np.isnan(day_high))
+    if len(broken):
+        known = ~np.isnan(closes.reshape(-1, HOURS_PER_DAY)[broken])
+        count = np.count_nonzero(known, axis=1)
+        bars.reshape(-1)[broken] = count
+        some = np.flatnonzero(count)
+        days_with_holes = broken[some]
+        last = HOURS_PER_DAY - 1 - np.argmax(known[some, ::-1], axis=1)
+        day_high.reshape(-1)[days_with_holes] = np.fmax.reduce(
+            highs.reshape(-1, HOURS_PER_DAY)[days_with_holes], axis=1
+        )
+        day_low.reshape(-1)[days_with_holes] = np.fmin.reduce(lows.reshape(-1, HOURS_PER_DAY)[days_with_holes], axis=1)
+        day_close.reshape(-1)[days_with_holes] = closes.reshape(-1, HOURS_PER_DAY)[days_with_holes, last]
     day_volume = np.zeros((symbols, days))
     if volume is not None:
         day_volume = np.nansum(volume[:, :used].reshape(shape), axis=2)
     return DailyBars(day_high, day_low, day_close, day_volume, bars)
 
 
-def _folded(hourly: Float64Array, pick: Callable[[Float64Array, Float64Array], Float64Array]) -> Float64Array:
+def folded(hourly: Float64Array, pick: Callable[[Float64Array, Float64Array], Float64Array]) -> Float64Array:
     """Fold [S, D, 24] to [S, D] by halves of neighbours: much faster than along short axes."""
     left = hourly
     while left.shape[2] % 2 == 0:
@@ -74,17 +79,22 @@ def _folded(hourly: Float64Array, pick: Callable[[Float64Array, Float64Array], F
 def _per_symbol(
     daily: DailyBars, indicator: Callable[[Float64Array, Float64Array, Float64Array, Float64Array], Float64Array]
 ) -> Float64Array:
-    """Run an indicator of (high, low, close, volume) over each symbol's days with bars; NaN on the others."""
-    out = np.full(daily.close.shape, np.nan)
+    """Run an indicator of (high, low, close, volume) over each symbol's days with bars; NaN on the others.
+
+    Days lie one after the other in memory, each with all its symbols, as decisions read them.
+    """
+    out = np.full(daily.close.shape, np.nan, order="F")
     known = ~np.isnan(daily.close)
-    for s in range(len(out)):
-        if known[s].any():
-            first = int(np.argmax(known[s]))
-            # Mostly the days before a listing are all that is missing.
-            days: slice | BoolArray = slice(first, None) if known[s, first:].all() else known[s]
-            out[s, days] = indicator(
-                daily.high[s, days], daily.low[s, days], daily.close[s, days], daily.volume[s, days]
-            )
+    if known.size == 0:
+        return out
+    first_days = known.argmax(axis=1).tolist()
+    counts = np.count_nonzero(known, axis=1).tolist()
+    for s, (first, count) in enumerate(zip(first_days, counts, strict=True)):
+        if count == 0:
+            continue
+        # Mostly the days before a listing are all that is missing.
+        days: slice | BoolArray = slice(first, None) if count == known.shape[1] - first else known[s]
+        out[s, days] = indicator(daily.high[s, days], daily.low[s, days], daily.close[s, days], daily.volume[s, days])
     return out
 
 

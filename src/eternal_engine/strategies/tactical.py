@@ -133,7 +133,7 @@ def features(
     return TacticalFeatures(
         close=daily.close,
         bars=daily.bars,
-        btc_high=highest_high(daily)[params.btc],
+        btc_high=highest_high(daily._replace(high=daily.high[params.btc : params.btc + 1]))[0],
         fear=fear,
         funding_8h=funding_8h,
     )
@@ -251,7 +251,10 @@ def at_rest(
     """Tell whether `decide` surely gives neither signal nor new state for a day; `held_qty`, `cost_usdt` per symbol."""
     for s in range(len(params.weights)):
         held = held_qty[s]
-        if held != 0.0 and _exit_reason(params, state, rows, s, day, now_h, held, cost_usdt[s]) != reason.NONE:
+        # What a sale left below a step is no holding; a day without any bar prices nothing and is not passed over.
+        if held == 0.0 or held * rows.close[s, day] < DUST_USDT:
+            continue
+        if _exit_reason(params, state, rows, s, day, now_h, held, cost_usdt[s]) != reason.NONE:
             return False
     high = rows.btc_high[day]
     if math.isnan(high):

@@ -140,18 +140,22 @@ class TrendObservation(NamedTuple):
 
 
 def features(params: TrendParams, daily: DailyBars) -> TrendFeatures:
-    """Compute every indicator over the whole history at once (causal: row d uses days up to d)."""
-    empty = np.full((1, 1), np.nan)
+    """Compute every indicator over the whole history at once (causal: row d uses days up to d).
+
+    All arrays lie day by day in memory: a daily decision reads one day of every symbol.
+    """
+    # Two by two, since the layout of a single row could not be told.
+    empty = np.full((2, 2), np.nan, order="F")
     return TrendFeatures(
-        close=daily.close,
+        close=np.asfortranarray(daily.close),
         sma=sma(daily, params.sma_days),
         ema=ema(daily, params.ema_days),
         adx=adx(daily, params.adx_days),
         atr=atr(daily, params.atr_days),
-        volume=daily.volume,
+        volume=np.asfortranarray(daily.volume),
         volume_mean=volume_mean(daily, params.volume_days) if params.volume_filter else empty,
-        days_known=days_known(daily),
-        bars=daily.bars,
+        days_known=np.asfortranarray(days_known(daily)),
+        bars=np.asfortranarray(daily.bars),
     )
 
 
@@ -209,8 +213,8 @@ def sides_by_day(params: TrendParams, rows: TrendFeatures) -> Int64Array:
     """Give `entry_side` of every day [D, S] on which a symbol may be entered; no row when TREND is off."""
     symbols, days = rows.close.shape
     sides = np.zeros((days if params.enabled else 0, symbols), np.int64)
-    for s in range(symbols):
-        for day in range(len(sides)):
+    for day in range(len(sides)):
+        for s in range(symbols):
             if day_decides(rows, s, day) and is_warm(params, rows, s, day):
                 sides[day, s] = entry_side(params, rows, s, day)
     return sides

@@ -283,3 +283,16 @@ def test_tact_2_the_first_buy_sets_the_clock() -> None:
     state = tactical.on_buy(tactical.initial_state(PARAMS), ETH, 0, 300.0, START_H + 5, True)
     state = tactical.on_buy(state, ETH, 1, 300.0, START_H + 99, False)
     assert state.first_buy_h.tolist() == [0, START_H + 5]
+
+
+@pytest.mark.parametrize(("held", "rests"), [(1e-7, True), (0.4, False)])
+def test_tact_x1_dust_left_by_a_sale_does_not_disturb_a_day(held: float, rests: bool) -> None:
+    table = rows([60_000.0, 60_000.0])
+    state = tactical.initial_state(PARAMS)._replace(high=60_000.0)
+    asked = seen(1, table, held_qty=np.array([held, 0.0]), cost_usdt=np.array([1e-3, 0.0]))
+    at_rest = tactical.at_rest(PARAMS, table, state, 1, asked.now_h, asked.held_qty, asked.cost_usdt, asked.min_usdt)
+    assert at_rest is rests
+    after, exits, buys = tactical.decide(PARAMS, table, state, asked)
+    assert (len(exits) == 0) is rests
+    assert after == state
+    assert buys == []

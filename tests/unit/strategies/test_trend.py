@@ -248,7 +248,7 @@ def test_features_hold_the_volume_mean_only_when_it_is_asked_for() -> None:
     bars = DailyBars(close + 1, close - 1, close, np.ones((1, days)), np.full((1, days), 24))
     off = trend.features(PARAMS, bars)
     on = trend.features(PARAMS._replace(volume_filter=True), bars)
-    assert off.volume_mean.shape == (1, 1)
+    assert off.volume_mean.shape == (2, 2)
     assert on.volume_mean[0, -1] == 1.0
     assert off.days_known[0, -1] == days
     assert trend.entry_side(PARAMS, off, 0, days - 1) == BUY
