@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from eternal_engine.backtest.prepare import features_of, market_of
 from eternal_engine.backtest.simulate import Simulation, plain_run, simulate
-from eternal_engine.backtest.tape import BARS, DELISTING, EVENTS, ORDERS, TRADES
+from eternal_engine.backtest.tape import BARS, DELISTING, EVENTS, ORDERS, TRADES, Tape
 from eternal_engine.bootstrap import params_of
 from eternal_engine.config.settings import Settings
 from eternal_engine.market_data.history import HOUR_MS, FundingRates, MarketHistory, Ohlcv, Sentiment
@@ -224,6 +224,15 @@ def play(
         capital=capital,
         deposit_weekly_usdt=deposit_weekly_usdt,
     )
+
+
+def written(tape: Tape, name: str) -> np.ndarray:
+    """Give the part of a record that a run has written; the room behind it may hold anything."""
+    record: np.ndarray = getattr(tape, name)
+    for kind, count in (("order", ORDERS), ("trade", TRADES), ("event", EVENTS)):
+        if name.startswith(f"{kind}_"):
+            return record[: tape.counts[count]]
+    return np.ascontiguousarray(record[:, : tape.counts[BARS]]) if name in ("equity", "exposure") else record
 
 
 @dataclass(frozen=True)

@@ -19,10 +19,11 @@ from core_builders import (
     play,
     replayed_equity,
     some_params,
+    written,
 )
 from eternal_engine.backtest import fills, loop, settlements
 from eternal_engine.backtest.simulate import Simulation
-from eternal_engine.backtest.tape import BARS, EVENTS, ORDERS, TRADES, Tape
+from eternal_engine.backtest.tape import BARS, EVENTS, ORDERS, TRADES
 from eternal_engine.market_data.history import MarketHistory
 from eternal_engine.portfolio.params import Params
 
@@ -75,15 +76,6 @@ def test_j6_delistings_and_late_listings_reconcile(seed: int, gone: int) -> None
     done = assert_reconciles(history, wild(), first_bar=24)
     assert not [o for o in orders_on(done) if o.symbol == 1 and o.filled_h > start // hour + gone]
     assert not [o for o in orders_on(done) if o.symbol == 2 and o.decided_h <= start // hour + 120]
-
-
-def written(tape: Tape, name: str) -> np.ndarray:
-    """Give the part of a record that a run has written; the room behind it holds anything."""
-    record = getattr(tape, name)
-    for kind, count in (("order", ORDERS), ("trade", TRADES), ("event", EVENTS)):
-        if name.startswith(f"{kind}_"):
-            return record[: tape.counts[count]]
-    return record[:, : tape.counts[BARS]] if name in ("equity", "exposure") else record
 
 
 @settings(max_examples=8, deadline=None)

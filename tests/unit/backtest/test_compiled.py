@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from core_builders import QUICK_TREND, TEN, THREE, a_random_history, orders_on, play, some_params
+from core_builders import QUICK_TREND, TEN, THREE, a_random_history, orders_on, play, some_params, written
 from eternal_engine.backtest.simulate import Simulation
 from eternal_engine.backtest.tape import EVENTS, ORDERS
 from eternal_engine.portfolio.params import Params
@@ -29,8 +29,7 @@ def compiled() -> Callable[..., Any]:
 
 def assert_equal_tapes(plain: Simulation, fast: Simulation) -> None:
     for name in plain.tape._fields:
-        one, two = getattr(plain.tape, name), getattr(fast.tape, name)
-        assert one.tobytes() == two.tobytes(), f"tape.{name}"
+        assert written(plain.tape, name).tobytes() == written(fast.tape, name).tobytes(), f"tape.{name}"
     for name in plain.book._fields:
         assert getattr(plain.book, name).tobytes() == getattr(fast.book, name).tobytes(), f"book.{name}"
     for part in plain.states._fields:
