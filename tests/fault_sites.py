@@ -7,6 +7,7 @@ import sys
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from types import FrameType
 from typing import Any, Final, NamedTuple
@@ -166,6 +167,7 @@ def _leg(client_order_id: str) -> str:
     return f" {read.leg.value}" if read else ""
 
 
+@cache
 def _is_caller(filename: str) -> bool:
     return any(f"/eternal_engine/{part}" in filename for part in CALLERS)
 
