@@ -25,6 +25,8 @@ UNDER_WAY: Final = frozenset({"PENDING", UNKNOWN})
 # After each failed attempt but the last.
 BACK_OFF: Final = (timedelta(minutes=5), timedelta(minutes=30), timedelta(hours=2), timedelta(hours=12))
 NEVER: Final = datetime.max.replace(tzinfo=UTC)
+# Transfers take seconds. Money that is promised and does not arrive is nobody's to spend, so somebody must hear of it.
+OVERDUE: Final = timedelta(hours=1)
 
 
 def without_promised(book: BookView, planned: Iterable[TransferPlanned]) -> BookView:
@@ -106,6 +108,9 @@ class Bank:
             await self._fail(planned)
         elif status not in UNDER_WAY:
             await self._complain(planned, f"the transfer ended {status}", "look at the accounts' balances")
+        elif self._clock.now() - planned.at >= OVERDUE:
+            mend = "look at the accounts' balances and ask the exchange; nobody spends this sum until it has arrived"
+            await self._complain(planned, f"the transfer is still {status}", mend)
 
     async def _taken_up(self, planned: TransferPlanned) -> str | None:
         """Find how far an earlier life of the daemon has come; None: the present attempt is to be asked for.

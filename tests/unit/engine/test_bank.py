@@ -113,6 +113,18 @@ async def test_a_transfer_under_way_is_neither_booked_nor_complained_of(tmp_path
         assert set(counter.teller.asked) == {PLAN.transfer_id}
 
 
+async def test_a_transfer_that_stays_under_way_is_said_once_after_an_hour(tmp_path: Path) -> None:
+    async with a_counter(tmp_path, *["PENDING"] * 3) as counter:
+        await counter.bank.run()
+        counter.clock.at += timedelta(hours=1)
+        for _ in range(2):
+            await counter.bank.run()
+        assert counter.complaints == ["the transfer is still PENDING"]
+        assert counter.is_pending
+        await counter.bank.run()
+        assert_moved_once(counter)
+
+
 async def test_a_transfer_that_ended_otherwise_is_said_once_and_stays_listed(tmp_path: Path) -> None:
     async with a_counter(tmp_path, "FROZEN", "FROZEN", "FROZEN") as counter:
         for _ in range(3):
