@@ -10,7 +10,7 @@ from eternal_engine.config.sections import Daemon as DaemonSettings
 from eternal_engine.engine.findings import Alert, Findings
 from eternal_engine.engine.health import Health
 from eternal_engine.engine.ownership import Owners
-from eternal_engine.engine.rebuild import catch_up
+from eternal_engine.engine.rebuild import catch_up, owed_fills
 from eternal_engine.engine.reconcile import Reconciler
 from eternal_engine.engine.sender import stamp_hour
 from eternal_engine.engine.supervisor import Duty
@@ -96,19 +96,26 @@ class Caretaker:
         return (Duty("line", self._health.run), Duty("comparison", now_and_then))
 
     async def compare(self) -> None:
-        """Compare every account. Raises the exchange branch of the error tree."""
-        await self._compare()
+        """Compare every account, and let the rules learn of fills whose journal was lost (CORE-12).
 
-    async def take_up(self) -> None:
-        """Compare at a start, and let the rules learn of fills whose journal was lost (CORE-12)."""
+        A start may not have seen all of them: a list lags, or a key was refused. Before the rules know of such a fill
+        nothing may be sent, or coins are bought twice, and a position is taken for a stray and closed. Raises the
+        exchange branch of the error tree.
+        """
         found = await self._compare()
         recorder, engine = self._crew.recorder, self._crew.engine
+        if not owed_fills(recorder.projection):
+            return
         stops = next((one.stops for one in found if one.account is Account.TREND), {})
         await recorder.commit(
             lambda memory, projection: catch_up(
                 memory, projection, engine.params, engine.watch.features(), stops, self._place.clock.now()
             )
         )
+
+    async def take_up(self) -> None:
+        """Compare at a start, before anything is sent."""
+        await self.compare()
 
     async def _compare(self) -> tuple[Findings, ...]:
         found = await self._reconciler.run(on_record=True)

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
 
-from engine_bench import OWNERS
+from builders import a_fill
+from engine_bench import OWNERS, a_bench
 from eternal_engine.config.sections import Daemon
 from eternal_engine.exchange.capability import Environment
 from eternal_engine.launch import caretaker
 from eternal_engine.launch.caretaker import Caretaker
 from eternal_engine.model.errors import Retry
-from eternal_engine.model.event import ConnectionLost, ConnectionRestored, Event
-from eternal_engine.model.ids import Account
+from eternal_engine.model.event import ConnectionLost, ConnectionRestored, Event, Filled
+from eternal_engine.model.ids import Account, Engine, Leg, OrderKey, Symbol
+from eternal_engine.strategies import core_hodl
 
 AT = datetime(2024, 1, 2, tzinfo=UTC)
 
@@ -99,3 +103,35 @@ async def test_the_configuration_says_how_often_the_line_is_looked_at_and_accoun
     with pytest.raises(asyncio.CancelledError):
         await keeper._health.run(sleep)
     assert waits == [3, 3]
+
+
+async def test_core_12_a_lost_purchase_that_only_a_later_comparison_finds_counts_for_the_rules_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with a_bench(tmp_path, Engine.CORE_HODL) as bench:
+        recorder = bench.recorder
+        core = recorder.memory.states.core._replace(phase=core_hodl.MAINTAINING)
+        await recorder.commit(lambda memory, _: (replace(memory, states=memory.states._replace(core=core)), ()))
+        place = SimpleNamespace(
+            pumps={},
+            ports={},
+            environment=Environment.PAPER,
+            clock=SimpleNamespace(now=lambda: AT),
+            waiting=SimpleNamespace(sleep=None),
+        )
+        watch = SimpleNamespace(features=lambda: None)
+        engine = SimpleNamespace(lockouts=None, params=bench.params, watch=watch)
+        crew = SimpleNamespace(recorder=recorder, engine=engine, managers={})
+        keeper = Caretaker(cast("Any", place), cast("Any", crew), OWNERS, lambda _: None, Daemon())
+        order = OrderKey(Engine.CORE_HODL, AT, Symbol("BTCUSDT"), Leg.BUY).client_order_id
+
+        async def found(*, on_record: bool) -> tuple[()]:
+            await recorder.append(Filled(AT, a_fill("lost", account=Account.CORE_HODL, order=order, at=AT)))
+            return ()
+
+        # The list was not there yet, or the key was refused, when the daemon started from an old backup.
+        await keeper.take_up()
+        monkeypatch.setattr(keeper._reconciler, "run", found)
+        for _ in range(2):
+            await keeper.compare()
+        assert recorder.memory.states.core.spent_usdt[0] == float(a_fill("lost").value_usdt)
