@@ -108,7 +108,8 @@ class TradingEngine:
     async def live_through(self, until_h: int, *, decides_last: bool = True) -> None:
         """Decide every hour up to `until_h` that is not decided yet; only the newest makes entries (U-7).
 
-        Without `decides_last` the last hour is marked and decides nothing: the run ends there.
+        Without `decides_last` the last hour is marked and decides nothing: the run ends there, and a run that goes on
+        from there decides it.
         """
         memory = self.recorder.memory
         hour = memory.cycle_h + 1 if memory.cycle_h else until_h
@@ -146,7 +147,8 @@ class TradingEngine:
                 for number, engine in enumerate(ENGINES)
                 if equity.known
             ]
-            return replace(memory, cycle_h=now_h), marked
+            # The hour stays undecided: a daemon that goes on must not miss the decisions of a midnight.
+            return memory, marked
 
         await self.recorder.commit(make)
 

@@ -167,6 +167,29 @@ async def test_u_2_the_last_hour_is_marked_and_decides_nothing(tmp_path: Path) -
         assert daemon.engine.equity.known
 
 
+@pytest.mark.parametrize("day", [14, 15])
+async def test_c6_a_run_that_goes_on_where_one_was_told_to_end_misses_no_midnight(tmp_path: Path, day: int) -> None:
+    whole, cut = World(a_market()), World(a_market())
+    start, middle, end = whole.first_h + BEGIN, whole.first_h + day * DAY, whole.first_h + 16 * DAY + 2
+    async with a_daemon(tmp_path / "whole", whole, PARAMS, at_h=start) as daemon:
+        await daemon.each(start, end)
+        wanted = daemon.recorder.memory
+    async with a_daemon(tmp_path / "cut", cut, PARAMS, at_h=start) as daemon:
+        await daemon.each(start, middle - 1)
+        await daemon.live(middle, decides_last=False)
+        # Told so twice, it still decides nothing.
+        await daemon.live(middle, decides_last=False)
+        assert daemon.recorder.memory.cycle_h == middle - 1
+    async with a_daemon(tmp_path / "cut", cut, PARAMS, at_h=middle) as daemon:
+        await daemon.engine.work()
+        await daemon.each(middle, end)
+        assert daemon.recorder.memory.states.risk == wanted.states.risk
+    for engine in Engine:
+        assert cut.placed(engine) == whole.placed(engine)
+    assert ENTRY in cut.placed(Engine.TREND)
+    assert EXIT in cut.placed(Engine.TREND)
+
+
 async def test_risk_1_a_halt_from_outside_stops_the_entries_of_its_engines_alone(tmp_path: Path) -> None:
     world = World(a_market())
     start = world.first_h + BEGIN
