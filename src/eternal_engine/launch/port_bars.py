@@ -25,8 +25,8 @@ from eternal_engine.strategies.indicators import DailyBars, daily_bars
 RULES: tuple[Rule, ...] = (
     Rule(
         "U-2",
-        "A bar is named by its open time; one that is not complete is not read, and one that is late is waited for.",
-        ("daemon.late_bar_grace_s",),
+        "A bar is named by its open time, and one that is not complete yet is not read.",
+        (),
         ("tests/unit/launch/test_port_bars.py::test_u_2_only_completed_bars_are_given",),
     ),
 )
