@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from builders import a_fill
 from core_builders import TWO, some_params
-from eternal_engine.backtest import fills, tape
+from eternal_engine.backtest import days, fills, tape
 from eternal_engine.backtest.prepare import NEVER_H
 from eternal_engine.engine.timing import hour_start
 from eternal_engine.engine.view import ENGINES, book_view, flowed_usdt
@@ -123,10 +123,9 @@ class Double:
     def market(self, price: float, low: float) -> fills.Market:
         """Give one bar in which both coins open at `price` of their own scale and fall to a part of it."""
         opens = np.array([[price], [price]])
-        lows = opens * low
-        return fills.Market(
-            FIRST_H, opens, opens, lows, lows, opens, opens, lows, lows, np.zeros(2, np.int64), np.full(2, NEVER_H)
-        )
+        lows, no_days = opens * low, np.zeros((2, 0, days.COLUMNS))
+        listed, delisted = np.zeros(2, np.int64), np.full(2, NEVER_H)
+        return fills.Market(FIRST_H, opens, opens, lows, lows, opens, opens, lows, lows, listed, delisted, no_days)
 
     # The exact side -------------------------------------------------------------------------------------------------
 
