@@ -60,7 +60,10 @@ def run(
     from eternal_engine.launch.markets import Wish
 
     asked = _Asked(mode, tuple(engine or ()), state_dir)
+    end = parse_until(until)
     wish = Wish(market, _start_ms(start), parse_speed(speed))
+    if start and end is not None and instant(start, "--start") >= end:
+        raise UsageError(f"--until {until} is before --start {start}", where="--until", mend="swap them")
     if mode != "paper" and wish != Wish():
         raise UsageError(
             f"{mode} has its own market and time", where="--market, --start, --speed", mend="leave them out"
@@ -68,7 +71,7 @@ def run(
     settings = asked.settings()
     if mode == "live":
         confirm_live(settings)
-    outcome = _run(asked, settings, wish, parse_until(until), shows_view=sys.stdout.isatty() and not as_json)
+    outcome = _run(asked, settings, wish, end, shows_view=sys.stdout.isatty() and not as_json)
     if as_json:
         print_json(outcome.summary.document())
     else:

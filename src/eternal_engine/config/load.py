@@ -132,7 +132,7 @@ def _usage_error(error: ValidationError, assigned: Mapping[str, Assigned]) -> Us
         setting = next((name for name in all_keys() if path == name or path.startswith(f"{name}.")), "")
         lines.append(f"{path or 'settings'}{_shown(setting, path, problem['input'])}: {message}")
         places += _places(path, setting, message, assigned)
-        mends.append(mend or f"see `eternal config explain {setting or path}`")
+        mends.append(mend or f"see `{' '.join(filter(None, ('eternal config explain', setting or path)))}`")
     return UsageError("; ".join(lines), where=", ".join(dict.fromkeys(places)), mend="; ".join(dict.fromkeys(mends)))
 
 

@@ -64,7 +64,9 @@ class Settings(Section):
         for name in ("core_hodl", "funding", "tactical"):
             unknown = [symbol for symbol in getattr(self, name).weights if symbol not in self.symbols]
             if unknown:
-                raise ValueError(f"{name}.weights names {', '.join(unknown)}, missing in symbols")
+                coins = ", ".join(unknown)
+                mend = f"add {coins} to symbols, or give {name}.weights that sum to 1 without it"
+                raise ValueError(f"{name}.weights names {coins}, missing in symbols; mend: {mend}")
         return self
 
     def hash(self) -> str:

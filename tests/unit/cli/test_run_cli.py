@@ -84,6 +84,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureF
         ("--mode", "demo", "--start", "2024-01-01"),
         ("--mode", "paper", "--market", "no-such-folder"),
         ("--mode", "paper", "--until", "tomorrow"),
+        ("--mode", "paper", "--market", "synthetic", "--start", "2026-02-01", "--until", "2026-01-31"),
         ("--mode", "paper", "--engine", "trent"),
         ("--mode", "moon"),
         (),

@@ -233,6 +233,18 @@ def test_a2_values_that_do_not_hang_together_are_refused(project: Path, environ:
     assert error.where.endswith(next(iter(environ)))
 
 
+@pytest.mark.parametrize(
+    ("symbols", "mend"),
+    [
+        ("[BTCUSDT, ETHUSDT]", "add SOLUSDT to symbols, or give funding.weights that sum to 1 without it"),
+        ("[BTCUSDT, BTCUSDT]", "see `eternal config explain`"),
+    ],
+)
+def test_settings_that_contradict_each_other_come_with_a_mend(project: Path, symbols: str, mend: str) -> None:
+    two = "{BTCUSDT: 0.67, ETHUSDT: 0.33}"
+    assert refusal(project, ETERNAL_CORE_HODL__WEIGHTS=two, ETERNAL_SYMBOLS=symbols).mend == mend
+
+
 def test_several_wrong_values_are_named_at_once(project: Path) -> None:
     error = refusal(project, ETERNAL_TREND__RISK_FRAC="2", ETERNAL_TREND__SMA_DAYS="x")
     assert "trend.risk_frac" in error.message
