@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from datetime import datetime
 from pathlib import Path
-from typing import Final, cast
+from typing import cast
 
 from eternal_engine import clock
 from eternal_engine.config import Settings
@@ -31,9 +31,6 @@ from eternal_engine.observe.log import FILE_NAME
 from eternal_engine.observe.watching import Watch, Wishes, watching
 from eternal_engine.storage.backup import read_database_id
 from eternal_engine.storage.store import Store
-
-# A second daemon of this machine finds the names that the first has taken.
-LOCK_SPACE: Final = "eternal-engine"
 
 
 async def carry_on(request: Request, beginning: Beginning) -> Outcome:
@@ -183,7 +180,7 @@ def account_lock(venue: Venue, uid: str) -> socket.socket:
     """
     lock = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
     try:
-        lock.bind(f"\0{LOCK_SPACE}/{venue}/{uid}")
+        lock.bind(f"\0eternal-engine/{venue}/{uid}")
     except OSError:
         lock.close()
         raise LockHeld(

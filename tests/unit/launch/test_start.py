@@ -92,12 +92,6 @@ class House:
         return await start(self.request(mode, **environ))
 
 
-@pytest.fixture(autouse=True)
-def own_locks(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let test processes that run side by side not take each other for a second daemon."""
-    monkeypatch.setattr(carry_on, "LOCK_SPACE", f"eternal-engine-test-{os.getpid()}")
-
-
 @pytest.fixture
 async def house(tmp_path: Path) -> AsyncIterator[House]:
     # Accounts of its own: a lock on an account holds for the whole machine, other test runs included.
