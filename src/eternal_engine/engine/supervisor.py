@@ -229,6 +229,12 @@ class Supervisor:
 async def _outcome(duty: Duty) -> Exception | None:
     try:
         await duty.run()
+    except asyncio.CancelledError:
+        task = asyncio.current_task()
+        if task is None or task.cancelling():
+            raise
+        # Nobody has ended the duty: what it waited for was given up, by a defect elsewhere. It must not just vanish.
+        return EternalError("what it waited for was given up", where=duty.name, mend="see the log for what broke first")
     except Exception as error:  # noqa: BLE001 - the one place; what follows is in the table
         return error
     return None

@@ -117,6 +117,17 @@ async def test_a_duty_that_books_may_end_but_not_break() -> None:
     assert await house.run(done, Duty("engine", forever_until(house), Weight.VITAL)) == Ending(0, "enough")
 
 
+async def test_a_duty_that_waits_for_something_given_up_is_a_defect_and_does_not_vanish() -> None:
+    async def left_waiting() -> None:
+        never: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        never.cancel()
+        await never
+
+    house = House()
+    ending = await house.run(Duty("engine", left_waiting, Weight.VITAL))
+    assert (ending.exit_code, [trouble.duty for trouble in house.troubles]) == (1, ["engine"])
+
+
 async def test_a_failing_helper_never_ends_the_daemon_and_waits_longer_each_time() -> None:
     house = House()
     tries = 0
