@@ -10,6 +10,7 @@ import pytest
 
 from core_builders import (
     CAPITAL,
+    OFF,
     QUICK_TREND,
     START_H,
     THREE,
@@ -363,31 +364,22 @@ def test_a_run_of_no_engine_only_keeps_its_cash() -> None:
     assert (equity_on(done) == np.array(CAPITAL)[:, None]).all()
 
 
+def a_plan_of_three() -> Params:
+    """CORE_HODL alone, over three coins."""
+    return some_params(THREE, core={"weights": np.array([0.5, 0.3, 0.2])}, trend=OFF, funding=OFF, tactical=OFF)
+
+
 def test_j14_a_coin_delisted_in_the_middle_of_the_plan_does_not_hold_it_open_for_ever() -> None:
     # Its money stays outside the plan, as a coin without a tradable price (CORE-2); the plan of the others ends.
     history = flat(200, (40_000.0, 2_000.0, 100.0), delisted_h=[-1, -1, 30 * 24])
-    params = some_params(
-        THREE,
-        core={"weights": np.array([0.5, 0.3, 0.2])},
-        trend={"enabled": False},
-        funding={"enabled": False},
-        tactical={"enabled": False},
-    )
-    done = play(history, params)
+    done = play(history, a_plan_of_three())
     assert {e[4] for e in events_on(done, records.PHASE)} >= {1, 3}
     assert events_on(done, records.EXTENDED) == []
 
 
 def test_j14_a_coin_delisted_before_the_start_is_no_part_of_the_plan() -> None:
     history = flat(130, (40_000.0, 2_000.0, 100.0), delisted_h=[-1, -1, 5 * 24])
-    params = some_params(
-        THREE,
-        core={"weights": np.array([0.5, 0.3, 0.2])},
-        trend={"enabled": False},
-        funding={"enabled": False},
-        tactical={"enabled": False},
-    )
-    done = play(history, params, first_bar=10 * 24, deposit_weekly_usdt=100.0)
+    done = play(history, a_plan_of_three(), first_bar=10 * 24, deposit_weekly_usdt=100.0)
     assert {o.symbol for o in orders_on(done)} == {0, 1}
     assert {e[4] for e in events_on(done, records.PHASE)} >= {1, 3}
 
