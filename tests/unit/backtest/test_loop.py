@@ -10,7 +10,6 @@ import pytest
 
 from core_builders import (
     CAPITAL,
-    OFF,
     QUICK_TREND,
     START_H,
     THREE,
@@ -366,7 +365,7 @@ def test_a_run_of_no_engine_only_keeps_its_cash() -> None:
 
 def a_plan_of_three() -> Params:
     """CORE_HODL alone, over three coins."""
-    return some_params(THREE, core={"weights": np.array([0.5, 0.3, 0.2])}, trend=OFF, funding=OFF, tactical=OFF)
+    return only("core", THREE, core={"weights": np.array([0.5, 0.3, 0.2])})
 
 
 def test_j14_a_coin_delisted_in_the_middle_of_the_plan_does_not_hold_it_open_for_ever() -> None:
