@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -60,10 +61,15 @@ class Daemon:
         raise AssertionError(f"{words!r} never came")
 
     def exchange(self) -> psutil.Process:
-        """Find the child process that serves the exchange."""
-        return next(
-            child for child in psutil.Process(self.process.pid).children() if "simulator" in " ".join(child.cmdline())
-        )
+        """Find the child process that serves the exchange; between two of them there is none for a moment."""
+        end = clock.monotonic() + PATIENCE_S
+        while clock.monotonic() < end:
+            for child in psutil.Process(self.process.pid).children():
+                with suppress(psutil.NoSuchProcess):
+                    if child.status() != psutil.STATUS_ZOMBIE and "simulator" in " ".join(child.cmdline()):
+                        return child
+            time.sleep(0.05)
+        raise AssertionError("no exchange runs")
 
     def end(self, number: signal.Signals) -> tuple[int, float]:
         """Send a signal; give the exit code and how long the end took."""
