@@ -20,7 +20,7 @@ from eternal_engine.engine.view import ENGINES
 from eternal_engine.engine.work import Done, PlanOrder, Scene
 from eternal_engine.ledger.transfers import tactical_profit
 from eternal_engine.model import reason
-from eternal_engine.model.errors import ExchangeError, HaltTrading, RejectedForGood, Retry
+from eternal_engine.model.errors import ExchangeError, HaltTrading, RateLimited, RejectedForGood, Retry
 from eternal_engine.model.event import ErrorOccurred, Event, Noted, OrderPlanned
 from eternal_engine.model.ids import Account, ClientOrderId, Engine, Leg, RuleId, Symbol
 from eternal_engine.model.instrument import Market
@@ -214,7 +214,7 @@ class OrderManager:
             except HaltTrading:
                 raise
             except ExchangeError as error:
-                if wait_s is not None and isinstance(error, Retry):
+                if wait_s is not None and isinstance(error, Retry | RateLimited):
                     await self._waiting.sleep(wait_s)
                     continue
                 at, where = self._clock.now(), f"setting the leverage of {symbol}"

@@ -15,7 +15,14 @@ from typing import Final
 
 from eternal_engine.exchange.account import AccountInfo, KeyInfo, Wallet
 from eternal_engine.exchange.port import TradingAccount
-from eternal_engine.model.errors import EternalError, ExchangeError, HaltTrading, RefusedError, Unsupported
+from eternal_engine.model.errors import (
+    EternalError,
+    ExchangeError,
+    HaltTrading,
+    RefusedError,
+    RejectedForGood,
+    Unsupported,
+)
 from eternal_engine.model.ids import Account, Engine
 from eternal_engine.model.rule import Rule
 
@@ -145,7 +152,9 @@ def _unanswered(problem: EternalError, where: str) -> Finding:
         return Finding(Severity.ERROR, f"the exchange refuses the key: {problem.message}", where, mend)
     mend = problem.mend or "try again in a minute"
     what = f"the account could not be looked at: {problem.message}"
-    return Finding(Severity.ERROR, what, where, mend, may_pass=True)
+    # What the exchange says no to, it will say no to for ever: waiting for another answer would hide it.
+    is_silent = not isinstance(problem, RejectedForGood | Unsupported)
+    return Finding(Severity.ERROR, what, where, mend, may_pass=is_silent)
 
 
 def _key(key: KeyInfo, account: Account, engines: tuple[Engine, ...], now: datetime, where: str) -> list[Finding]:

@@ -13,7 +13,7 @@ from eternal_engine.exchange.events import ExecutionSeen, OrderUpdated
 from eternal_engine.exchange.orders import OrderRequest
 from eternal_engine.exchange.terms import Market, OrderStatus, Side
 from eternal_engine.model import reason
-from eternal_engine.model.errors import AlreadyDone, RejectedForGood, Retry, UnknownOutcome
+from eternal_engine.model.errors import AlreadyDone, RateLimited, RejectedForGood, Retry, UnknownOutcome
 from eternal_engine.model.event import ErrorOccurred, Event, OrderPlanned, Reviewed
 from eternal_engine.model.ids import Account, Engine
 from eternal_engine.portfolio.params import NO_INTENT
@@ -63,6 +63,17 @@ async def test_fund_3_no_first_leg_is_bought_before_the_second_has_its_leverage(
         assert bench.exchange.placed == []
         await bench.manager.run()
         assert [request.side for request in bench.exchange.placed] == [Side.BUY, Side.SELL]
+
+
+async def test_ord_3_a_rate_limit_on_the_leverage_is_waited_out_and_undoes_no_pair(tmp_path: Path) -> None:
+    async with a_bench(tmp_path, Engine.FUNDING) as bench:
+        bench.exchange.lever_script = [None, RateLimited("too many visits", code=10006)]
+        bench.exchange.forget = bench.manager._levered.clear  # a restart between the legs
+        await bench.give(PAIR_IN)
+        await bench.manager.run()
+        assert [(request.market, request.side) for request in bench.exchange.placed] == [
+            (Market.SPOT, Side.BUY), (Market.PERP, Side.SELL),
+        ]  # fmt: skip
 
 
 async def test_fund_3_a_second_leg_without_leverage_undoes_the_first(tmp_path: Path) -> None:

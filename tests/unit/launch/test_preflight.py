@@ -17,8 +17,19 @@ from eternal_engine.exchange.account import AccountInfo, KeyInfo, Wallet
 from eternal_engine.exchange.bybit.local import LocalClient
 from eternal_engine.exchange.terms import MarginMode
 from eternal_engine.launch.keys import credentials_of, engines_on, need_credentials, refuse_committed_keys
-from eternal_engine.launch.preflight import Finding, Seen, Severity, gather, judge, refuse_errors
-from eternal_engine.model.errors import HaltTrading, RefusedError, Retry, Unsupported, UsageError
+from eternal_engine.launch.preflight import Finding, Seen, Severity, gather, judge, only_silence, refuse_errors
+from eternal_engine.model.errors import (
+    BadReply,
+    ExchangeError,
+    HaltTrading,
+    RateLimited,
+    RefusedError,
+    RejectedForGood,
+    Retry,
+    UnknownOutcome,
+    Unsupported,
+    UsageError,
+)
 from eternal_engine.model.ids import Account, Engine
 from eternal_engine.simulator.adapter import Door
 
@@ -167,6 +178,27 @@ def test_a_key_of_the_wrong_environment_and_a_silent_exchange_are_errors_with_th
     assert [row.severity for row in findings] == [Severity.ERROR] * 2
     assert "demo keys belong to --mode demo" in findings[0].mend
     assert "no connection" in findings[1].what
+
+
+@pytest.mark.parametrize(
+    ("problem", "passes"),
+    [
+        (Retry("no connection"), True),
+        (RateLimited("the address is banned", code=403), True),
+        (UnknownOutcome("time-out"), True),
+        (BadReply("a page of maintenance", field="body", value=""), True),
+        (HaltTrading("API key is invalid.", code=10003), False),
+        (RejectedForGood("HTTP status 404: bad method, path or category", code=404), False),
+        (Unsupported("forbidden here"), False),
+    ],
+)
+def test_a_start_waits_for_an_exchange_that_is_silent_and_for_nothing_that_it_says(
+    problem: ExchangeError, passes: bool
+) -> None:
+    house = a_house()
+    house[Account.FUNDING] = Seen(Account.FUNDING, problem=problem)
+    findings = judge(house.values(), ENGINES, SHARES, NOW)
+    assert bool(only_silence(findings)) is passes
 
 
 async def test_gather_asks_the_real_client_and_the_embedded_keys_only_warn() -> None:
