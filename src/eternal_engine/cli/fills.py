@@ -7,7 +7,7 @@ from typing import Any
 import typer
 
 from eternal_engine.cli.output import print_json
-from eternal_engine.cli.state_dir import JsonOption, LimitOption, ModeOption, StateDirOption, database_of
+from eternal_engine.cli.state_dir import JsonOption, LimitOption, ModeOption, StateDirOption, database_of, most
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
@@ -16,13 +16,13 @@ ROOM_FOR_ORDERS = 150
 
 @app.command()
 def fills(
-    state_dir: StateDirOption = None, mode: ModeOption = "paper", limit: LimitOption = 50, as_json: JsonOption = False
+    state_dir: StateDirOption = None, mode: ModeOption = "paper", limit: LimitOption = None, as_json: JsonOption = False
 ) -> None:
     """List executions with quantity, price, fee and order."""
     from eternal_engine.storage.views import open_view
 
     with open_view(database_of(state_dir, mode)) as view:
-        found = [fill_document(row) for row in view.fills(limit=limit)]
+        found = [fill_document(row) for row in view.fills(limit=most(limit, as_json=as_json))]
     if as_json:
         print_json(found)
         return

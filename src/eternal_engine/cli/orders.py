@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from eternal_engine.cli.output import print_json
-from eternal_engine.cli.state_dir import JsonOption, LimitOption, ModeOption, StateDirOption, database_of
+from eternal_engine.cli.state_dir import JsonOption, LimitOption, ModeOption, StateDirOption, database_of, most
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
@@ -17,14 +17,14 @@ def orders(
     state_dir: StateDirOption = None,
     mode: ModeOption = "paper",
     open_only: Annotated[bool, typer.Option("--open", help="Only orders of which more is expected.")] = False,
-    limit: LimitOption = 50,
+    limit: LimitOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """List orders with size, what is filled, state and the rule behind each; `eternal why ORDER` tells more."""
     from eternal_engine.storage.views import open_view
 
     with open_view(database_of(state_dir, mode)) as view:
-        found = [order_document(row) for row in view.orders(open_only=open_only, limit=limit)]
+        found = [order_document(row) for row in view.orders(open_only=open_only, limit=most(limit, as_json=as_json))]
     if as_json:
         print_json(found)
         return

@@ -22,7 +22,19 @@ SegmentsOption = Annotated[
     Path | None,
     typer.Option("--segments", metavar="DIR", help="Archived journal rows (default: archive in the state directory)."),
 ]
-LimitOption = Annotated[int, typer.Option("--limit", min=1, metavar="N", help="How many, newest first.")]
+LimitOption = Annotated[
+    int | None,
+    typer.Option("--limit", min=1, metavar="N", help="How many, newest first. [default: 50; all with --json]"),
+]
+LINES = 50
+NO_LIMIT = -1
+
+
+def most(limit: int | None, *, as_json: bool) -> int:
+    """Give how many rows to read: people want the newest, a script that asked for JSON must not miss any."""
+    if limit is not None:
+        return limit
+    return NO_LIMIT if as_json else LINES
 
 
 def directory_of(state_dir: Path | None, mode: DaemonMode) -> Path:

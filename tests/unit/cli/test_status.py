@@ -230,6 +230,20 @@ def test_positions_orders_and_fills_are_arrays_of_exact_texts(
         assert "BTCUSDT" in capsys.readouterr().out
 
 
+def test_a_script_misses_no_order_and_no_fill_where_people_see_the_newest(
+    state_dir: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("eternal_engine.cli.state_dir.LINES", 1)
+    for verb in ("orders", "fills"):
+        everything = shown(capsys, verb, "--state-dir", str(state_dir))
+        assert len(everything) > 1
+        assert run([verb, "--state-dir", str(state_dir)]) == 0
+        seen = capsys.readouterr().out
+        assert run([verb, "--state-dir", str(state_dir), "--limit", "1"]) == 0
+        assert seen == capsys.readouterr().out
+        assert shown(capsys, verb, "--state-dir", str(state_dir), "--limit", "1") == everything[:1]
+
+
 def test_e4_positions_are_marked_with_the_newest_close_and_its_age_is_said(
     state_dir: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
