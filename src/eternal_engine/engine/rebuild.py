@@ -233,7 +233,9 @@ def _trend(
         atr = side * (entry - resting) / params.trend.stop_atr
     first = trend.stop_price(params.trend, side, entry, atr, tick)
     state = trend.opened(state, s, side, entry, atr, first, float(bought.qty))
-    if resting and side * (resting - first) > 0.5 * tick:
+    # Where a trail begins at the least; what is nearer to the first stop is the one that came with the order.
+    lowest = entry + side * (params.trend.trail_start_atr - params.trend.trail_atr) * atr
+    if resting and side * (resting - first) > 0.5 * tick and side * (resting - lowest) > -1.5 * tick:
         stop, trailing = state.stop.copy(), state.trailing.copy()
         stop[s], trailing[s] = resting, True
         state = state._replace(stop=stop, trailing=trailing)

@@ -141,7 +141,15 @@ def test_tact_e1_money_that_was_armed_falls_by_what_was_spent() -> None:
 
 
 @pytest.mark.parametrize(
-    ("resting", "stop", "trailing"), [(None, 48_000, False), ("48000", 48_000, False), ("51000", 51_000, True)]
+    ("resting", "stop", "trailing"),
+    [
+        (None, 48_000, False),
+        ("48000", 48_000, False),
+        # The stop that came with the order, reckoned from a decision 100 above the fill, is no trail yet.
+        ("48100", 48_000, False),
+        ("49000", 49_000, True),
+        ("51000", 51_000, True),
+    ],
 )
 def test_trend_s1_a_lost_entry_gets_its_stop_back_and_a_tighter_one_is_the_trail(
     resting: str | None, stop: float, trailing: bool
