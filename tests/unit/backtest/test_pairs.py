@@ -132,3 +132,26 @@ def test_coins_below_dust_stay_dust_only_while_their_price_allows() -> None:
     market.spot_close[1, 40] = 1e6
     assert not pairs.stays_dust(market, book, 1, 24, 48)
     assert pairs.stays_dust(market, book, 1, 24, 40)
+
+
+@pytest.mark.parametrize("seed", [0, 1, 4])
+def test_fund_2_margin_counts_a_pair_without_a_bar_at_its_last_close(
+    seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    history = a_random_history(seed, days=40, holes=60, vol=0.004)
+    params = only("funding", THREE, funding={"entry_edge_frac": 0.0, "rate_window": 3, "positive_settlements": 1})
+    honest = loop.liquidate_funding
+    unpriced: list[bool] = []
+
+    def watched(*given: Any) -> None:
+        market, book, marks, bar = given[1], given[2], given[5], given[6]
+        for s in np.flatnonzero(book.perp_qty[FUNDING]):
+            if np.isnan(market.perp_open[s, bar]):
+                known = market.perp_close[s, :bar]
+                unpriced.append(marks.perp[s] == known[~np.isnan(known)][-1])
+        honest(*given)
+
+    monkeypatch.setattr(loop, "liquidate_funding", watched)
+    play(history, params)
+    assert len(unpriced) > 5
+    assert all(unpriced)
