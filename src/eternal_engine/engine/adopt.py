@@ -291,7 +291,6 @@ def average_cost(rows: Iterable[Execution], symbol: str) -> Decimal | None:
     return sum((row.value_usdt for row in bought), ZERO) / qty if qty else None
 
 
-def _when(entry: Filled | FundingSettled) -> tuple[datetime, str]:
-    if isinstance(entry, Filled):
-        return entry.fill.executed_at, entry.fill.execution_id
-    return entry.settled_at, entry.execution_id
+def _when(entry: Filled | FundingSettled) -> datetime:
+    """Give the time alone: within an instant the exchange's own order stays, in which nothing is sold unbought."""
+    return entry.fill.executed_at if isinstance(entry, Filled) else entry.settled_at

@@ -181,6 +181,15 @@ async def test_0090_both_legs_of_a_pair_come_back() -> None:
     assert book.spot[BTC].opened_at == at
 
 
+async def test_0090_what_was_bought_and_sold_in_one_instant_comes_back_in_its_order() -> None:
+    bench = Bench.make()
+    for attempt in range(1, 8):
+        leg, side, qty = (Leg.SPOT_OPEN, BUY, "2000") if attempt % 2 else (Leg.SPOT_UNWIND, SELL, "0.25")
+        await trade(bench.client(FUNDING), our_id(Engine.FUNDING, bench.now, ETH, leg, attempt), SPOT, side, qty, ETH)
+    await lose_database(bench)
+    assert ETH in bench.book(FUNDING).spot
+
+
 async def test_opening_twice_changes_nothing() -> None:
     bench = Bench.make()
     bench.deposit(TACTICAL, "ETH", "0.5")
