@@ -133,8 +133,9 @@ class OrderManager:
                     return
                 sends[identifier] += 1
             await self.sender.advance(identifier, deadline, self._first_stop(intent))
-            if self.sender.order(identifier) == before:
-                return
+            after = self.sender.order(identifier)
+            if after == before or after.state is before.state is OrderState.PLANNED:
+                return  # nothing new, or put off
 
     async def _refusal(self, intent: Intent, order: Order, deadline: datetime | None) -> str:
         """Say why a planned order must not be sent any more; "" lets it go on."""

@@ -32,7 +32,7 @@ from eternal_engine.model.errors import (
 )
 from eternal_engine.model.event import BookEntry, ErrorOccurred, Event, Filled, FundingSettled, OrderMoved
 from eternal_engine.model.ids import Account, ClientOrderId, Engine, Symbol, VenueOrderId
-from eternal_engine.model.instrument import InstrumentRules, InstrumentTable, Market
+from eternal_engine.model.instrument import InstrumentRules, InstrumentTable, Market, Side
 from eternal_engine.model.order import Order, OrderState, Trigger
 from eternal_engine.model.rule import Rule
 from eternal_engine.portfolio.features import HOUR_MS, LATE_STAMP_MS
@@ -202,10 +202,18 @@ class Sender:
                 return
 
     async def _give_up(self, order: Order, error: ExchangeError, words: str) -> None:
-        """End an order that the exchange has refused to take in until now, and say so."""
+        """End an order that the exchange has refused to take in until now, and say so; what reduces is put off.
+
+        An exit of a day that a minute's outage dropped would be decided a day later. It was not taken in, so it is
+        planned again, and goes with the next round under its own id.
+        """
         at, identifier, detail = self._clock.now(), order.client_order_id, f"{words}: {error.message}"
         await self._recorder.append(ErrorOccurred(at, detail, f"order {identifier}", error.mend, self.engine))
-        await self._move(order, Trigger.REJECT, code=error.code, detail=detail)
+        if not _reduces(order):
+            await self._move(order, Trigger.REJECT, code=error.code, detail=detail)
+            return
+        await self._move(order, Trigger.LOSE_REPLY, code=error.code, detail=detail)
+        await self._move(order, Trigger.NOT_FOUND, detail="put off")
 
     def _is_over(self, deadline: datetime | None) -> bool:
         return deadline is not None and self._waiting.now() >= deadline
@@ -381,6 +389,12 @@ class Sender:
                 raise
             return False
         return True
+
+
+def _reduces(order: Order) -> bool:
+    """Tell whether an order can only shrink what is held: nobody here sells coins that he has not."""
+    intent = order.intent
+    return intent.reduce_only or (intent.market is Market.SPOT and intent.side is Side.SELL)
 
 
 def _order_id(entry: BookEntry) -> ClientOrderId:

@@ -7,13 +7,15 @@ from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
+import pytest
+
 from engine_bench import AT, a_bench
 from eternal_engine.engine.timing import hour_of
 from eternal_engine.exchange.events import ExecutionSeen, OrderUpdated
 from eternal_engine.exchange.orders import OrderRequest
 from eternal_engine.exchange.terms import Market, OrderStatus, Side
 from eternal_engine.model import reason
-from eternal_engine.model.errors import AlreadyDone, RateLimited, RejectedForGood, Retry, UnknownOutcome
+from eternal_engine.model.errors import AlreadyDone, ExchangeError, RateLimited, RejectedForGood, Retry, UnknownOutcome
 from eternal_engine.model.event import ErrorOccurred, Event, OrderPlanned, Reviewed
 from eternal_engine.model.ids import Account, Engine
 from eternal_engine.portfolio.params import NO_INTENT
@@ -53,6 +55,38 @@ async def test_risk_0_an_exit_does_not_wait_for_a_leverage(tmp_path: Path) -> No
         await bench.manager.run()
         assert [request.reduce_only for request in bench.exchange.placed] == [False, True]
         assert bench.recorder.memory.pending == ()
+
+
+@pytest.mark.parametrize("error", [Retry("no route"), RateLimited("too many visits", code=10006)])
+async def test_ord_3_an_exit_that_could_not_be_sent_is_put_off_and_not_dropped(
+    tmp_path: Path, error: ExchangeError
+) -> None:
+    async with a_bench(tmp_path, Engine.TREND) as bench:
+        await bench.give(ENTRY)
+        await bench.manager.run()
+        told: list[Event] = []
+        bench.recorder._observers = [told.append]
+        bench.exchange.script = [error] * 61
+        await bench.give(EXIT)
+        await bench.manager.run()
+        # TREND decides its exits once a day: what a minute's outage dropped would be held for a day more.
+        assert bench.recorder.memory.pending == (EXIT,)
+        assert [event.what for event in told if isinstance(event, ErrorOccurred)] != []
+        bench.exchange.script = []
+        bench.clock.at += timedelta(hours=2)
+        await bench.manager.run()
+        assert bench.recorder.memory.pending == ()
+        assert bench.recorder.memory.states.trend.side[0] == 0
+        exits = {request.client_order_id for request in bench.exchange.placed if request.reduce_only}
+        assert len(exits) == 1, "under its own id"
+
+
+async def test_ord_3_an_entry_that_could_not_be_sent_is_given_up(tmp_path: Path) -> None:
+    async with a_bench(tmp_path, Engine.TREND) as bench:
+        bench.exchange.script = [Retry("no route")] * 6
+        await bench.give(ENTRY)
+        await bench.manager.run()
+        assert (bench.recorder.memory.pending, len(bench.exchange.placed)) == ((), 6)
 
 
 async def test_fund_3_no_first_leg_is_bought_before_the_second_has_its_leverage(tmp_path: Path) -> None:
