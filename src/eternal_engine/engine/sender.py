@@ -41,11 +41,13 @@ RULES: tuple[Rule, ...] = (
     Rule(
         "ORD-3",
         "Retries after 1, 2, 4, 8, 16 s with jitter, at most 5, under the same id; a rejection for good is never "
-        "repeated, a rate limit waits for its reset and does not count.",
+        "repeated, a rate limit waits for its reset and does not count. What reduces is not given up after them, but "
+        "put off to the next round.",
         (),
         (
             "tests/unit/engine/test_sender.py::test_d4_retries_wait_and_end",
             "tests/unit/engine/test_sender.py::test_d6_a_rate_limit_waits_and_does_not_count",
+            "tests/unit/engine/test_flat_orders.py::test_ord_3_an_exit_that_could_not_be_sent_is_put_off_and_not_dropped",
         ),
     ),
 )
