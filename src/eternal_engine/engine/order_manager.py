@@ -93,7 +93,15 @@ class OrderManager:
         """
         await self.sender.hear()
         own = [intent for intent in self._recorder.memory.pending if intent.engine == self._number]
-        await in_turn_or_together([partial(self._carry, intent) for intent in own], together=self.sender.is_wired)
+        try:
+            await in_turn_or_together([partial(self._carry, intent) for intent in own], together=self.sender.is_wired)
+        except HaltTrading:
+            # An exit that is refused round after round keeps no other position from its stop.
+            await self._tend()
+            raise
+        await self._tend()
+
+    async def _tend(self) -> None:
         await self._close_strays()
         if self.engine is Engine.TREND:
             await self.keep_stops()

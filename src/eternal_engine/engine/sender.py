@@ -41,13 +41,14 @@ RULES: tuple[Rule, ...] = (
     Rule(
         "ORD-3",
         "Retries after 1, 2, 4, 8, 16 s with jitter, at most 5, under the same id; a rejection for good is never "
-        "repeated, a rate limit waits for its reset and does not count. What reduces is not given up after them, but "
-        "put off to the next round.",
+        "repeated, a rate limit waits for its reset and does not count. What reduces is not given up after them, nor "
+        "for a refused key, but put off to the next round.",
         (),
         (
             "tests/unit/engine/test_sender.py::test_d4_retries_wait_and_end",
             "tests/unit/engine/test_sender.py::test_d6_a_rate_limit_waits_and_does_not_count",
             "tests/unit/engine/test_flat_orders.py::test_ord_3_an_exit_that_could_not_be_sent_is_put_off_and_not_dropped",
+            "tests/unit/engine/test_flat_orders.py::test_d5_an_exit_that_a_refused_key_held_up_goes_on_when_the_key_is_taken_again",
         ),
     ),
 )
@@ -192,7 +193,7 @@ class Sender:
                 await self._move(order, Trigger.REJECT, code=error.code, detail=error.message)
                 return
             except HaltTrading as error:
-                await self._move(order, Trigger.REJECT, code=error.code, detail=error.message)
+                await self._reject_or_put_off(order, error, error.message)
                 raise
             except (UnknownOutcome, BadReply) as error:
                 await self._move(order, Trigger.LOSE_REPLY, code=error.code, detail=error.message)
@@ -204,13 +205,16 @@ class Sender:
                 return
 
     async def _give_up(self, order: Order, error: ExchangeError, words: str) -> None:
-        """End an order that the exchange has refused to take in until now, and say so; what reduces is put off.
-
-        An exit of a day that a minute's outage dropped would be decided a day later. It was not taken in, so it is
-        planned again, and goes with the next round under its own id.
-        """
+        """End an order that the exchange has refused to take in until now, and say so."""
         at, identifier, detail = self._clock.now(), order.client_order_id, f"{words}: {error.message}"
         await self._recorder.append(ErrorOccurred(at, detail, f"order {identifier}", error.mend, self.engine))
+        await self._reject_or_put_off(order, error, detail)
+
+    async def _reject_or_put_off(self, order: Order, error: ExchangeError, detail: str) -> None:
+        """End an order that was not taken in; what reduces is planned again, for the next round under its own id.
+
+        An exit of a day that a minute's outage or a refused key dropped would be decided a day later.
+        """
         if not _reduces(order):
             await self._move(order, Trigger.REJECT, code=error.code, detail=detail)
             return

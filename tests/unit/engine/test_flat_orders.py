@@ -15,7 +15,15 @@ from eternal_engine.exchange.events import ExecutionSeen, OrderUpdated
 from eternal_engine.exchange.orders import OrderRequest
 from eternal_engine.exchange.terms import Market, OrderStatus, Side
 from eternal_engine.model import reason
-from eternal_engine.model.errors import AlreadyDone, ExchangeError, RateLimited, RejectedForGood, Retry, UnknownOutcome
+from eternal_engine.model.errors import (
+    AlreadyDone,
+    ExchangeError,
+    HaltTrading,
+    RateLimited,
+    RejectedForGood,
+    Retry,
+    UnknownOutcome,
+)
 from eternal_engine.model.event import ErrorOccurred, Event, OrderPlanned, Reviewed
 from eternal_engine.model.ids import Account, Engine
 from eternal_engine.portfolio.params import NO_INTENT
@@ -79,6 +87,38 @@ async def test_ord_3_an_exit_that_could_not_be_sent_is_put_off_and_not_dropped(
         assert bench.recorder.memory.states.trend.side[0] == 0
         exits = {request.client_order_id for request in bench.exchange.placed if request.reduce_only}
         assert len(exits) == 1, "under its own id"
+
+
+async def test_d5_an_exit_that_a_refused_key_held_up_goes_on_when_the_key_is_taken_again(tmp_path: Path) -> None:
+    async with a_bench(tmp_path, Engine.TREND) as bench:
+        eth = ENTRY._replace(symbol=1)
+        await bench.give(ENTRY, eth)
+        await bench.manager.run()
+        await bench.recorder.commit(lambda memory, _: (replace(memory.with_stop(1, None), halted=0b0010), ()))
+        bench.exchange.stops.clear()
+        bench.exchange.script = [HaltTrading("key invalid", code=10003)]
+        await bench.give(EXIT)
+        with pytest.raises(HaltTrading, match="key invalid"):
+            await bench.manager.run()
+        assert bench.recorder.memory.pending == (EXIT,)
+        assert bench.states[-1].endswith("planned")
+        # The other position's stop is no worse off for it.
+        assert list(bench.exchange.stops) == ["ETHUSDT"]
+        bench.clock.at += timedelta(hours=2)
+        await bench.manager.run()
+        assert (bench.recorder.memory.pending, bench.recorder.memory.states.trend.side[0]) == ((), 0)
+        exits = [request.client_order_id for request in bench.exchange.placed if request.reduce_only]
+        assert (len(exits), len(set(exits))) == (2, 1), "under its own id"
+
+
+async def test_d5_an_entry_that_a_refused_key_held_up_is_given_up(tmp_path: Path) -> None:
+    async with a_bench(tmp_path, Engine.TREND) as bench:
+        bench.exchange.script = [HaltTrading("key invalid", code=10003)]
+        await bench.give(ENTRY)
+        with pytest.raises(HaltTrading, match="key invalid"):
+            await bench.manager.run()
+        await bench.manager.run()
+        assert (bench.recorder.memory.pending, len(bench.exchange.placed)) == ((), 1)
 
 
 async def test_ord_3_an_entry_that_could_not_be_sent_is_given_up(tmp_path: Path) -> None:
