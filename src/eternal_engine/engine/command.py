@@ -9,7 +9,7 @@ from decimal import Decimal
 from typing import Final
 
 from eternal_engine.engine.memory import Memory
-from eternal_engine.engine.timing import hour_of, hour_start
+from eternal_engine.engine.timing import hour_of, hour_start, ms_of
 from eternal_engine.engine.view import ENGINES
 from eternal_engine.model.errors import RefusedError
 from eternal_engine.model.event import Event
@@ -174,6 +174,15 @@ def mask_of(engines: tuple[Engine, ...]) -> int:
 def halting(memory: Memory, engines: tuple[Engine, ...]) -> Memory:
     """Give the memory in which the operator halts these engines, too (RISK-1)."""
     return replace(memory, halted=memory.halted | mask_of(engines))
+
+
+def resuming(memory: Memory, mask: int, at: datetime) -> Memory:
+    """Give the memory in which these engines are halted no more; what was refused them before `at` is forgiven."""
+    lifted = memory.halted & mask
+    first, second, third, fourth = (
+        ms_of(at) if lifted >> place & 1 else known for place, known in enumerate(memory.resumed_ms)
+    )
+    return replace(memory, halted=memory.halted & ~lifted, resumed_ms=(first, second, third, fourth))
 
 
 def without_pause(memory: Memory, symbol: Symbol) -> Memory:

@@ -17,6 +17,7 @@ from eternal_engine.engine.command import (
     halting,
     mask_of,
     names,
+    resuming,
     shown_hour,
 )
 from eternal_engine.engine.manual_orders import flatten, trigger
@@ -116,12 +117,12 @@ def _halt(asked: Asked) -> Done:
 
 
 def _resume(asked: Asked) -> Done:
-    """Lift operator halts; the emergency stop of a loss limit only by its own confirmation (RISK-1, RISK-4)."""
+    """Lift halts; the emergency stop of a loss limit only by its own confirmation (RISK-1, RISK-4)."""
     memory, lines = asked.memory, Lines()
     wanted = asked.engines()
     lifted = memory.halted & mask_of(wanted or ENGINES)
     if lifted:
-        memory = replace(memory, halted=memory.halted & ~lifted)
+        memory = resuming(memory, lifted, asked.context.now)
         lines.add(f"resumed: {names(engines_of(lifted))}")
     if memory.halted:
         lines.add(f"still halted: {names(engines_of(memory.halted))}")

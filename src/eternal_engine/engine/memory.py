@@ -36,15 +36,17 @@ RULES: tuple[Rule, ...] = (
 OWNER: Final = "portfolio"
 # The hour alone has a document of its own: it changes every hour, the rest seldom.
 CLOCK_OWNER: Final = "clock"
-VERSION: Final = 3
+VERSION: Final = 4
+_NEVER_RESUMED: Final = {"resumed_ms": (0, 0, 0, 0)}
 # What documents of older versions lack, with what stands for it. 1: the portfolio's high begins anew, and is only said.
 _LACKING: Final[Mapping[int, Mapping[str, Any]]] = {
-    1: {"portfolio_high_usdt": 0.0, "portfolio_level": 0},
-    2: {},
+    1: {"portfolio_high_usdt": 0.0, "portfolio_level": 0, **_NEVER_RESUMED},
+    2: _NEVER_RESUMED,
+    3: _NEVER_RESUMED,
     VERSION: {},
 }
 # The same of their intents: until version 2 a step was what the instrument of the day calls one.
-_INTENTS_LACKING: Final[Mapping[int, Mapping[str, Any]]] = {1: {"unit": 0.0}, 2: {"unit": 0.0}, VERSION: {}}
+_INTENTS_LACKING: Final[Mapping[int, Mapping[str, Any]]] = {1: {"unit": 0.0}, 2: {"unit": 0.0}, 3: {}, VERSION: {}}
 READABLE: Final = frozenset(_LACKING)
 Tuple = TypeVar("Tuple", bound=NamedTuple)
 
@@ -60,6 +62,8 @@ class Memory:
     index (TREND-X3). `held_back` are coins that CORE_HODL does not buy before an hour, because the database was lost
     while they were held (CORE-12). `started_h` is the first decided hour. `portfolio_high_usdt` and `portfolio_level`
     are the whole portfolio's high, net of flows, and the level of its drawdown that was last said; it halts nothing.
+    `resumed_ms` is, per engine, when the operator last lifted a halt of it (since the epoch, 0 for never): refusals of
+    before count no more (ORD-3).
     """
 
     symbols: tuple[str, ...]
@@ -75,6 +79,7 @@ class Memory:
     held_back: tuple[tuple[int, int], ...] = ()
     portfolio_high_usdt: float = 0.0
     portfolio_level: int = 0
+    resumed_ms: tuple[int, int, int, int] = (0, 0, 0, 0)
 
     def stop_of(self, symbol: int) -> Decimal | None:
         """Give the stop that rests at the exchange in a symbol, None when none was confirmed."""
@@ -166,6 +171,7 @@ def write(memory: Memory) -> str:
         "held_back": [list(row) for row in memory.held_back],
         "portfolio_high_usdt": memory.portfolio_high_usdt,
         "portfolio_level": memory.portfolio_level,
+        "resumed_ms": list(memory.resumed_ms),
     }
     return json.dumps(document, sort_keys=True, separators=(",", ":"), allow_nan=False)
 
@@ -205,7 +211,13 @@ def _read(found: Mapping[str, Any], params: Params, lacking: Mapping[str, Any]) 
         held_back=tuple((s, until_h) for s, until_h in found["held_back"]),
         portfolio_high_usdt=float(found["portfolio_high_usdt"]),
         portfolio_level=found["portfolio_level"],
+        resumed_ms=_four(found["resumed_ms"]),
     )
+
+
+def _four(values: Any) -> tuple[int, int, int, int]:
+    first, second, third, fourth = (int(value) for value in values)
+    return first, second, third, fourth
 
 
 def _foreign(what: str) -> SchemaError:

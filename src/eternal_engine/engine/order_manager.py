@@ -15,7 +15,7 @@ from eternal_engine.engine import exits, outcome, work
 from eternal_engine.engine.memory import Memory
 from eternal_engine.engine.recorder import Recorder
 from eternal_engine.engine.sender import RETRY_WAITS_S, Sender, Waiting
-from eternal_engine.engine.timing import Clock, hour_of
+from eternal_engine.engine.timing import Clock, hour_of, ms_of
 from eternal_engine.engine.view import ENGINES
 from eternal_engine.engine.work import Done, PlanOrder, Scene
 from eternal_engine.ledger.transfers import tactical_profit
@@ -241,7 +241,7 @@ class OrderManager:
             states = outcome.after_intent(self.params, memory.states, intent, done, book, memory.symbols, now_h)
             states = outcome.after_books(states, projection.books, memory.symbols, self._recorder.marks)
             after, events = replace(memory.without(intent), states=states), self._ending(intent, done, memory)
-            if not intent.reduces and not self._is_halted(memory) and self._keeps_failing(projection):
+            if not intent.reduces and not self._is_halted(memory) and self._keeps_failing(memory, projection):
                 after = replace(after, halted=after.halted | 1 << self._number)
                 events.append(self._broken())
             return after, events
@@ -286,8 +286,8 @@ class OrderManager:
     def _is_halted(self, memory: Memory) -> bool:
         return bool(memory.halted & 1 << self._number)
 
-    def _keeps_failing(self, projection: Projection) -> bool:
-        """Tell whether the last entries have all been refused or undone (ORD-3)."""
+    def _keeps_failing(self, memory: Memory, projection: Projection) -> bool:
+        """Tell whether the last entries since the operator's last resume have all been refused or undone (ORD-3)."""
         most = PAIRS_UNDONE_IN_A_ROW if self.engine is Engine.FUNDING else REFUSED_IN_A_ROW
         failed = 0
         for stored in reversed(tuple(projection.orders.values())):
@@ -295,7 +295,8 @@ class OrderManager:
             never_sent = order.state is OrderState.ABANDONED and leg is not Leg.PERP_OPEN
             if stored.account is not self.sender.account or leg not in _ENTRIES or never_sent:
                 continue
-            if order.state not in (OrderState.REJECTED, OrderState.ABANDONED):
+            is_before = ms_of(stored.planned_at) <= memory.resumed_ms[self._number]
+            if is_before or order.state not in (OrderState.REJECTED, OrderState.ABANDONED):
                 return False
             failed += 1
             if failed == most:

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Final, Protocol
 
 HOUR: Final = timedelta(hours=1)
+_MILLISECOND: Final = timedelta(milliseconds=1)
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -28,6 +29,11 @@ class Clock(Protocol):
 def hour_of(at: datetime) -> int:
     """Give the whole hours since the epoch at or before `at`."""
     return (at - _EPOCH) // HOUR
+
+
+def ms_of(at: datetime) -> int:
+    """Give the whole milliseconds since the epoch at or before `at`."""
+    return (at - _EPOCH) // _MILLISECOND
 
 
 def hour_start(hour: int) -> datetime:

@@ -102,6 +102,10 @@ def test_risk_1_a_halt_that_holds_already_says_so() -> None:
 def test_risk_1_a_resume_lifts_the_named_halts_or_all(engines: str, left: int) -> None:
     outcome = carried_out("resume", replace(a_memory(), halted=0b0110), engines=engines)
     assert outcome.memory.halted == left
+    # ORD-3: the order breaker counts anew for what was lifted, and for nothing else.
+    lifted = 0b0110 & ~left
+    now_ms = int(NOW.timestamp() * 1000)
+    assert outcome.memory.resumed_ms == tuple(now_ms if lifted >> place & 1 else 0 for place in range(4))
     assert ("still halted" in outcome.answer) == bool(left)
 
 

@@ -59,6 +59,7 @@ def a_memory(price: float = 1.5, stop: float = -np.inf) -> Memory:
         held_back=((1, 473_100),),
         portfolio_high_usdt=123_456.7,
         portfolio_level=2,
+        resumed_ms=(0, 1_704_153_600_123, 0, 7),
     )
 
 
@@ -77,6 +78,7 @@ def test_c6_everything_comes_back_exactly(price: float, stop: float) -> None:
         memory.paused, memory.stops, memory.held_back, memory.halted,
     )  # fmt: skip
     assert (back.portfolio_high_usdt, back.portfolio_level) == (123_456.7, 2)
+    assert back.resumed_ms == memory.resumed_ms
     for name, part in memory.states._asdict().items():
         for field, value in part._asdict().items():
             found = getattr(getattr(back.states, name), field)
@@ -157,6 +159,15 @@ def test_c12_a_state_of_version_1_is_read_with_the_portfolios_high_begun_anew() 
     assert (found.portfolio_high_usdt, found.portfolio_level) == (0.0, 0)
     assert write(replace(found, portfolio_high_usdt=123_456.7, portfolio_level=2)) == write(memory)
     with pytest.raises(SchemaError, match="portfolio_high_usdt"):
+        read(json.dumps(document), VERSION, PARAMS)
+
+
+@pytest.mark.parametrize("version", [1, 2, 3])
+def test_c12_a_state_of_an_older_version_has_never_been_resumed(version: int) -> None:
+    document = copy.deepcopy(WRITTEN)
+    del document["resumed_ms"]
+    assert read(json.dumps(document), version, PARAMS).resumed_ms == (0, 0, 0, 0)
+    with pytest.raises(SchemaError, match="resumed_ms"):
         read(json.dumps(document), VERSION, PARAMS)
 
 

@@ -7,8 +7,10 @@ from datetime import timedelta
 from pathlib import Path
 
 from engine_bench import AT, Bench, a_bench
-from eternal_engine.engine.memory import Memory
+from eternal_engine.engine.command import mask_of, resuming
+from eternal_engine.engine.memory import VERSION, Memory, read, write
 from eternal_engine.engine.timing import hour_of
+from eternal_engine.engine.view import ENGINES
 from eternal_engine.exchange.terms import Side
 from eternal_engine.model import reason
 from eternal_engine.model.errors import RejectedForGood
@@ -34,6 +36,10 @@ async def an_hour(bench: Bench, hour: int, intent: Intent, script: list[object])
     await bench.manager.run()
 
 
+async def resumed(bench: Bench, *engines: Engine) -> None:
+    await bench.recorder.commit(lambda memory, _: (resuming(memory, mask_of(engines or ENGINES), bench.clock.at), ()))
+
+
 async def test_ord_3_pairs_that_are_undone_again_and_again_halt_the_engine_until_the_operator(tmp_path: Path) -> None:
     async with a_bench(tmp_path, Engine.FUNDING) as bench:
         seen: list[Event] = []
@@ -45,9 +51,31 @@ async def test_ord_3_pairs_that_are_undone_again_and_again_halt_the_engine_until
         assert [request.side for request in bench.exchange.placed][:9] == [Side.BUY, Side.SELL, Side.SELL] * 3
         assert all(request.side is Side.SELL for request in bench.exchange.placed[9:])
         assert [event.rule for event in seen if isinstance(event, Noted)] == ["FUND-3"] * 3 + ["ORD-3"]
-        await bench.recorder.commit(lambda memory, _: (replace(memory, halted=0), ()))
-        await an_hour(bench, 5, PAIR_IN, [None, REFUSED])
+        await resumed(bench)
+        for hour in (5, 6):
+            await an_hour(bench, hour, PAIR_IN, [None, REFUSED])
+            # The refusals of before the resume are the operator's, who has seen them.
+            assert bench.recorder.memory.halted == 0
+        await an_hour(bench, 7, PAIR_IN, [None, REFUSED])
         assert bench.recorder.memory.halted == 0b0100
+
+
+async def test_ord_3_a_resume_begins_the_row_anew_for_the_engines_it_lifts_and_after_a_restart_too(
+    tmp_path: Path,
+) -> None:
+    async with a_bench(tmp_path, Engine.CORE_HODL) as bench:
+        for hour in range(5):
+            await an_hour(bench, hour, BUYING, [REFUSED])
+        assert bench.recorder.memory.halted == 0b0001
+        await resumed(bench, Engine.TREND)
+        assert bench.recorder.memory.halted == 0b0001
+        await resumed(bench, Engine.CORE_HODL)
+        bench.recorder.memory = read(write(bench.recorder.memory), VERSION, bench.params)
+        for hour in range(5, 9):
+            await an_hour(bench, hour, BUYING, [REFUSED])
+            assert bench.recorder.memory.halted == 0
+        await an_hour(bench, 9, BUYING, [REFUSED])
+        assert bench.recorder.memory.halted == 0b0001
 
 
 async def test_ord_3_one_success_closes_the_row(tmp_path: Path) -> None:
