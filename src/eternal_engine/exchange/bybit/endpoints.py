@@ -69,5 +69,5 @@ TRANSFER = Endpoint(
     "/v5/asset/transfer/universal-transfer", HTTP.create_universal_transfer, Lane.TRANSFER, Verb.TRANSFER
 )
 TRANSFER_LIST = Endpoint(
-    "/v5/asset/transfer/query-universal-transfer-list", HTTP.get_universal_transfer_records, Lane.TRANSFER
+    "/v5/asset/transfer/query-universal-transfer-list", HTTP.get_universal_transfer_records, Lane.TRANSFER_LIST
 )

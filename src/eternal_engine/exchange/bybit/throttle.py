@@ -52,6 +52,7 @@ class EndpointClass(Enum):
     LEDGER = ("transaction log", 25)
     KEY = ("key", 10)
     TRANSFER = ("transfer", 5)
+    TRANSFER_LIST = ("transfer list", 5)
 
     def __init__(self, label: str, per_s: int) -> None:
         self.label = label

@@ -6,6 +6,7 @@ import asyncio
 
 import pytest
 
+from eternal_engine.exchange.bybit import endpoints
 from eternal_engine.exchange.bybit.throttle import (
     BAN_S,
     GUARD_S,
@@ -68,6 +69,12 @@ async def test_no_rolling_second_holds_more_than_the_limit(throttle: Throttle, c
 async def test_two_classes_do_not_share_a_second(throttle: Throttle, clock: Clock) -> None:
     await times(throttle, clock, 10)
     await once(throttle, EndpointClass.WALLET)
+    assert clock.at == 100.0
+
+
+async def test_looking_transfers_up_costs_no_turn_of_making_them(throttle: Throttle, clock: Clock) -> None:
+    for endpoint in (endpoints.TRANSFER, endpoints.TRANSFER_LIST):
+        await times(throttle, clock, 5, endpoint.lane)
     assert clock.at == 100.0
 
 
