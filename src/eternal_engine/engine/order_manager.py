@@ -41,6 +41,7 @@ RULES: tuple[Rule, ...] = (
         (
             "tests/unit/engine/test_order_manager.py::test_g8_the_stop_rests_at_the_exchange",
             "tests/unit/engine/test_order_manager.py::test_trend_x3_an_entry_of_unknown_fate_brings_its_stop_along",
+            "tests/unit/engine/test_order_manager.py::test_trend_x3_a_stop_between_two_orders_of_an_entry_gives_the_rest_up",
         ),
     ),
 )
@@ -152,6 +153,8 @@ class OrderManager:
             return "the engine was halted"
         if self._too_late(intent, key.leg):
             return "the hour it was decided in is over"
+        if work.is_closed_meanwhile(intent, self._scene(intent, self._recorder.projection, self._recorder.memory)):
+            return "the position was closed meanwhile: the rest of the entry is not bought"
         if deadline is not None and self._waiting.now() >= deadline:
             return "the second leg took too long: the first is undone"
         if key.leg is Leg.PERP_OPEN and not await self._lever(key.symbol):

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Final
@@ -25,7 +25,7 @@ from eternal_engine.model.rule import Rule
 from eternal_engine.model.steps import steps_up
 from eternal_engine.portfolio.params import Intent
 from eternal_engine.storage.projection import StoredOrder
-from eternal_engine.strategies.base import BUY, CORE_HODL, PAIR, SPOT, TACTICAL
+from eternal_engine.strategies.base import BUY, CORE_HODL, PAIR, PERP, SPOT, TACTICAL
 
 RULES: tuple[Rule, ...] = (
     Rule(
@@ -114,8 +114,20 @@ def next_step(intent: Intent, scene: Scene) -> Step:
     """Say what an intent needs now (ORD-4, FUND-3)."""
     if intent.market == PAIR:
         return _close_pair(intent, scene) if intent.reduces else _open_pair(intent, scene)
+    if is_closed_meanwhile(intent, scene):
+        # To top it up would open anew what the stop has just closed.
+        scene = replace(scene, late=True)
     found = _single(intent, scene, _leg_of(intent))
     return Done((found,)) if isinstance(found, LegDone) else found
+
+
+def is_closed_meanwhile(intent: Intent, scene: Scene) -> bool:
+    """Tell whether less is held of a perp entry than it has bought: its stop, or somebody, was faster (TREND-X3)."""
+    if intent.reduces or intent.market != PERP:
+        return False
+    with exact_arithmetic():
+        filled = sum((order.filled_qty for order in orders_of(intent, scene, _leg_of(intent))), ZERO)
+    return _held(scene.book, scene.perp, Side.SELL if intent.side == BUY else Side.BUY) < filled
 
 
 def key_of(intent: Intent, symbols: tuple[str, ...], leg: Leg, attempt: int = 1) -> OrderKey:

@@ -12,7 +12,9 @@ import pytest
 from engine_bench import AT, Bench, a_bench
 from eternal_engine.engine.memory import Memory
 from eternal_engine.engine.timing import hour_of
-from eternal_engine.exchange.terms import Side
+from eternal_engine.exchange.events import ExecutionSeen
+from eternal_engine.exchange.orders import Execution, OrderLookup, OrderReport, OrderRequest
+from eternal_engine.exchange.terms import Market, OrderStatus, Side
 from eternal_engine.model import reason
 from eternal_engine.model.errors import RejectedForGood, Retry, UnknownOutcome
 from eternal_engine.model.event import ErrorOccurred, Event
@@ -73,6 +75,54 @@ async def test_trend_x3_an_entry_of_unknown_fate_brings_its_stop_along(tmp_path:
         assert bench.recorder.memory.stop_of(0) == Decimal(38_000)
         await carried(bench, EXIT)
         assert bench.exchange.placed[-1].stop_loss is None
+
+
+@pytest.mark.parametrize("waits", [False, True])
+async def test_trend_x3_a_stop_between_two_orders_of_an_entry_gives_the_rest_up(tmp_path: Path, waits: bool) -> None:
+    async with a_bench(tmp_path, Engine.TREND) as bench:
+        whole, told = bench.exchange._qty, bench.exchange._report
+
+        def stopped(request: OrderRequest) -> OrderReport:
+            report = replace(told(request), status=OrderStatus.CANCELLED)
+            if waits:
+                # The rest is planned, and cannot be sent yet: the stop triggers before it is.
+                bench.manager.may_send = lambda: False
+            return report
+
+        bench.exchange._qty = lambda request: whole(request) * 2 / 5  # type: ignore[method-assign]
+        bench.exchange._report = stopped  # type: ignore[method-assign]
+        if not waits:
+            await stops_as_soon_as_booked(bench)
+        await carried(bench, ENTRY)
+        if waits:
+            assert bench.states[-1] == "tr-2401020000-BTCUSDT-in-2 planned"
+            await bench.manager.sender.take(ExecutionSeen(stop_of(bench)))
+            bench.manager.may_send = lambda: True
+            await bench.manager.run()
+        assert len(bench.exchange.placed) == 1
+        assert bench.recorder.memory.pending == ()
+        assert bench.recorder.memory.states.trend.side[0] == 0
+        assert bench.states[1:] == (["tr-2401020000-BTCUSDT-in-2 abandoned"] if waits else [])
+
+
+async def stops_as_soon_as_booked(bench: Bench) -> None:
+    """Let the stop's execution be told with the entry's own."""
+    found = bench.exchange.find_order
+
+    async def with_stop(market: Market, identifier: str) -> OrderLookup:
+        lookup = await found(market, identifier)
+        return replace(lookup, executions=(*lookup.executions, stop_of(bench)))
+
+    bench.exchange.find_order = with_stop  # type: ignore[method-assign]
+
+
+def stop_of(bench: Bench) -> Execution:
+    """Give the execution by which the exchange's own stop closes what the first order bought."""
+    bought = bench.exchange._execution(bench.exchange.placed[0])
+    return replace(
+        bought, execution_id="exec-stop", venue_order_id="venue-stop", client_order_id="", side=Side.SELL,
+        create_type="CreateByStopLoss",
+    )  # fmt: skip
 
 
 async def test_trend_s2_a_risen_trail_moves_the_stop(tmp_path: Path) -> None:

@@ -119,6 +119,7 @@ def test_ord_2_nothing_is_sent_beside_an_order_that_is_not_over(state: OrderStat
 def test_ord_4_the_rest_of_a_partial_fill_goes_under_the_next_attempt() -> None:
     case = Case(ENTRY)
     case.part(case.planned(), "0.04")
+    case.hold(perp="0.04")
     second = case.planned()
     assert second.order.key.attempt == 2
     assert second.order.qty == Decimal("0.060")
@@ -135,9 +136,30 @@ def test_ord_4_tries_are_bounded() -> None:
         step = case.planned()
         assert step.order.key.attempt == attempt
         case.part(step, "0.001")
+        case.hold(perp=f"0.00{attempt}")
     done = case.ask()
     assert isinstance(done, Done)
     assert not done.legs[0].complete
+
+
+@pytest.mark.parametrize(("side", "left"), [(BUY, ""), (BUY, "0.01"), (SELL, ""), (SELL, "-0.01"), (BUY, "-0.04")])
+def test_trend_x3_the_rest_of_an_entry_is_given_up_when_its_position_was_closed_meanwhile(side: int, left: str) -> None:
+    case = Case(ENTRY._replace(side=side))
+    case.part(case.planned(), "0.04")
+    # The stop that came with the first order has triggered, and taken off all of it or a part.
+    case.hold(perp=left or "0")
+    done = case.ask()
+    assert isinstance(done, Done)
+    assert (done.legs[0].qty, done.legs[0].complete) == (Decimal("0.04"), False)
+
+
+def test_trend_x3_an_entry_of_which_nothing_filled_yet_goes_on() -> None:
+    case = Case(ENTRY)
+    order = case.put(case.planned(), Trigger.SEND, Trigger.ACCEPT)
+    case.orders[order.client_order_id] = replace(
+        case.orders[order.client_order_id], order=replace(order, state=OrderState.CANCELLED)
+    )
+    assert case.planned().order.qty == Decimal("0.1")
 
 
 def test_ord_4_a_rejected_order_ends_its_intent() -> None:
@@ -211,6 +233,7 @@ def test_ord_4_a_refused_order_of_several_ends_the_sum_with_what_it_has() -> Non
 def test_ord_4_the_rest_of_an_order_is_the_same_when_the_exchange_changes_its_steps() -> None:
     case = Case(ENTRY._replace(unit=0.001))
     case.part(case.planned(), "0.04")
+    case.hold(perp="0.04")
     case.scene = replace(case.scene, perp=replace(PERP_RULES, qty_step=Decimal("0.01"), min_qty=Decimal("0.01")))
     assert case.planned().order.qty == Decimal("0.06")
     case.scene = replace(case.scene, perp=replace(PERP_RULES, qty_step=Decimal("0.05"), min_qty=Decimal("0.05")))
