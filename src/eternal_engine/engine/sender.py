@@ -33,6 +33,7 @@ from eternal_engine.model.errors import (
 from eternal_engine.model.event import BookEntry, ErrorOccurred, Event, Filled, FundingSettled, OrderMoved
 from eternal_engine.model.ids import Account, ClientOrderId, Engine, Symbol, VenueOrderId
 from eternal_engine.model.instrument import InstrumentRules, InstrumentTable, Market, Side
+from eternal_engine.model.money import short_text
 from eternal_engine.model.order import Order, OrderState, Trigger
 from eternal_engine.model.rule import Rule
 from eternal_engine.portfolio.features import HOUR_MS, LATE_STAMP_MS
@@ -62,6 +63,8 @@ RATE_WAIT_S: Final = 1.0
 _ONLY_FROM: Final = {Trigger.SEND: OrderState.PLANNED, Trigger.NOT_FOUND: OrderState.UNKNOWN}
 # Bybit lists refused and cancelled orders without fills for a day; executions stay, and are compared at every start.
 FORGOTTEN_AFTER: Final = timedelta(hours=26)
+# The order list and the execution list may be seconds apart; a minute is no lag any more.
+EXECUTIONS_LATE_AFTER: Final = timedelta(minutes=1)
 # How long an order is followed over the wire before it is left for the next round: the market may be silent.
 FOLLOW_WAITS_S: Final = (0.2, 0.3, 0.5, 1.0, 2.0, 4.0)
 
@@ -107,6 +110,8 @@ class Sender:
         self._began = waiting.now()
         self._sent_at: dict[ClientOrderId, datetime] = {}
         self._late_funding: list[FundingSettled] = []
+        # Since when an order has been found with fewer executions than it has traded; None: that was said.
+        self._lacking: dict[ClientOrderId, datetime | None] = {}
 
     @property
     def is_wired(self) -> bool:
@@ -321,11 +326,31 @@ class Sender:
             order = self.order(order.client_order_id)
         if order.filled_qty < report.filled_qty:
             # Its executions are on their way; until they are booked the order is not over.
+            if asked:
+                await self._await_executions(order, report.filled_qty)
             return
+        self._lacking.pop(order.client_order_id, None)
         fate = fate_of(report, self.rules(order.intent.market, order.intent.key.symbol))
         if fate is Trigger.FOUND_OPEN and order.state is OrderState.OPEN:
             return
         await self._move(order, fate, venue_order_id=VenueOrderId(report.venue_order_id), detail=report.reject_reason)
+
+    async def _await_executions(self, order: Order, traded: Decimal) -> None:
+        """Say once that an order's executions stay away: until they come its symbol waits, and nothing else would."""
+        identifier, now = order.client_order_id, self._waiting.now()
+        since = self._lacking.setdefault(identifier, now)
+        if since is None or now - since < EXECUTIONS_LATE_AFTER:
+            return
+        self._lacking[identifier] = None
+        shown, symbol = short_text(order.filled_qty), order.intent.key.symbol
+        what = f"order {identifier} has traded {short_text(traded)} by the exchange's order list, its executions show"
+        mend = (
+            f"{self.engine.value} waits in {symbol} until they come, and goes on by itself; "
+            "compare the trade history on the exchange's site, and ask its support when it shows none"
+        )
+        await self._recorder.append(
+            ErrorOccurred(self._clock.now(), f"{what} {shown}", f"order {identifier}", mend, self.engine)
+        )
 
     # Booking ---------------------------------------------------------------------------------------------------
 

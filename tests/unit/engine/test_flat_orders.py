@@ -12,7 +12,7 @@ import pytest
 from engine_bench import AT, a_bench
 from eternal_engine.engine.timing import hour_of
 from eternal_engine.exchange.events import ExecutionSeen, OrderUpdated
-from eternal_engine.exchange.orders import OrderRequest
+from eternal_engine.exchange.orders import OrderLookup, OrderRequest
 from eternal_engine.exchange.terms import Market, OrderStatus, Side
 from eternal_engine.model import reason
 from eternal_engine.model.errors import (
@@ -287,3 +287,35 @@ async def test_ord_2_a_look_up_that_fails_is_made_again_and_the_order_is_found(t
         await bench.manager.run()
         assert len(bench.exchange.placed) == 1
         assert bench.states == ["tr-2401020000-BTCUSDT-in-1 filled"]
+
+
+async def test_ord_4_an_order_that_has_traded_but_whose_executions_stay_away_is_said_once_and_waited_for(
+    tmp_path: Path,
+) -> None:
+    async with a_bench(tmp_path, Engine.TREND) as bench:
+        told: list[Event] = []
+        bench.recorder._observers = [told.append]
+        found, silent = bench.exchange.find_order, [True]
+
+        async def without_executions(market: Market, identifier: str) -> OrderLookup:
+            lookup = await found(market, identifier)
+            return replace(lookup, executions=()) if silent else lookup
+
+        def said() -> list[str]:
+            return [event.what for event in told if isinstance(event, ErrorOccurred)]
+
+        bench.exchange.find_order = without_executions  # type: ignore[method-assign]
+        await bench.give(ENTRY)
+        await bench.manager.run()
+        assert said() == [], "executions may be a few seconds late"
+        for _ in range(3):
+            bench.clock.at += timedelta(minutes=5)
+            await bench.manager.run()
+        assert said() == [
+            "order tr-2401020000-BTCUSDT-in-1 has traded 0.1 by the exchange's order list, its executions show 0",
+        ]
+        assert (bench.states, bench.recorder.memory.pending) == (["tr-2401020000-BTCUSDT-in-1 open"], (ENTRY,))
+        silent.clear()
+        await bench.manager.run()
+        assert (bench.states, bench.recorder.memory.pending) == (["tr-2401020000-BTCUSDT-in-1 filled"], ())
+        assert len(bench.exchange.placed) == len(said()) == 1
