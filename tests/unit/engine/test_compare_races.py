@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
+
+import pytest
 
 from builders import a_fill
 from engine_bench import AT, OWNERS, a_bench
@@ -15,13 +18,16 @@ from eternal_engine.engine.snapshot import Horizon, saved_horizon
 from eternal_engine.exchange.events import ExecutionSeen
 from eternal_engine.exchange.orders import OrderRequest
 from eternal_engine.exchange.terms import Market, OrderKind, QtyUnit, Side
-from eternal_engine.model.event import Corrected, Filled, Mismatch
+from eternal_engine.model.event import Corrected, Event, Filled, Mismatch
 from eternal_engine.model.ids import Account, Coin, Engine, RecordId, Symbol
+from eternal_engine.storage.store import Appended
 
 BTC = Symbol("BTCUSDT")
 
 
-async def test_ord_7_a_correction_gives_way_to_the_execution_that_a_stream_books_meanwhile(tmp_path: Path) -> None:
+async def test_ord_7_a_correction_gives_way_to_the_execution_that_a_stream_books_meanwhile(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     async with a_bench(tmp_path, Engine.TREND) as bench:
         recorder = bench.recorder
         reconciler = Reconciler({}, OWNERS, recorder, bench.clock.now, bench.clock.sleep)
@@ -34,11 +40,22 @@ async def test_ord_7_a_correction_gives_way_to_the_execution_that_a_stream_books
             Account.TREND, AT, corrections=(short,), pause=frozenset({BTC}), alerts=(alert,), differences=1
         )
         fill = Filled(AT, a_fill("late", account=Account.TREND, market=Market.PERP, qty="0.5", price="40000"))
+        # The stream is ahead: its write is under way, however long the disk takes, and the comparison waits for it.
+        on_disk, begun, written = recorder.store.append_shielded, asyncio.Event(), asyncio.Event()
+
+        async def slowly(batch: Sequence[Event]) -> Appended:
+            begun.set()
+            await written.wait()
+            return await on_disk(batch)
+
+        monkeypatch.setattr(recorder.store, "append_shielded", slowly)
         streamed = asyncio.ensure_future(recorder.append(fill))
-        for _ in range(5):  # the stream is a few turns ahead: it writes, the comparison waits
-            await asyncio.sleep(0)
-        assert recorder._turn.locked()
-        booked = await reconciler._booked(found, on_record=False)
+        await begun.wait()
+        compared = asyncio.ensure_future(reconciler._booked(found, on_record=False))
+        await asyncio.sleep(0)
+        assert not compared.done()
+        written.set()
+        booked = await compared
         await streamed
         assert recorder.projection.books.of(Account.TREND).perp[BTC].qty == Decimal("0.5")
         assert (booked.corrections, booked.alerts, recorder.memory.paused) == ((), (), frozenset())
