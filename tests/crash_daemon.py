@@ -335,7 +335,17 @@ def standing(scene: Scene) -> dict[str, Any]:
         "undone_transfers": sorted(store.projection.pending_transfers),
         "memory": write(replace(memory, stops=tuple((s, price.normalize()) for s, price in memory.stops))),
         "hour": memory.cycle_h,
+        "books": sorted(row for account in Account for row in _held(store, account)),
     }
+
+
+def _held(store: Store, account: Account) -> list[list[str]]:
+    """Write down what the daemon's own books of an account hold."""
+    book = store.projection.books.of(account)
+    rows = [(str(coin), amount) for coin, amount in book.cash.items()]
+    rows += [(str(symbol), holding.qty) for symbol, holding in book.spot.items()]
+    rows += [(f"{symbol} perp", position.qty) for symbol, position in book.perp.items()]
+    return [[account.value, name, _number(amount)] for name, amount in rows if amount]
 
 
 def _orders(world: World) -> list[Any]:

@@ -239,7 +239,7 @@ def epoch_h(hour: int) -> int:
 
 def _same(found: dict[str, Any], wanted: dict[str, Any] | None) -> bool:
     """Tell whether two lives stand at the same place: everything but the names of orders, which tell of retries."""
-    parts = ("balances", "positions", "transfers", "pending", "open", "undone_transfers", "memory", "hour")
+    parts = ("balances", "positions", "transfers", "pending", "open", "undone_transfers", "memory", "hour", "books")
     return wanted is not None and all(found[part] == wanted[part] for part in parts)
 
 
@@ -508,6 +508,7 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument(
         "--course", action="append", choices=names, help="strike in this one only; what it shares with others, too"
     )
+    parser.add_argument("--beside", action="append", choices=names, default=[], help="leave out what this one strikes")
     parser.add_argument("--kind", action="append", choices=sorted(KINDS))
     parser.add_argument("--match", default="", help="only sites whose path or step contains this")
     parser.add_argument("--stride", type=int, default=1, help="run every so many-th case")
@@ -526,9 +527,12 @@ def main(arguments: Sequence[str]) -> int:
     bad = 0
     with tempfile.TemporaryDirectory(prefix="faults-", dir=asked.dir) as name:
         for course in courses:
-            if asked.course and course.name not in asked.course:
+            if asked.course and course.name not in (*asked.course, *asked.beside):
                 continue
             bench = prepare(course, Path(name))
+            if course.name in asked.beside:
+                sites_of(bench, known)
+                continue
             places |= {one.place for one in bench.seen if one.place is not None}
             sites = [site for site in sites_of(bench, known) if asked.match in f"{site.path} {site.key.step}"]
             if asked.list:
