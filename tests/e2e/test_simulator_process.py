@@ -133,7 +133,7 @@ def test_a_second_server_on_the_same_file_is_refused(start: Any, tmp_path: Path)
     [
         (("--host", "0.0.0.0"), 4, "loopback"),
         (("--market", "nowhere"), 3, "nowhere"),
-        (("--start", "yesterday"), 2, "not a date"),
+        (("--start", "yesterday"), 2, "is no date"),
         (("--speed", "-1"), 2, "speed"),
         (("--faults", "missing.json"), 2, "fault file"),
         (("--profile", "moon"), 2, "profile"),
