@@ -39,6 +39,7 @@ KIN: Final = {
     "TREND": "TREND or FUNDING",
     "FUNDING": "TREND or FUNDING",
 }
+GATHERED: Final = "a task of its own"
 # What the books are made of; positions and wallets are told, too, and nothing is booked from them.
 TOPICS: Final = frozenset({"order", "execution"})
 
@@ -184,7 +185,8 @@ def _place(frames: list[FrameType]) -> Place | None:
             return Place(Path(frame.f_code.co_filename).name, _named(frame, function), verb)
         if "/exchange/bybit/" in frame.f_code.co_filename and name in VERBS:
             verb = name
-    return None
+    # Calls that are gathered run in tasks of their own, whose stacks do not tell who gathered them.
+    return Place(GATHERED, "", verb) if verb else None
 
 
 def _named(frame: FrameType, function: str) -> str:
