@@ -9,11 +9,10 @@ import json
 import math
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from decimal import Decimal
 from typing import Any
 
 from eternal_engine.model.errors import StorageError
-from eternal_engine.model.money import short_text
+from eternal_engine.model.money import exact_from_float, short_text
 from eternal_engine.storage.times import time_text
 from eternal_engine.storage.views import View
 
@@ -91,4 +90,4 @@ def hour_text(hours: int) -> str | None:
 def number_text(value: float | str) -> str | None:
     """Write a number of the rules without the digits that floats make up; None where it is not finite."""
     number = float(value)
-    return short_text(Decimal(repr(round(number, 10)))) if math.isfinite(number) else None
+    return short_text(exact_from_float(round(number, 10))) if math.isfinite(number) else None

@@ -27,7 +27,7 @@ from eternal_engine.model.event import (
 )
 from eternal_engine.model.event import Decided as DecidedEvent
 from eternal_engine.model.ids import Engine, RuleId, Symbol
-from eternal_engine.model.money import ZERO, exact
+from eternal_engine.model.money import ZERO, exact_from_float
 from eternal_engine.portfolio.params import Decision, Features, Intent, Marks, Params
 from eternal_engine.portfolio.valuation import engine_usdt, intent_notional_usdt, portfolio_usdt
 from eternal_engine.risk.breaker import LEVELS, RiskState, loss_frac
@@ -249,7 +249,7 @@ def _number(value: float) -> float | None:
 
 
 def _money(value: float) -> Decimal:
-    return exact(repr(float(value))) if math.isfinite(value) else ZERO
+    return exact_from_float(value) if math.isfinite(value) else ZERO
 
 
 def _json(value: Any) -> str:

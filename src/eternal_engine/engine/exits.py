@@ -22,7 +22,7 @@ from eternal_engine.model import reason
 from eternal_engine.model.event import Decided, Event, Reviewed
 from eternal_engine.model.ids import Engine, RuleId, Symbol
 from eternal_engine.model.instrument import InstrumentTable, Market
-from eternal_engine.model.money import ZERO, exact, exact_arithmetic
+from eternal_engine.model.money import ZERO, exact_arithmetic, exact_from_float
 from eternal_engine.model.steps import whole_steps
 from eternal_engine.portfolio.params import NO_INTENT, Intent, Marks, Params
 from eternal_engine.portfolio.valuation import intent_notional_usdt, is_busy
@@ -80,16 +80,15 @@ def _leg_exit(desk: Desk, memory: Memory, book: Book, s: int) -> Intent | None:
         return None
     market = Market.SPOT if drift > 0.0 else Market.PERP
     rules = desk.table.rules(symbol, market)
-    price = exact(repr(float(desk.marks.spot[s])))
+    price = float(desk.marks.spot[s])
+    worth = exact_from_float(price)
     with exact_arithmetic():
         # The perp is bought back to no more than the coins beside it: what is left over of these covers nothing.
         qty = rules.qty_down(coins - short) if drift > 0.0 else min(rules.qty_up(short - coins), short)
-        if qty <= ZERO or (market is Market.SPOT and rules.size_denial(qty, price, market_order=False) is not None):
+        if qty <= ZERO or (market is Market.SPOT and rules.size_denial(qty, worth, market_order=False) is not None):
             return None
     signed = -qty if market is Market.SPOT else qty
-    return _exit(
-        desk, memory, FUNDING, s, SPOT if market is Market.SPOT else PERP, signed, float(price), reason.FUND_HEDGE
-    )
+    return _exit(desk, memory, FUNDING, s, SPOT if market is Market.SPOT else PERP, signed, price, reason.FUND_HEDGE)
 
 
 def _exit(
@@ -123,6 +122,6 @@ def explained(desk: Desk, memory: Memory, intent: Intent, detail: str, seen: Map
         "qty_steps": intent.qty_steps,
     }
     decided = Decided(at, engine, decided_at, json.dumps(seen), json.dumps([signal]), desk.config_hash)
-    worth = exact(repr(intent_notional_usdt(desk.params, intent)))
+    worth = exact_from_float(intent_notional_usdt(desk.params, intent))
     rule = RuleId(reason.rule_id(intent.reason))
     return decided, Reviewed(at, engine, Symbol(symbol), decided_at, "approved", rule, detail, worth, worth)

@@ -18,7 +18,7 @@ from eternal_engine.model import reason
 from eternal_engine.model.errors import RefusedError
 from eternal_engine.model.event import Decided, Event, Reviewed
 from eternal_engine.model.ids import Engine, Leg, RuleId, Symbol
-from eternal_engine.model.money import short_text
+from eternal_engine.model.money import exact_from_float, short_text
 from eternal_engine.model.rule import Rule
 from eternal_engine.portfolio.params import Decision, Intent, no_decisions
 from eternal_engine.portfolio.review import review
@@ -177,7 +177,7 @@ class _Desk:
 
     def spent_usdt(self, intent: Intent) -> Decimal:
         """Give the USDT of a purchase, in whole steps."""
-        return intent.quote_steps * _exact(self.asked.context.params.instruments.quote_step[intent.symbol])
+        return intent.quote_steps * exact_from_float(self.asked.context.params.instruments.quote_step[intent.symbol])
 
     def _was_bought(self, symbol: str) -> bool:
         """Tell whether the hour has seen a purchase by hand: a command given twice by mistake must not buy twice."""
@@ -244,7 +244,7 @@ class _Desk:
         elif decision.approved:
             table = self.asked.context.params.instruments
             steps = table.spot_step if wish.market == SPOT else table.perp_step
-            allowed = passed[-1].qty_steps * _exact(steps[wish.symbol])
+            allowed = passed[-1].qty_steps * exact_from_float(steps[wish.symbol])
         return Reviewed(
             at=self.asked.context.now,
             engine=ENGINES[wish.engine],
@@ -253,14 +253,9 @@ class _Desk:
             verdict=verdict,
             rule=RuleId(reason.rule_id(decision.rule) or reason.rule_id(wish.reason)),
             detail=reason.words(decision.rule) or reason.words(wish.reason),
-            asked=_exact(wish.quote_usdt or wish.qty),
+            asked=exact_from_float(wish.quote_usdt or wish.qty),
             allowed=allowed,
         )
-
-
-def _exact(number: float) -> Decimal:
-    """Write a float of the kernels as the shortest decimal that means it."""
-    return Decimal(repr(float(number)))
 
 
 def _shown(signal: Signal, symbols: tuple[str, ...]) -> dict[str, object]:

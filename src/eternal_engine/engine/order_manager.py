@@ -24,7 +24,7 @@ from eternal_engine.model.errors import ExchangeError, HaltTrading, RateLimited,
 from eternal_engine.model.event import ErrorOccurred, Event, Noted, OrderPlanned
 from eternal_engine.model.ids import Account, ClientOrderId, Engine, Leg, RuleId, Symbol
 from eternal_engine.model.instrument import Market
-from eternal_engine.model.money import ZERO, exact, exact_arithmetic
+from eternal_engine.model.money import ZERO, exact_arithmetic, exact_from_float
 from eternal_engine.model.order import Order, OrderState
 from eternal_engine.model.rule import Rule
 from eternal_engine.portfolio.params import Intent, Params
@@ -204,7 +204,7 @@ class OrderManager:
             book=projection.books.of(self.sender.account),
             spot=self.sender.rules(Market.SPOT, symbol),
             perp=self.sender.rules(Market.PERP, symbol),
-            spot_fee_frac=exact(repr(self.params.risk.spot_fee_frac)),
+            spot_fee_frac=exact_from_float(self.params.risk.spot_fee_frac),
             late=self._is_late(intent),
         )
 
@@ -221,7 +221,7 @@ class OrderManager:
         leverage = self.params.trend.leverage if self.engine is Engine.TREND else self.params.funding.leverage
         for wait_s in (*RETRY_WAITS_S[:3], None):
             try:
-                await self.sender.exchange.set_leverage(symbol, exact(repr(leverage)))
+                await self.sender.exchange.set_leverage(symbol, exact_from_float(leverage))
                 break
             except HaltTrading:
                 raise

@@ -18,7 +18,7 @@ from eternal_engine.model.errors import RefusedError
 from eternal_engine.model.event import Corrected, Event, Mismatch, TransferPlanned
 from eternal_engine.model.ids import Account, Coin, Engine, RecordId, RuleId, Symbol
 from eternal_engine.model.instrument import Market
-from eternal_engine.model.money import ZERO, exact, exact_arithmetic, floor_to, short_text
+from eternal_engine.model.money import ZERO, exact_arithmetic, exact_from_float, floor_to, short_text
 from eternal_engine.model.position import PerpPosition, SpotHolding
 from eternal_engine.model.rule import Rule
 from eternal_engine.strategies import funding, tactical, trend
@@ -174,7 +174,7 @@ def _with_gain_from_outside(asked: Asked, memory: Memory, account: Account, move
                 mend="try again after the next completed hour, or say --ignore",
             )
         with exact_arithmetic():
-            gain += row.qty * (exact(repr(price)) - row.price_usdt)
+            gain += row.qty * (exact_from_float(price) - row.price_usdt)
     known, number = list(memory.flowed_usdt), ENGINES.index(Engine(account.value))
     with exact_arithmetic():
         known[number] -= gain

@@ -21,7 +21,7 @@ from eternal_engine.engine.view import ENGINES, BookViews, flowed_usdt
 from eternal_engine.ledger.transfers import TRANSFER_STEP, funding_profit
 from eternal_engine.model.event import EquityMarked, Event
 from eternal_engine.model.ids import Account, Engine
-from eternal_engine.model.money import ZERO, exact, floor_to
+from eternal_engine.model.money import ZERO, exact_from_float, floor_to
 from eternal_engine.model.rule import Rule
 from eternal_engine.portfolio.flows import FlowState, funding_share_usdt, month_of, peak_after_usdt
 from eternal_engine.portfolio.params import BookView, Equities, Params
@@ -143,7 +143,7 @@ class TradingEngine:
             equity = mark(self.params, self._view(projection, memory), self.watch.marks, now_h)
             self.equity = equity
             marked: list[Event] = [
-                EquityMarked(at, engine.account, exact(repr(float(engine_usdt(equity, number)))))
+                EquityMarked(at, engine.account, exact_from_float(engine_usdt(equity, number)))
                 for number, engine in enumerate(ENGINES)
                 if equity.known
             ]
@@ -199,7 +199,7 @@ class TradingEngine:
         peak, share = memory.flows.funding_peak_usdt, self.params.funding.profit_share_frac
         free = free_usdt(self.params, view, self.watch.marks, list(memory.pending), FUNDING)
         moved = funding_share_usdt(float(view.realised[FUNDING]), peak, share, free)
-        amount = floor_to(exact(repr(moved)), TRANSFER_STEP) if moved > 0.0 else ZERO
+        amount = floor_to(exact_from_float(moved), TRANSFER_STEP) if moved > 0.0 else ZERO
         planned = funding_profit(amount, hour_start(now_h))
         if planned is None:
             return replace(memory, flows=FlowState(peak, month_of(now_h))), []

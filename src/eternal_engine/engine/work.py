@@ -19,7 +19,7 @@ from eternal_engine.model import reason
 from eternal_engine.model.errors import ModelError
 from eternal_engine.model.ids import ClientOrderId, CommandId, Leg, OrderKey, RuleId, Symbol
 from eternal_engine.model.instrument import InstrumentRules, Market, Side
-from eternal_engine.model.money import ZERO, exact, exact_arithmetic
+from eternal_engine.model.money import ZERO, exact_arithmetic, exact_from_float
 from eternal_engine.model.order import Order, OrderIntent, OrderKind, OrderState
 from eternal_engine.model.rule import Rule
 from eternal_engine.model.steps import steps_up
@@ -410,9 +410,9 @@ def _sum(leg: Leg, market: Market, orders: list[Order], *, complete: bool) -> Le
 
 
 def _price(intent: Intent) -> Decimal:
-    return exact(repr(intent.price), where="intent")
+    return exact_from_float(intent.price, where="intent")
 
 
 def _unit(intent: Intent, step: Decimal) -> Decimal:
     """Give the size of one step of an intent: the instrument's may have changed since it was decided."""
-    return exact(repr(float(intent.unit)), where="intent") if intent.unit > 0.0 else step
+    return exact_from_float(intent.unit, where="intent") if intent.unit > 0.0 else step

@@ -52,7 +52,7 @@ from eternal_engine.market_data.bar_store import BarStore
 from eternal_engine.model.errors import EternalError, ExchangeError
 from eternal_engine.model.event import DaemonStarted, DaemonStopped, ErrorOccurred, Event, Noted
 from eternal_engine.model.ids import Engine, RuleId
-from eternal_engine.model.money import exact
+from eternal_engine.model.money import exact_from_float
 from eternal_engine.storage.inbox import Inbox
 from eternal_engine.storage.lock import DatabaseLock
 from eternal_engine.storage.store import Store
@@ -346,7 +346,7 @@ class _Run:
         recorder, equity = self.crew.recorder, self.crew.engine.equity
         differences = await self.differences()
         amounts = {
-            engine.value: exact(repr(float(equity[number]))) if equity is not None and equity.known else None
+            engine.value: exact_from_float(equity[number]) if equity is not None and equity.known else None
             for number, engine in enumerate(Engine)
         }
         return Summary(

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from eternal_engine.model.errors import SchemaError, StorageError
-from eternal_engine.model.money import exact
+from eternal_engine.model.money import exact_from_float
 
 Record: TypeAlias = dict[str, Any]
 
@@ -186,7 +186,7 @@ def last_closes(path: Path, wanted: Iterable[tuple[str, str]]) -> dict[tuple[str
             for key in wanted:
                 row = connection.execute(sql, key).fetchone()
                 if row is not None:
-                    found[key] = (int(row[0]), exact(repr(row[1]), where=path.name))
+                    found[key] = (int(row[0]), exact_from_float(row[1], where=path.name))
     except sqlite3.DatabaseError as problem:
         raise StorageError(
             f"the file of bars cannot be read: {problem}",

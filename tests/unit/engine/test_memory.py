@@ -142,7 +142,8 @@ def test_c12_a_field_of_another_kind_is_read_or_refused_but_never_breaks(path: t
     document = copy.deepcopy(WRITTEN)
     at_place(document, path[:-1])[path[-1]] = odd
     with suppress(SchemaError, UsageError):
-        read(json.dumps(document), VERSION, PARAMS)
+        found = write(read(json.dumps(document), VERSION, PARAMS))
+        assert write(read(found, VERSION, PARAMS)) == found, "what was taken must be kept"
 
 
 @pytest.mark.parametrize("text", ["", "[]", "null", "5", "{", '"x"'])
