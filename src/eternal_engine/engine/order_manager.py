@@ -20,7 +20,7 @@ from eternal_engine.engine.view import ENGINES
 from eternal_engine.engine.work import Done, PlanOrder, Scene
 from eternal_engine.ledger.transfers import tactical_profit
 from eternal_engine.model import reason
-from eternal_engine.model.errors import ExchangeError, HaltTrading, RateLimited, RejectedForGood, Retry
+from eternal_engine.model.errors import EternalError, ExchangeError, HaltTrading, RateLimited, RejectedForGood, Retry
 from eternal_engine.model.event import ErrorOccurred, Event, Noted, OrderPlanned
 from eternal_engine.model.ids import Account, ClientOrderId, Engine, Leg, RuleId, Symbol
 from eternal_engine.model.instrument import Market
@@ -428,8 +428,14 @@ async def in_turn_or_together(jobs: Sequence[Callable[[], Awaitable[None]]], *, 
     One that fails does not interrupt the others; the first failure is raised when all have ended.
     """
     if not together:
+        failed: EternalError | None = None
         for job in jobs:
-            await job()
+            try:
+                await job()
+            except EternalError as error:
+                failed = failed or error
+        if failed is not None:
+            raise failed
         return
     for ended in await asyncio.gather(*(job() for job in jobs), return_exceptions=True):
         if isinstance(ended, BaseException):

@@ -5,18 +5,20 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from engine_bench import AT, Bench, a_bench
 from eternal_engine.engine.memory import Memory
+from eternal_engine.engine.order_manager import in_turn_or_together
 from eternal_engine.engine.timing import hour_of
 from eternal_engine.exchange.events import ExecutionSeen
 from eternal_engine.exchange.orders import Execution, OrderLookup, OrderReport, OrderRequest
 from eternal_engine.exchange.terms import Market, OrderStatus, Side
 from eternal_engine.model import reason
-from eternal_engine.model.errors import RejectedForGood, Retry, UnknownOutcome
+from eternal_engine.model.errors import HaltTrading, RejectedForGood, Retry, UnknownOutcome
 from eternal_engine.model.event import ErrorOccurred, Event
 from eternal_engine.model.ids import Account, Engine, Symbol
 from eternal_engine.portfolio.params import NO_INTENT
@@ -214,3 +216,17 @@ async def test_an_entry_that_was_never_sent_is_given_up_when_its_hour_is_over(tm
         assert bench.exchange.placed == []
         assert [state.split()[1] for state in bench.states] == ["abandoned"]
         assert bench.recorder.memory.pending == ()
+
+
+@pytest.mark.parametrize("together", [False, True])
+async def test_ord_3_one_job_that_fails_does_not_hold_the_others_up(together: bool) -> None:
+    done: list[int] = []
+
+    async def job(number: int) -> None:
+        done.append(number)
+        if number < 2:
+            raise HaltTrading(f"key {number} is refused")
+
+    with pytest.raises(HaltTrading, match="key 0"):
+        await in_turn_or_together([partial(job, number) for number in range(3)], together=together)
+    assert done == [0, 1, 2]
