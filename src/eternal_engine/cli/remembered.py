@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from eternal_engine.model.conversion import exact_from_float
 from eternal_engine.model.errors import StorageError
-from eternal_engine.model.money import exact_from_float, short_text
+from eternal_engine.model.money import short_text
 from eternal_engine.storage.times import time_text
 from eternal_engine.storage.views import View
 

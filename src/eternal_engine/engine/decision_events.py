@@ -16,6 +16,7 @@ from eternal_engine.engine.memory import Memory
 from eternal_engine.engine.timing import hour_start
 from eternal_engine.engine.view import ENGINES
 from eternal_engine.model import reason
+from eternal_engine.model.conversion import exact_from_float
 from eternal_engine.model.event import (
     BreakerChanged,
     EquityMarked,
@@ -27,7 +28,7 @@ from eternal_engine.model.event import (
 )
 from eternal_engine.model.event import Decided as DecidedEvent
 from eternal_engine.model.ids import Engine, RuleId, Symbol
-from eternal_engine.model.money import ZERO, exact_from_float
+from eternal_engine.model.money import ZERO
 from eternal_engine.portfolio.params import Decision, Features, Intent, Marks, Params
 from eternal_engine.portfolio.valuation import engine_usdt, intent_notional_usdt, portfolio_usdt
 from eternal_engine.risk.breaker import LEVELS, RiskState, loss_frac

@@ -19,10 +19,11 @@ from eternal_engine.engine.timing import hour_of, hour_start
 from eternal_engine.engine.view import ENGINES
 from eternal_engine.ledger.book import Book
 from eternal_engine.model import reason
+from eternal_engine.model.conversion import exact_from_float
 from eternal_engine.model.event import Decided, Event, Reviewed
 from eternal_engine.model.ids import Engine, RuleId, Symbol
 from eternal_engine.model.instrument import InstrumentTable, Market
-from eternal_engine.model.money import ZERO, exact_arithmetic, exact_from_float
+from eternal_engine.model.money import ZERO, exact_arithmetic
 from eternal_engine.model.steps import whole_steps
 from eternal_engine.portfolio.params import NO_INTENT, Intent, Marks, Params
 from eternal_engine.portfolio.valuation import intent_notional_usdt, is_busy

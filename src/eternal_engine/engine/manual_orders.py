@@ -15,10 +15,11 @@ from eternal_engine.engine.timing import hour_of, hour_start
 from eternal_engine.engine.view import ENGINES
 from eternal_engine.engine.work import command_ms
 from eternal_engine.model import reason
+from eternal_engine.model.conversion import exact_from_float
 from eternal_engine.model.errors import RefusedError
 from eternal_engine.model.event import Decided, Event, Reviewed
 from eternal_engine.model.ids import Engine, Leg, RuleId, Symbol
-from eternal_engine.model.money import exact_from_float, short_text
+from eternal_engine.model.money import short_text
 from eternal_engine.model.rule import Rule
 from eternal_engine.portfolio.params import Decision, Intent, no_decisions
 from eternal_engine.portfolio.review import review

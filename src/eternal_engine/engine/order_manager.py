@@ -20,11 +20,12 @@ from eternal_engine.engine.view import ENGINES
 from eternal_engine.engine.work import Done, PlanOrder, Scene
 from eternal_engine.ledger.transfers import tactical_profit
 from eternal_engine.model import reason
+from eternal_engine.model.conversion import exact_from_float
 from eternal_engine.model.errors import EternalError, ExchangeError, HaltTrading, RateLimited, RejectedForGood, Retry
 from eternal_engine.model.event import ErrorOccurred, Event, Noted, OrderPlanned
 from eternal_engine.model.ids import Account, ClientOrderId, Engine, Leg, RuleId, Symbol
 from eternal_engine.model.instrument import Market
-from eternal_engine.model.money import ZERO, exact_arithmetic, exact_from_float
+from eternal_engine.model.money import ZERO, exact_arithmetic
 from eternal_engine.model.order import Order, OrderState
 from eternal_engine.model.rule import Rule
 from eternal_engine.portfolio.params import Intent, Params

@@ -14,11 +14,12 @@ from eternal_engine.engine.timing import hour_of
 from eternal_engine.engine.view import ENGINES
 from eternal_engine.ledger.book import Book
 from eternal_engine.ledger.transfers import USDT, plan_transfer, split_capital
+from eternal_engine.model.conversion import exact_from_float
 from eternal_engine.model.errors import RefusedError
 from eternal_engine.model.event import Corrected, Event, Mismatch, TransferPlanned
 from eternal_engine.model.ids import Account, Coin, Engine, RecordId, RuleId, Symbol
 from eternal_engine.model.instrument import Market
-from eternal_engine.model.money import ZERO, exact_arithmetic, exact_from_float, floor_to, short_text
+from eternal_engine.model.money import ZERO, exact_arithmetic, floor_to, short_text
 from eternal_engine.model.position import PerpPosition, SpotHolding
 from eternal_engine.model.rule import Rule
 from eternal_engine.strategies import funding, tactical, trend

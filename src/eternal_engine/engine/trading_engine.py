@@ -19,9 +19,10 @@ from eternal_engine.engine.recorder import Recorder
 from eternal_engine.engine.timing import Clock, hour_of, hour_start
 from eternal_engine.engine.view import ENGINES, BookViews, flowed_usdt
 from eternal_engine.ledger.transfers import TRANSFER_STEP, funding_profit
+from eternal_engine.model.conversion import exact_from_float
 from eternal_engine.model.event import EquityMarked, Event
 from eternal_engine.model.ids import Account, Engine
-from eternal_engine.model.money import ZERO, exact_from_float, floor_to
+from eternal_engine.model.money import ZERO, floor_to
 from eternal_engine.model.rule import Rule
 from eternal_engine.portfolio.flows import FlowState, funding_share_usdt, month_of, peak_after_usdt
 from eternal_engine.portfolio.params import BookView, Equities, Params

@@ -16,10 +16,11 @@ from eternal_engine.engine.timing import HOUR, hour_start
 from eternal_engine.engine.view import ENGINES
 from eternal_engine.ledger.book import Book
 from eternal_engine.model import reason
+from eternal_engine.model.conversion import exact_from_float
 from eternal_engine.model.errors import ModelError
 from eternal_engine.model.ids import ClientOrderId, CommandId, Leg, OrderKey, RuleId, Symbol
 from eternal_engine.model.instrument import InstrumentRules, Market, Side
-from eternal_engine.model.money import ZERO, exact_arithmetic, exact_from_float
+from eternal_engine.model.money import ZERO, exact_arithmetic
 from eternal_engine.model.order import Order, OrderIntent, OrderKind, OrderState
 from eternal_engine.model.rule import Rule
 from eternal_engine.model.steps import steps_up

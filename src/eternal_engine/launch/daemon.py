@@ -49,10 +49,10 @@ from eternal_engine.launch.paper import divide
 from eternal_engine.launch.place import Place, Stream, read_table
 from eternal_engine.launch.summary import Summary, ledger_differences, tally
 from eternal_engine.market_data.bar_store import BarStore
+from eternal_engine.model.conversion import exact_from_float
 from eternal_engine.model.errors import EternalError, ExchangeError
 from eternal_engine.model.event import DaemonStarted, DaemonStopped, ErrorOccurred, Event, Noted
 from eternal_engine.model.ids import Engine, RuleId
-from eternal_engine.model.money import exact_from_float
 from eternal_engine.storage.inbox import Inbox
 from eternal_engine.storage.lock import DatabaseLock
 from eternal_engine.storage.store import Store

@@ -74,11 +74,6 @@ def exact(value: str | int | Decimal, *, where: str = "") -> Decimal:
     return number
 
 
-def exact_from_float(value: float, *, where: str = "") -> Decimal:
-    """Give what the rules computed as the shortest decimal that means it; NaN or infinity raises ModelError (U-3)."""
-    return exact(repr(float(value)), where=where)
-
-
 def text(value: Decimal) -> str:
     """Write every digit of a number, never an exponent and never a negative zero."""
     if not value:

@@ -14,8 +14,8 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any, TypeAlias
 
+from eternal_engine.model.conversion import exact_from_float
 from eternal_engine.model.errors import SchemaError, StorageError
-from eternal_engine.model.money import exact_from_float
 
 Record: TypeAlias = dict[str, Any]
 

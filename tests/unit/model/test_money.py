@@ -3,20 +3,15 @@
 from __future__ import annotations
 
 import decimal
-import math
 from decimal import Decimal
 
-import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from eternal_engine.model.errors import ModelError
 from eternal_engine.model.money import (
     ceil_to,
     exact,
     exact_arithmetic,
-    exact_from_float,
     floor_to,
     is_dust,
     is_multiple,
@@ -125,16 +120,3 @@ def test_a_ratio_is_rounded_for_showing() -> None:
 @pytest.mark.parametrize(("qty", "dust"), [("0.99", True), ("1.00", False), ("-0.99", True), ("-1", False)])
 def test_d11_dust_is_below_one_usdt(qty: str, dust: bool) -> None:
     assert is_dust(D(qty), D(1)) is dust
-
-
-@given(st.floats(allow_nan=False, allow_infinity=False))
-def test_u_3_a_float_becomes_the_shortest_decimal_that_means_it(number: float) -> None:
-    found = exact_from_float(number)
-    assert float(found) == number
-    assert exact_from_float(np.float64(number)) == found
-
-
-@pytest.mark.parametrize("number", [math.nan, math.inf])
-def test_u_3_a_float_that_is_no_amount_is_refused(number: float) -> None:
-    with pytest.raises(ModelError, match="not a finite number"):
-        exact_from_float(number)
