@@ -25,8 +25,8 @@ class CommandDesk:
     """Apply commands through the recorder; `apply_command` is what `serve_inbox` calls.
 
     `managed` are the engines whose orders this daemon can send. After the commit, `wake` is called when there are new
-    intents or transfers to carry out, and `reconcile` when a comparison with the exchange was asked for; both only
-    set a flag.
+    intents or transfers to carry out, or a halt was lifted that may have held an exit up, and `reconcile` when a
+    comparison with the exchange was asked for; both only set a flag.
     """
 
     recorder: Recorder
@@ -39,16 +39,16 @@ class CommandDesk:
 
     async def apply_command(self, command: Command) -> Reply | None:
         """Journal and apply one command; None where the journal holds it already. Raises as `Recorder.commit`."""
-        made: list[Outcome] = []
+        made: list[tuple[Outcome, int]] = []
 
         def make(memory: Memory, projection: Projection) -> tuple[Memory, tuple[Event, ...]]:
             outcome = apply(command, memory, projection, self._context(memory, projection))
-            made.append(outcome)
+            made.append((outcome, memory.halted & ~outcome.memory.halted))
             return outcome.memory, outcome.events
 
         await self.recorder.commit(make)
-        outcome = made[0]
-        if outcome.intents or len(outcome.events) > 1:
+        outcome, lifted = made[0]
+        if outcome.intents or len(outcome.events) > 1 or lifted:
             self.wake()
         if outcome.reconcile:
             self.reconcile()

@@ -80,6 +80,7 @@ class OrderManager:
         self._levered: set[str] = set()
         self._stops_turn = asyncio.Lock()
         self._deadlines: dict[ClientOrderId, datetime] = {}
+        self._refused_h: dict[ClientOrderId, int] = {}
         self.leg_timeout_s = LEG_TIMEOUT_S
         self.may_send: Callable[[], bool] = lambda: True
 
@@ -142,13 +143,26 @@ class OrderManager:
                 if sends[identifier] == SENDS_IN_A_ROUND or not await self._may_go(intent, before):
                     return
                 sends[identifier] += 1
-            await self.sender.advance(identifier, deadline, self._first_stop(intent))
+            over = partial(self._over, intent, before, deadline)
+            try:
+                await self.sender.advance(identifier, over, self._first_stop(intent))
+            except HaltTrading as error:
+                await self._note_refused(intent, identifier, error)
+                raise
             after = self.sender.order(identifier)
             if after == before or after.state is before.state is OrderState.PLANNED:
                 return  # nothing new, or put off
 
     async def _refusal(self, intent: Intent, order: Order, deadline: datetime | None) -> str:
         """Say why a planned order must not be sent any more; "" lets it go on."""
+        key = order.intent.key
+        over = self._over(intent, order, deadline)
+        if not over and key.leg is Leg.PERP_OPEN and not await self._lever(key.symbol):
+            return "no leverage could be set: the first leg is undone"
+        return over
+
+    def _over(self, intent: Intent, order: Order, deadline: datetime | None) -> str:
+        """Say what ends an order that was not taken in yet, before its first try and before each further one."""
         key = order.intent.key
         if self._is_halted(self._recorder.memory) and not intent.reduces and key.leg not in _URGENT:
             return "the engine was halted"
@@ -158,8 +172,6 @@ class OrderManager:
             return "the position was closed meanwhile: the rest of the entry is not bought"
         if deadline is not None and self._waiting.now() >= deadline:
             return "the second leg took too long: the first is undone"
-        if key.leg is Leg.PERP_OPEN and not await self._lever(key.symbol):
-            return "no leverage could be set: the first leg is undone"
         return ""
 
     async def _may_go(self, intent: Intent, order: Order) -> bool:
@@ -167,9 +179,26 @@ class OrderManager:
         key, market = order.intent.key, order.intent.market
         if key.leg not in _URGENT and not self.may_send():
             return False
+        was_refused = self._refused_h.get(order.client_order_id) == hour_of(self._clock.now())
+        if was_refused and self._is_halted(self._recorder.memory):
+            # A key that is refused is asked again once an hour, or when the operator has resumed the engine (D5).
+            return False
         if intent.reduces or not (market is Market.PERP or key.leg in _LEVERED):
             return True
         return await self._lever(key.symbol)
+
+    async def _note_refused(self, intent: Intent, identifier: ClientOrderId, error: HaltTrading) -> None:
+        """Remember that a refused key holds an order up; of an exit it is said, once, for it has to wait."""
+        is_known = identifier in self._refused_h
+        self._refused_h[identifier] = hour_of(self._clock.now())
+        if intent.reduces and not is_known:
+            what = f"an exit waits, because the exchange refuses the key: {error.message}"
+            mend = (
+                "close it at the exchange if it cannot wait; it is tried again every hour, and after `eternal resume`"
+            )
+            await self._recorder.append(
+                ErrorOccurred(self._clock.now(), what, f"order {identifier}", mend, self.engine)
+            )
 
     def _deadline(self, order: Order) -> datetime | None:
         """Give when a pair's second leg must have been taken in, else None; a new start has its own time (FUND-3).

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -65,6 +66,7 @@ _ONLY_FROM: Final = {Trigger.SEND: OrderState.PLANNED, Trigger.NOT_FOUND: OrderS
 FORGOTTEN_AFTER: Final = timedelta(hours=26)
 # The order list and the execution list may be seconds apart; a minute is no lag any more.
 EXECUTIONS_LATE_AFTER: Final = timedelta(minutes=1)
+THEY_STAY_AWAY: Final = "traded by the exchange's order list, and not by its executions"
 # How long an order is followed over the wire before it is left for the next round: the market may be silent.
 FOLLOW_WAITS_S: Final = (0.2, 0.3, 0.5, 1.0, 2.0, 4.0)
 
@@ -110,8 +112,8 @@ class Sender:
         self._began = waiting.now()
         self._sent_at: dict[ClientOrderId, datetime] = {}
         self._late_funding: list[FundingSettled] = []
-        # Since when an order has been found with fewer executions than it has traded; None: that was said.
-        self._lacking: dict[ClientOrderId, datetime | None] = {}
+        # Since when an order has been found with fewer executions than it has traded.
+        self._lacking: dict[ClientOrderId, datetime] = {}
 
     @property
     def is_wired(self) -> bool:
@@ -148,16 +150,17 @@ class Sender:
             await self._recorder.append(*due)
 
     async def advance(
-        self, identifier: ClientOrderId, deadline: datetime | None = None, stop: Decimal | None = None
+        self, identifier: ClientOrderId, over: Callable[[], str] = lambda: "", stop: Decimal | None = None
     ) -> None:
-        """Take an order one step on, by the state it is in; one not taken in by `deadline` is given up.
+        """Take an order one step on, by the state it is in.
 
-        `stop` (USDT) goes with an order that opens a position: it rests at the exchange from the first fill on.
-        Raises HaltTrading when the key is refused.
+        `over` says why one that was not taken in yet is not to be tried again, "" while it is. `stop` (USDT) goes with
+        an order that opens a position: it rests at the exchange from the first fill on. Raises HaltTrading when the
+        key is refused.
         """
         order = self.order(identifier)
         if order.state is OrderState.PLANNED:
-            await self._send(order, deadline, stop)
+            await self._send(order, over, stop)
         elif order.state is OrderState.SENT:
             # Only a crash leaves an order so: nobody knows whether it arrived.
             await self._move(order, Trigger.LOSE_REPLY, detail="no answer on record")
@@ -172,7 +175,7 @@ class Sender:
 
     # Sending ---------------------------------------------------------------------------------------------------
 
-    async def _send(self, order: Order, deadline: datetime | None, stop: Decimal | None) -> None:
+    async def _send(self, order: Order, over: Callable[[], str], stop: Decimal | None) -> None:
         if not await self._move(order, Trigger.SEND, detail="" if stop is None else f"with a stop at {stop}"):
             return  # meanwhile the exchange has shown that it has it, or somebody else sends it
         request = replace(request_of(order.intent), stop_loss=stop)
@@ -183,15 +186,15 @@ class Sender:
                 ack = await self.exchange.place(request)
             except RateLimited as limit:
                 limits += 1
-                if limits > RATE_WAITS or self._is_over(deadline):
-                    await self._give_up(order, limit, f"the rate limit did not end in {limits} waits")
+                words = f"the rate limit did not end in {limits} waits" if limits > RATE_WAITS else ""
+                if await self._has_ended(order, limit, over, words, self._until(limit.reset_at)):
                     return
-                await self._waiting.sleep(self._until(limit.reset_at))
             except Retry as error:
-                if retries == len(RETRY_WAITS_S) or self._is_over(deadline):
-                    await self._give_up(order, error, f"given up after {retries} retries")
+                is_last = retries == len(RETRY_WAITS_S)
+                words = f"given up after {retries} retries" if is_last else ""
+                wait_s = 0.0 if is_last else RETRY_WAITS_S[retries] * (1.0 + JITTER_FRAC * self._jitter())
+                if await self._has_ended(order, error, over, words, wait_s):
                     return
-                await self._waiting.sleep(RETRY_WAITS_S[retries] * (1.0 + JITTER_FRAC * self._jitter()))
                 retries += 1
             except (RejectedForGood, AlreadyDone, Unsupported) as error:
                 # Already done: a reduce-only order found nothing to reduce. It was not taken in, and never will be.
@@ -209,6 +212,18 @@ class Sender:
                 await self.hear()
                 return
 
+    async def _has_ended(
+        self, order: Order, error: ExchangeError, over: Callable[[], str], words: str, wait_s: float
+    ) -> bool:
+        """Wait for the next try; True when there is none: for `words`, or for what `over` says before or after."""
+        if not words and not (words := over()):
+            await self._waiting.sleep(wait_s)
+            await self.hear()
+            words = over()
+        if words:
+            await self._give_up(order, error, words)
+        return bool(words)
+
     async def _give_up(self, order: Order, error: ExchangeError, words: str) -> None:
         """End an order that the exchange has refused to take in until now, and say so."""
         at, identifier, detail = self._clock.now(), order.client_order_id, f"{words}: {error.message}"
@@ -225,9 +240,6 @@ class Sender:
             return
         await self._move(order, Trigger.LOSE_REPLY, code=error.code, detail=detail)
         await self._move(order, Trigger.NOT_FOUND, detail="put off")
-
-    def _is_over(self, deadline: datetime | None) -> bool:
-        return deadline is not None and self._waiting.now() >= deadline
 
     def _until(self, reset_at: datetime | None) -> float:
         if reset_at is None:
@@ -338,19 +350,21 @@ class Sender:
     async def _await_executions(self, order: Order, traded: Decimal) -> None:
         """Say once that an order's executions stay away: until they come its symbol waits, and nothing else would."""
         identifier, now = order.client_order_id, self._waiting.now()
-        since = self._lacking.setdefault(identifier, now)
-        if since is None or now - since < EXECUTIONS_LATE_AFTER:
+        if order.note == THEY_STAY_AWAY or now - self._lacking.setdefault(identifier, now) < EXECUTIONS_LATE_AFTER:
             return
-        self._lacking[identifier] = None
         shown, symbol = short_text(order.filled_qty), order.intent.key.symbol
         what = f"order {identifier} has traded {short_text(traded)} by the exchange's order list, its executions show"
         mend = (
             f"{self.engine.value} waits in {symbol} until they come, and goes on by itself; "
             "compare the trade history on the exchange's site, and ask its support when it shows none"
         )
-        await self._recorder.append(
-            ErrorOccurred(self._clock.now(), f"{what} {shown}", f"order {identifier}", mend, self.engine)
-        )
+        at = self._clock.now()
+        with suppress(UnknownTransition):  # they have come meanwhile
+            await self._recorder.append(
+                ErrorOccurred(at, f"{what} {shown}", f"order {identifier}", mend, self.engine),
+                # With the order it is remembered beyond a restart that this was said.
+                OrderMoved(at, identifier, Trigger.FOUND_OPEN, detail=THEY_STAY_AWAY),
+            )
 
     # Booking ---------------------------------------------------------------------------------------------------
 

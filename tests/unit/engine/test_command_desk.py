@@ -67,6 +67,7 @@ async def test_a_command_delivered_twice_at_once_is_applied_once(store: Store) -
     ("verb", "arguments", "woken", "reconciled"),
     [
         ("halt", {}, 0, 0),
+        ("resume", {}, 0, 0),
         ("reconcile", {}, 0, 1),
         ("dca-trigger", {"symbols": "BTCUSDT", "amount_usdt": "500"}, 0, 0),
         ("dca-trigger", {"symbols": "BTCUSDT", "amount_usdt": "500", "execute": "yes"}, 1, 0),
@@ -82,6 +83,13 @@ async def test_the_engine_is_woken_for_what_is_to_be_carried_out(
     desk = Desk(store)
     await desk.desk.apply_command(a_command(verb, **arguments))
     assert (desk.woken, desk.reconciled) == (woken, reconciled)
+
+
+async def test_d5_a_lifted_halt_wakes_the_engine_for_the_exit_it_held_up(store: Store) -> None:
+    desk = Desk(store)
+    await desk.desk.apply_command(a_command("halt", engines="trend"))
+    await desk.desk.apply_command(a_command("resume", "second", engines="trend"))
+    assert desk.woken == 1
 
 
 async def test_f20_an_approval_left_in_the_inbox_is_in_the_daemons_memory_after_one_poll(store: Store) -> None:

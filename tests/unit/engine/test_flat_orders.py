@@ -9,7 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from engine_bench import AT, a_bench
+from engine_bench import AT, OWNERS, a_bench
+from eternal_engine.engine.lockout import Lockouts
+from eternal_engine.engine.order_manager import OrderManager
+from eternal_engine.engine.sender import Sender
 from eternal_engine.engine.timing import hour_of
 from eternal_engine.exchange.events import ExecutionSeen, OrderUpdated
 from eternal_engine.exchange.orders import OrderLookup, OrderRequest
@@ -26,6 +29,7 @@ from eternal_engine.model.errors import (
 )
 from eternal_engine.model.event import ErrorOccurred, Event, OrderPlanned, Reviewed
 from eternal_engine.model.ids import Account, Engine
+from eternal_engine.model.instrument import BYBIT_2025
 from eternal_engine.portfolio.params import NO_INTENT
 from eternal_engine.strategies.base import BUY, FUNDING, PAIR, PERP, SELL, TREND
 
@@ -109,6 +113,34 @@ async def test_d5_an_exit_that_a_refused_key_held_up_goes_on_when_the_key_is_tak
         assert (bench.recorder.memory.pending, bench.recorder.memory.states.trend.side[0]) == ((), 0)
         exits = [request.client_order_id for request in bench.exchange.placed if request.reduce_only]
         assert (len(exits), len(set(exits))) == (2, 1), "under its own id"
+
+
+async def test_d5_an_exit_that_a_refused_key_holds_up_is_asked_for_once_an_hour_and_said_once(tmp_path: Path) -> None:
+    async with a_bench(tmp_path, Engine.TREND) as bench:
+        await bench.give(ENTRY)
+        await bench.manager.run()
+        told: list[Event] = []
+        bench.recorder._observers = [told.append]
+        bench.exchange.script = [HaltTrading("key invalid", code=10003)] * 9
+        await bench.give(EXIT)
+        lockouts = Lockouts(bench.recorder, bench.clock)
+        for _ in range(3):
+            # Each round begins the job a second time after a refusal: what undoes a leg must not wait.
+            await lockouts.run(Account.TREND, bench.manager.run)
+        assert len(bench.exchange.placed) == 2
+        bench.clock.at += timedelta(hours=1)
+        await lockouts.run(Account.TREND, bench.manager.run)
+        assert len(bench.exchange.placed) == 3
+        said = [event.what for event in told if isinstance(event, ErrorOccurred)]
+        assert said == [
+            "an exit waits, because the exchange refuses the key: key invalid",
+            "the exchange refuses the key of trend: key invalid; trend is halted, the others trade on",
+        ]
+        # Resumed, it goes at once, and not with the next hour.
+        bench.exchange.script = []
+        await bench.recorder.commit(lambda memory, _: (replace(memory, halted=0), ()))
+        await lockouts.run(Account.TREND, bench.manager.run)
+        assert (bench.recorder.memory.pending, bench.recorder.memory.states.trend.side[0]) == ((), 0)
 
 
 async def test_d5_an_entry_that_a_refused_key_held_up_is_given_up(tmp_path: Path) -> None:
@@ -315,6 +347,12 @@ async def test_ord_4_an_order_that_has_traded_but_whose_executions_stay_away_is_
             "order tr-2401020000-BTCUSDT-in-1 has traded 0.1 by the exchange's order list, its executions show 0",
         ]
         assert (bench.states, bench.recorder.memory.pending) == (["tr-2401020000-BTCUSDT-in-1 open"], (ENTRY,))
+        # Another life of the daemon does not say it again.
+        sender = Sender(Engine.TREND, bench.exchange, bench.recorder, BYBIT_2025, OWNERS, bench.clock, bench.clock)  # type: ignore[arg-type]
+        bench.manager = OrderManager(sender, bench.recorder, bench.params, bench.clock, bench.clock)
+        for _ in range(3):
+            bench.clock.at += timedelta(minutes=5)
+            await bench.manager.run()
         silent.clear()
         await bench.manager.run()
         assert (bench.states, bench.recorder.memory.pending) == (["tr-2401020000-BTCUSDT-in-1 filled"], ())

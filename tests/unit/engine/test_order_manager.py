@@ -18,7 +18,14 @@ from eternal_engine.exchange.events import ExecutionSeen
 from eternal_engine.exchange.orders import Execution, OrderLookup, OrderReport, OrderRequest
 from eternal_engine.exchange.terms import Market, OrderStatus, Side
 from eternal_engine.model import reason
-from eternal_engine.model.errors import HaltTrading, RejectedForGood, Retry, UnknownOutcome
+from eternal_engine.model.errors import (
+    ExchangeError,
+    HaltTrading,
+    RateLimited,
+    RejectedForGood,
+    Retry,
+    UnknownOutcome,
+)
 from eternal_engine.model.event import ErrorOccurred, Event
 from eternal_engine.model.ids import Account, Engine, Symbol
 from eternal_engine.portfolio.params import NO_INTENT
@@ -105,6 +112,63 @@ async def test_trend_x3_a_stop_between_two_orders_of_an_entry_gives_the_rest_up(
         assert bench.recorder.memory.pending == ()
         assert bench.recorder.memory.states.trend.side[0] == 0
         assert bench.states[1:] == (["tr-2401020000-BTCUSDT-in-2 abandoned"] if waits else [])
+
+
+async def test_trend_x3_a_stop_between_two_tries_of_an_order_gives_the_rest_up(tmp_path: Path) -> None:
+    async with a_bench(tmp_path, Engine.TREND) as bench:
+        fills_in_part_and_cancels(bench)
+        bench.exchange.script = [None, *[Retry("try later")] * 5]
+        quick = bench.clock.sleep
+
+        async def stopped_meanwhile(seconds: float) -> None:
+            await quick(seconds)
+            if len(bench.exchange.placed) == 3:
+                # The second order's second try has failed, too, when the first one's stop triggers.
+                await bench.manager.sender.take(ExecutionSeen(stop_of(bench)))
+
+        bench.clock.sleep = stopped_meanwhile  # type: ignore[method-assign]
+        told: list[Event] = []
+        bench.recorder._observers = [told.append]
+        await carried(bench, ENTRY)
+        assert len(bench.exchange.placed) == 3
+        assert bench.states[-1] == "tr-2401020000-BTCUSDT-in-2 rejected"
+        assert (bench.recorder.memory.pending, bench.recorder.memory.states.trend.side[0]) == ((), 0)
+        said = [event.what for event in told if isinstance(event, ErrorOccurred)]
+        assert said[0].startswith("the position was closed meanwhile: the rest of the entry is not bought: try later")
+
+
+def fills_in_part_and_cancels(bench: Bench) -> None:
+    """Let every order fill two fifths and be cancelled with the rest."""
+    whole, told = bench.exchange._qty, bench.exchange._report
+    bench.exchange._qty = lambda request: whole(request) * 2 / 5  # type: ignore[method-assign]
+    bench.exchange._report = lambda request: replace(told(request), status=OrderStatus.CANCELLED)  # type: ignore[method-assign]
+
+
+@pytest.mark.parametrize("error", [Retry("try later"), RateLimited("slow down")])
+async def test_risk_1_an_entry_that_is_being_tried_again_ends_with_the_operators_halt(
+    tmp_path: Path, error: ExchangeError
+) -> None:
+    async with a_bench(tmp_path, Engine.TREND) as bench:
+        bench.exchange.script = [error] * 5
+        quick = bench.clock.sleep
+
+        async def halted_meanwhile(seconds: float) -> None:
+            await quick(seconds)
+            await bench.recorder.commit(lambda memory, _: (replace(memory, halted=0b0010), ()))
+
+        bench.clock.sleep = halted_meanwhile  # type: ignore[method-assign]
+        await carried(bench, ENTRY)
+        assert len(bench.exchange.placed) == 1
+        assert bench.recorder.memory.pending == ()
+
+
+async def test_u_7_an_entry_that_is_being_tried_again_ends_with_its_hour(tmp_path: Path) -> None:
+    async with a_bench(tmp_path, Engine.TREND) as bench:
+        bench.clock.at += timedelta(minutes=59, seconds=55)
+        bench.exchange.script = [RateLimited("slow down", reset_at=AT + timedelta(hours=1, seconds=2))] * 5
+        await carried(bench, ENTRY)
+        assert len(bench.exchange.placed) == 1
+        assert bench.recorder.memory.pending == ()
 
 
 async def stops_as_soon_as_booked(bench: Bench) -> None:
