@@ -364,7 +364,11 @@ def _unwind(intent: Intent, scene: Scene, first: LegDone, second: LegDone, net: 
 
 
 def _close_pair(intent: Intent, scene: Scene) -> Step:
-    """Sell the spot leg, then buy the perp back, by equal coins; a whole close takes all spot there is (FUND-X1)."""
+    """Sell the spot leg, then buy the perp back, by equal coins; a whole close takes all spot there is (FUND-X1).
+
+    Coins that could not be sold keep their perp beside them until the next hour asks again. A cut for the margin's sake
+    (FUND-X2) buys the perp back all the same: without it the whole perp may be liquidated.
+    """
     cut = intent.reason == reason.FUND_CUT
     spot_leg, perp_leg = (Leg.SPOT_CUT, Leg.PERP_CUT) if cut else (Leg.SPOT_CLOSE, Leg.PERP_CLOSE)
     symbol = Symbol(scene.symbols[intent.symbol])
@@ -381,8 +385,15 @@ def _close_pair(intent: Intent, scene: Scene) -> Step:
     first = _trade(intent, scene, spot_leg, scene.spot, Side.SELL, wanted, reduces=True)
     if not isinstance(first, LegDone):
         return first
-    second = _trade(intent, scene, perp_leg, scene.perp, Side.BUY, min(coins, held), reduces=True)
+    free = held if first.complete or cut else max(held - _unsold(intent, scene), ZERO)
+    second = _trade(intent, scene, perp_leg, scene.perp, Side.BUY, min(coins, free), reduces=True)
     return Done((first, second)) if isinstance(second, LegDone) else second
+
+
+def _unsold(intent: Intent, scene: Scene) -> Decimal:
+    """Give the coins of a pair's spot leg that need cover, in whole steps of the perp; too few to be sold need none."""
+    left = _held(scene.book, scene.spot, Side.SELL)
+    return ZERO if _too_small(scene.spot, left, _price(intent), reduces=True) else scene.perp.qty_down(left)
 
 
 def _held(book: Book, rules: InstrumentRules, side: Side) -> Decimal:

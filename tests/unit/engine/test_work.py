@@ -353,6 +353,42 @@ def test_fund_x1_a_whole_close_takes_all_spot_there_is() -> None:
     assert isinstance(case.ask(), Done)
 
 
+@pytest.mark.parametrize(("sold", "left", "bought_back"), [("0", "0.0500005", None), ("0.03", "0.0200005", "0.030")])
+def test_fund_3_coins_that_could_not_be_sold_keep_their_perp(sold: str, left: str, bought_back: str | None) -> None:
+    case = Case(PAIR_OUT)
+    case.hold(spot="0.0500005", perp="-0.05")
+    first = case.planned()
+    if Decimal(sold):
+        case.part(first, sold)
+        case.hold(spot=left)
+        first = case.planned()
+    case.put(first, Trigger.SEND, Trigger.REJECT)
+    step = case.ask()
+    if bought_back is None:
+        assert isinstance(step, Done)
+        assert [(leg.leg, leg.qty) for leg in step.legs] == [(Leg.SPOT_CLOSE, 0), (Leg.PERP_CLOSE, 0)]
+        return
+    assert isinstance(step, PlanOrder)
+    assert (step.order.key.leg, step.order.qty) == (Leg.PERP_CLOSE, Decimal(bought_back))
+    case.fill(step)
+    case.hold(perp="-0.02")
+    assert isinstance(case.ask(), Done)
+
+
+def test_fund_x1_coins_too_few_to_be_sold_hold_no_perp_back() -> None:
+    case = Case(PAIR_OUT)
+    case.hold(spot="0.0001", perp="-0.05")
+    step = case.planned()
+    assert (step.order.key.leg, step.order.qty) == (Leg.PERP_CLOSE, Decimal("0.050"))
+
+
+def test_fund_x2_a_cut_for_the_margin_buys_the_perp_back_though_the_coins_could_not_be_sold() -> None:
+    case = Case(PAIR_OUT._replace(qty_steps=20, reason=reason.FUND_CUT))
+    case.hold(spot="0.06", perp="-0.06")
+    case.put(case.planned(), Trigger.SEND, Trigger.REJECT)
+    assert (case.planned().order.key.leg, case.planned().order.qty) == (Leg.PERP_CUT, Decimal("0.020"))
+
+
 def test_fund_x2_a_cut_takes_equal_coins() -> None:
     case = Case(PAIR_OUT._replace(qty_steps=20, reason=reason.FUND_CUT))
     case.hold(spot="0.06", perp="-0.06")
