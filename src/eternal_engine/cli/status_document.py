@@ -42,7 +42,7 @@ def status_document(view: View, database: Path, now: datetime) -> Document:
     return {
         "state_dir": str(database.parent),
         **_run_status(run, settings, problem),
-        "last_cycle_at": None if memory is None else hour_text(memory.cycle_h),
+        "last_cycle_at": _last_cycle(memory, engines),
         **_life(view, database, run, closes, now),
         "equity_usdt": _sum(engine["equity_usdt"] for engine in engines.values()),
         "pnl_usdt": _sum(engine["pnl_usdt"] for engine in engines.values()),
@@ -60,6 +60,12 @@ def status_document(view: View, database: Path, now: datetime) -> Document:
         "last_notes": [_noted(row) for row in view.events("Noted", limit=LAST)],
         "last_reconcile": _reconciled(view),
     }
+
+
+def _last_cycle(memory: Remembered | None, engines: Mapping[str, Document]) -> str | None:
+    """Give the last completed hour that was lived: a run that ends marks one more than it decides."""
+    cycles = [None if memory is None else hour_text(memory.cycle_h), *(row["equity_at"] for row in engines.values())]
+    return max((at for at in cycles if at is not None), default=None)
 
 
 def core_status(memory: Remembered, settings: Settings | None) -> Document:

@@ -106,19 +106,21 @@ class TradingEngine:
         await in_turn_or_together(jobs, together=wired)
         await guarded(Account.MASTER, self._bank.run)
 
-    async def live_through(self, until_h: int, *, decides_last: bool = True) -> None:
+    async def live_through(self, until_h: int, *, decides_last: bool = True) -> int:
         """Decide every hour up to `until_h` that is not decided yet; only the newest makes entries (U-7).
 
         Without `decides_last` the last hour is marked and decides nothing: the run ends there, and a run that goes on
-        from there decides it.
+        from there decides it. Gives how many hours were decided.
         """
         memory = self.recorder.memory
         hour = memory.cycle_h + 1 if memory.cycle_h else until_h
+        decided = 0
         while hour <= until_h:
             newest = hour == until_h
             await self._hour(hour, entries=newest, decides=decides_last or not newest)
-            memory = self.recorder.memory
+            decided += decides_last or not newest
             hour += 1
+        return decided
 
     async def _hour(self, now_h: int, *, entries: bool, decides: bool) -> None:
         for manager in self._managers:

@@ -86,13 +86,14 @@ class HourLoop:
             await self._pause()
             now_h = hour_of(self._clock.now())
             if self._until_h is not None and now_h >= self._until_h:
-                await self._engine.live_through(self._until_h, decides_last=False)
+                self.hours += await self._engine.live_through(self._until_h, decides_last=False)
                 self.is_done = True
                 return
             if self._before_hour is not None:
                 await self._before_hour()
-            await self._engine.live_through(now_h)
-            self.hours += 1
+                # It may have learnt that this machine's clock was wrong: an hour that is not over is not lived.
+                now_h = min(now_h, hour_of(self._clock.now()))
+            self.hours += await self._engine.live_through(now_h)
             self._beat(now_h)
             if self._after_hour is not None:
                 await self._after_hour()
@@ -104,10 +105,12 @@ class HourLoop:
         """Decide nothing while the line is down; a comparison that ends the pause is made here."""
         await self._answer()
         while self._is_paused() and not self._stopped:
+            self._busy_since_s = None  # who waits for the line is not stuck
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._woken.wait(), LOOK_AGAIN_S)
             self._woken.clear()
             await self._answer()
+        self._busy_since_s = clock.monotonic()
 
     async def _answer(self) -> None:
         """Make the comparison that was asked for, and tell all who asked how it went."""

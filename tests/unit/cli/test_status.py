@@ -18,7 +18,7 @@ from rich.console import Console
 from eternal_engine.cli import remembered, run
 from eternal_engine.engine import memory
 from eternal_engine.market_data.bar_store import BarStore, HourBar
-from eternal_engine.model.event import CommandApplied, ErrorOccurred, Event, Noted
+from eternal_engine.model.event import CommandApplied, EquityMarked, ErrorOccurred, Event, Noted
 from eternal_engine.model.ids import CommandId, Engine, RuleId
 from eternal_engine.storage.store import Store
 from eternal_engine.strategies import core_hodl
@@ -53,6 +53,15 @@ def test_k4_the_status_has_its_golden_keys_and_says_the_plan(
     assert found["last_reconcile"]["trend"]["differences"] == 1
     assert found["last_cycle_at"] == "2024-01-01T02:00:00.000000Z"
     assert found["last_bar_at"] is None  # no file of bars yet
+
+
+def test_k4_the_hour_that_a_run_ended_with_is_its_last_cycle_though_it_decided_nothing(
+    state_dir: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ended = datetime(2024, 1, 1, 3, tzinfo=UTC)
+    marks = [EquityMarked(ended, engine.account, Decimal(25_000)) for engine in Engine]
+    asyncio.run(write_events(state_dir / "eternal.db", marks))
+    assert shown(capsys, "status", "--state-dir", str(state_dir))["last_cycle_at"] == "2024-01-01T03:00:00.000000Z"
 
 
 def test_k4_the_status_says_equity_and_result_without_the_money_that_was_moved(
