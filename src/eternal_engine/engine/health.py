@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Final
@@ -97,6 +98,13 @@ class Health:
             await self._see_clock(server, sent, self._now())
         await self._act(change, detail)
         await self._tell_reason(detail, mend, is_told=change is not None)
+
+    async def see_clock(self) -> None:
+        """Ask for the time alone, so that it is known before an hour is decided; silence is `check`'s to judge."""
+        sent = self._now()
+        with suppress(ExchangeError, TimeoutError):
+            server = await asyncio.wait_for(self._exchange.server_time(), PING_TIMEOUT_S)
+            await self._see_clock(server, sent, self._now())
 
     async def run(self, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep) -> None:
         """Check every `ping_every_s`, for ever."""

@@ -113,6 +113,11 @@ class Caretaker:
             )
         )
 
+    async def see_clock(self) -> None:
+        """Learn the exchange's time before an hour is decided: this machine's clock may have been set meanwhile."""
+        if self._health is not None and self._place.environment is not Environment.PAPER:
+            await self._health.see_clock()
+
     async def take_up(self) -> None:
         """Compare at a start, before anything is sent."""
         await self.compare()

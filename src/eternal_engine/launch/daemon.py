@@ -271,6 +271,7 @@ class _Run:
 
     async def before_hour(self) -> None:
         """Bring what a decision stands on up to date."""
+        await self.caretaker.see_clock()
         await self.renew_cap()
         await self.renew_rules()
 
