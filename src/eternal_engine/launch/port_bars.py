@@ -16,6 +16,7 @@ from eternal_engine.exchange.port import MarketSource
 from eternal_engine.launch.clocks import to_ms
 from eternal_engine.launch.moods import MoodSource, no_moods
 from eternal_engine.market_data.bar_store import BarStore, HourBar, SettledRate
+from eternal_engine.market_data.checks import INTERVALS_H
 from eternal_engine.model.instrument import Market
 from eternal_engine.model.rule import Rule
 from eternal_engine.portfolio.features import LATE_STAMP_MS, Moods
@@ -48,7 +49,7 @@ class PortBars:
 
     The last completed hour may be late: it is asked for again until every symbol that had a bar in the hour before has
     one, or `grace_s` has passed. `intervals_h` are the contracts' own funding intervals; where two settlements lie side
-    by side their distance counts, because an interval may have changed since.
+    by side their distance counts, as in the data of a backtest, because an interval may have changed since.
     """
 
     def __init__(
@@ -72,6 +73,7 @@ class PortBars:
         self._turns = asyncio.Semaphore(AT_ONCE)
         self._seen: frozenset[tuple[str, str]] = frozenset()
         self._newest: dict[str, int] = {}
+        self._lately_h: dict[str, float] = {}
 
     async def hours(self, start_h: int, end_h: int) -> list[HourBar]:
         """Return all completed hourly bars of all symbols that open in [start_h, end_h)."""
@@ -139,7 +141,11 @@ class PortBars:
     def _is_due(self, symbol: str, hour: int) -> bool:
         """Tell whether the settlement of an hour is the very next one of a symbol, and not there."""
         newest_h = self._newest.get(symbol)
-        return newest_h is not None and newest_h + self._intervals_h.get(symbol, 8.0) == hour
+        return newest_h is not None and newest_h + self._interval_h(symbol) == hour
+
+    def _interval_h(self, symbol: str) -> float:
+        """Give a contract's funding interval, as its last two settlements show it, else as it was at the start."""
+        return self._lately_h.get(symbol, self._intervals_h.get(symbol, 8.0))
 
     async def moods(self, end_h: int) -> Moods:
         """Return the fear-and-greed values known at `end_h`; no exchange has them, so `moods` does (TACT-E2)."""
@@ -182,10 +188,10 @@ class PortBars:
             stamp_ms = to_ms(rate.settled_at)
             hour = hour_of(rate.settled_at)
             gap_h = hour - self._newest[symbol] if symbol in self._newest else 0
-            usual_h = self._intervals_h.get(symbol, 8.0)
-            interval_h = float(gap_h) if 0 < gap_h < usual_h else usual_h
+            if gap_h in INTERVALS_H:
+                self._lately_h[symbol] = float(gap_h)
             self._newest[symbol] = hour
-            found.append(SettledRate(symbol, stamp_ms, float(rate.rate), interval_h))
+            found.append(SettledRate(symbol, stamp_ms, float(rate.rate), self._interval_h(symbol)))
         return found
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
 from datetime import datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import numpy as np
 import pytest
 
 from contract_arena import NOW, START, SYMBOLS, Arena
-from eternal_engine.engine.timing import hour_of
+from eternal_engine.engine.timing import hour_of, hour_start
 from eternal_engine.exchange.bybit.local import LocalClient
 from eternal_engine.exchange.market import Candle, FundingRate
 from eternal_engine.exchange.terms import Market
@@ -150,6 +151,39 @@ async def test_fund_1_settlements_carry_the_contracts_interval_and_come_once(mak
     assert [rate.stamp_ms for rate in found] == sorted(rate.stamp_ms for rate in found)
     assert [rate for rate in await bars.rates(NOW_H, NOW_H) if rate.symbol == "BTCUSDT"] == []
     assert len((await bars.moods(NOW_H)).value) == 0
+
+
+@pytest.mark.parametrize(
+    ("stamps_h", "known_h", "wanted_h"),
+    [
+        ((0, 8, 16, 20, 24), 8.0, [8.0, 8.0, 8.0, 4.0, 4.0]),
+        ((0, 4, 8, 16, 24), 4.0, [4.0, 4.0, 4.0, 8.0, 8.0]),
+        ((0, 8, 12, 13, 14), 8.0, [8.0, 8.0, 4.0, 1.0, 1.0]),
+    ],
+)
+async def test_fund_1_an_interval_that_changes_while_the_daemon_runs_is_seen_with_the_next_settlement(
+    make: Make, monkeypatch: pytest.MonkeyPatch, stamps_h: tuple[int, ...], known_h: float, wanted_h: list[float]
+) -> None:
+    bars, client, _ = make()
+    bars._intervals_h = dict.fromkeys(SYMBOLS, known_h)
+
+    async def settled(symbol: str, start: datetime, end: datetime) -> tuple[FundingRate, ...]:
+        rows = [FundingRate(symbol, Decimal("0.0001"), hour_start(NOW_H + h)) for h in stamps_h]
+        return tuple(row for row in rows if start <= row.settled_at < end)
+
+    monkeypatch.setattr(client, "funding_rates", settled)
+    found: dict[int, float] = {}
+    for hour in range(NOW_H, NOW_H + 26):
+        for rate in await bars.rates(hour - 5, hour):
+            if rate.symbol == "BTCUSDT":
+                found.setdefault(rate.stamp_ms, rate.interval_h)
+    assert list(found.values()) == wanted_h
+    # A start reads the same of all of them at once.
+    again, client, _ = make()
+    again._intervals_h = dict.fromkeys(SYMBOLS, known_h)
+    monkeypatch.setattr(client, "funding_rates", settled)
+    at_once = [rate.interval_h for rate in await again.rates(NOW_H - 5, NOW_H + 26) if rate.symbol == "BTCUSDT"]
+    assert at_once == wanted_h
 
 
 async def test_u_4_a_settlement_that_is_due_is_waited_for_because_the_backtest_decides_with_it(
