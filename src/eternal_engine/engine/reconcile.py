@@ -157,6 +157,7 @@ class Reconciler:
         self._is_due = is_due
         self._later = later
         self._lockouts = lockouts
+        self._told: dict[Account, frozenset[str]] = {}
         self._turn = asyncio.Lock()
 
     async def run(self, *, on_record: bool = False) -> tuple[Findings, ...]:
@@ -197,9 +198,16 @@ class Reconciler:
         )
         found = await self._booked(found, on_record)
         self._later(account, found.later)
-        for alert in found.alerts:
-            self._alert(alert)
+        self._tell(account, found)
         return found
+
+    def _tell(self, account: Account, found: Findings) -> None:
+        """Say each finding once: what the comparison of five minutes before has said, too, is only still so (K9)."""
+        before = self._told.get(account, frozenset())
+        self._told[account] = frozenset(alert.key for alert in found.alerts)
+        for alert in found.alerts:
+            if alert.key not in before:
+                self._alert(alert)
 
     async def _booked(self, found: Findings, on_record: bool) -> Findings:
         """Journal findings; corrections only if the account's books are still those that were compared.
