@@ -145,6 +145,17 @@ async def test_ord_6_a_clock_that_is_off_is_told_once_and_makes_entries_wait(fas
     assert not watched.health.entries_wait
 
 
+async def test_u_2_the_clock_can_be_seen_between_two_pings_and_silence_is_left_to_them() -> None:
+    watched = Watched()
+    watched.fast = timedelta(hours=3)
+    await watched.health.see_clock()
+    assert (watched.health.skew, len(watched.told)) == (Skew.WAIT, 1)
+    watched.lose()
+    watched.seconds = 500.0
+    await watched.health.see_clock()
+    assert not watched.health.is_down
+
+
 class Refusing:
     """Be an exchange that answers no question for the time, for a reason that may change."""
 

@@ -19,7 +19,8 @@ from eternal_engine.engine.memory import fresh_memory, load
 from eternal_engine.engine.reconcile import Reconciler
 from eternal_engine.engine.recorder import Recorder
 from eternal_engine.engine.snapshot import horizon_of, take_prices
-from eternal_engine.exchange.terms import Market, Side
+from eternal_engine.exchange.orders import OrderRequest
+from eternal_engine.exchange.terms import Market, OrderKind, Side
 from eternal_engine.model.errors import EternalError
 from eternal_engine.model.event import FundingSettled, Reconciled
 from eternal_engine.model.ids import Account, Engine, Leg, Symbol
@@ -121,6 +122,26 @@ async def test_ord_7_what_was_found_is_journaled_paused_and_said_once(bench: Ben
     async with running(bench, tmp_path / "eternal.db") as again:
         assert again.recorder.memory.paused == {BTC}
         assert all(row.is_clean for row in await again.reconciler.run())
+
+
+async def test_k9_an_order_of_a_strangers_that_rests_is_said_once_and_again_when_it_is_another(
+    bench: Bench, tmp_path: Path
+) -> None:
+    async with running(bench, tmp_path / "eternal.db") as daemon:
+        port, names = bench.client(Account.TREND), [hand_id(), hand_id()]
+
+        async def rests(name: str) -> None:
+            await port.place(
+                OrderRequest(name, Market.PERP, BTC, Side.BUY, OrderKind.LIMIT, Decimal("0.01"), price=Decimal(40_000))
+            )
+            for _ in range(3):
+                await daemon.reconciler.run()
+
+        await rests(names[0])
+        assert [alert.key.split(":")[1] for alert in daemon.alerts] == ["order"]
+        await port.cancel(Market.PERP, BTC, names[0])
+        await rests(names[1])
+        assert [alert.key.split(":")[1] for alert in daemon.alerts] == ["order", "order"]
 
 
 async def test_on_record_a_comparison_without_differences_is_journaled_too(bench: Bench, tmp_path: Path) -> None:
