@@ -20,6 +20,7 @@ from eternal_engine.model.conversion import exact_from_float
 from eternal_engine.model.event import (
     BreakerChanged,
     EquityMarked,
+    ErrorOccurred,
     Event,
     LossLimitHit,
     Noted,
@@ -73,6 +74,14 @@ def decision_events(
             symbol = Symbol(decided.memory.symbols[decision.symbol])
             events.append(_review(params, decision, intent, held_by, symbol, engine, now_h, at))
     return events
+
+
+def unpriced_said(decided: Decided, at: datetime) -> ErrorOccurred:
+    """Say which held coins have no price: nobody is to find it out from entries that stay away (U-6)."""
+    names = ", ".join(decided.memory.symbols[s] for s in decided.unpriced)
+    what = f"no price of {names}, which is held: equity is unknown, all entries wait, and the breaker stands still"
+    mend = "wait while the exchange has only halted it; else sell it or move it away there: the daemon books that"
+    return ErrorOccurred(at, what, "equity", mend)
 
 
 def _with_intents(decided: Decided) -> list[tuple[Decision, Intent | None]]:

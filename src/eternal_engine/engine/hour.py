@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from decimal import Decimal
@@ -28,7 +29,7 @@ from eternal_engine.portfolio.params import (
 from eternal_engine.portfolio.valuation import equities, portfolio_usdt, prices_known
 from eternal_engine.risk import breaker
 from eternal_engine.risk.breaker import RiskState
-from eternal_engine.strategies.base import CORE_HODL
+from eternal_engine.strategies.base import CORE_HODL, DUST_USDT
 
 Int64Array = npt.NDArray[np.int64]
 ALL_HALTED = 0b1111
@@ -38,6 +39,8 @@ BOUGHT_BEFORE: Final = RuleId("CORE-12")
 
 class Decided(NamedTuple):
     """Hold what an hour brought: the memory after it, equities, new intents, verdicts, CORE_HODL's NOTE_ flags.
+
+    `unpriced` are the held symbols, by index, whose missing prices make the equity unknown.
 
     `asked` has one intent per approved verdict, in their order; `intents` are those of them that are not held back.
     `risk_before` is the risk state the hour found, with the money that has moved since taken into account.
@@ -51,11 +54,38 @@ class Decided(NamedTuple):
     risk_before: RiskState
     scope_usdt: float
     asked: tuple[Intent, ...]
+    unpriced: tuple[int, ...] = ()
 
 
 def mark(params: Params, book: BookView, marks: Marks, now_h: int) -> Equities:
-    """Mark all engines to the last closes; unknown when a held coin has no fresh price (U-6)."""
-    return equities(book, marks, prices_known(book, marks, now_h - 1, params.risk.stale_bars))
+    """Mark all engines to the last closes; unknown when a held coin has no fresh price (U-6).
+
+    One whose last price lies further back than a start reads has none at all, which no comparison with dust sees.
+    """
+    marks = _with_dust_at_nothing(book, marks)
+    found = equities(book, marks, prices_known(book, marks, now_h - 1, params.risk.stale_bars))
+    return found if math.isfinite(portfolio_usdt(found)) else found._replace(known=False)
+
+
+def _with_dust_at_nothing(book: BookView, marks: Marks) -> Marks:
+    """Let a remainder that nobody prices any more be worth nothing: dust must not stop everything for ever (ORD-5)."""
+    held, cost = book.spot_qty.sum(axis=0) > 0.0, book.spot_cost.sum(axis=0)
+    nothing = np.isnan(marks.spot) & held & (cost < DUST_USDT)
+    return marks._replace(spot=np.where(nothing, 0.0, marks.spot)) if nothing.any() else marks
+
+
+def unpriced(params: Params, book: BookView, marks: Marks, now_h: int) -> tuple[int, ...]:
+    """List the held symbols without a fresh price, dust left out: while there are any the equity is unknown (U-6)."""
+    oldest_h = now_h - 1 - params.risk.stale_bars
+    found = []
+    for s in range(len(marks.spot)):
+        coins = float(book.spot_qty[:, s].sum())
+        is_dust = coins * marks.spot[s] < DUST_USDT
+        lacks_spot = coins > 0.0 and not is_dust and marks.spot_h[s] <= oldest_h
+        lacks_perp = bool(book.perp_qty[:, s].any()) and marks.perp_h[s] <= oldest_h
+        if lacks_spot or lacks_perp:
+            found.append(s)
+    return tuple(found)
 
 
 def decide_hour(
@@ -79,6 +109,7 @@ def decide_hour(
     approvals come by themselves after so many hours, as in a backtest (BRK-5). `spendable` are the books less the cash
     that planned transfers will take; None where nothing is planned.
     """
+    marks = _with_dust_at_nothing(book, marks)
     equity = mark(params, book, marks, now_h)
     before = memory.states.risk
     scope = scope_usdt(params, equity)
@@ -108,7 +139,8 @@ def decide_hour(
         flowed_usdt=flowed_usdt if equity.known else memory.flowed_usdt,
         held_back=tuple(row for row in memory.held_back if row[1] > now_h),
     )
-    return Decided(after, equity, fresh, tuple(decisions), notes, before, scope, asked)
+    lacking = () if equity.known else unpriced(params, book, marks, now_h)
+    return Decided(after, equity, fresh, tuple(decisions), notes, before, scope, asked, lacking)
 
 
 def _operate(params: Params, state: RiskState, now_h: int, scope_usdt: float, delay_h: int) -> RiskState:

@@ -9,7 +9,7 @@ from functools import partial
 from typing import Final
 
 from eternal_engine.engine.bank import Bank, without_promised
-from eternal_engine.engine.decision_events import decision_events
+from eternal_engine.engine.decision_events import decision_events, unpriced_said
 from eternal_engine.engine.hour import ALL_HALTED, Decided, decide_hour, mark
 from eternal_engine.engine.lockout import Lockouts
 from eternal_engine.engine.market_watch import MarketWatch
@@ -28,7 +28,7 @@ from eternal_engine.portfolio.flows import FlowState, funding_share_usdt, month_
 from eternal_engine.portfolio.params import BookView, Equities, Params
 from eternal_engine.portfolio.valuation import engine_usdt, free_usdt
 from eternal_engine.storage.projection import Projection
-from eternal_engine.strategies.base import FUNDING
+from eternal_engine.strategies.base import FUNDING, HOURS_PER_DAY
 
 RULES: tuple[Rule, ...] = (
     Rule(
@@ -76,6 +76,7 @@ class TradingEngine:
         self._clock = clock
         self._views = BookViews()
         self.equity: Equities | None = None
+        self._unpriced: tuple[int, ...] = ()
         self.lockouts = Lockouts(recorder, clock)
 
     @property
@@ -188,6 +189,9 @@ class TradingEngine:
         events = decision_events(
             self.params, decided, before, self.watch.features(), self.watch.marks, now_h, at, self.setup.config_hash
         )
+        if decided.unpriced and (decided.unpriced != self._unpriced or now_h % HOURS_PER_DAY == 0):
+            events.append(unpriced_said(decided, at))
+        self._unpriced = decided.unpriced
         for manager in self._managers:
             events += manager.first_orders(decided.intents, decided.memory, projection)
         return events

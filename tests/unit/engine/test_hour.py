@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import replace
 from decimal import Decimal
 
@@ -105,6 +106,30 @@ def test_u_6_without_a_price_equity_is_unknown_and_entries_stop() -> None:
     assert not mark(scene.params, scene.book, scene.marks, NOW_H).known
     assert decided.intents == ()
     assert {row.rule for row in decided.decisions} == {reason.UNKNOWN_EQUITY}
+
+
+def test_u_6_a_coin_without_any_price_makes_equity_unknown_as_one_with_an_old_price_does() -> None:
+    scene = Scene(rate=RICH)
+    scene.book.spot_qty[CORE_HODL, 1], scene.book.spot_cost[CORE_HODL, 1] = 3.0, 6_000.0
+    # A start looks a week back for the last price of a coin that was delisted long ago.
+    scene.marks.spot[1], scene.marks.spot_h[1] = math.nan, -1
+    decided = scene.decide()
+    assert (decided.equity.known, decided.unpriced) == (False, (1,))
+    assert decided.intents == ()
+    scene.book.spot_qty[CORE_HODL, 1], scene.book.spot_cost[CORE_HODL, 1] = 0.0001, 0.2
+    scene.go_on(decided)
+    again = scene.decide()
+    assert (again.equity.known, again.unpriced) == (True, ())
+    assert math.isfinite(again.equity.core)
+
+
+def test_u_6_what_lacks_a_price_is_named() -> None:
+    scene = Scene()
+    scene.hold_trend(1, 1.0)
+    scene.marks.perp_h[1] = NOW_H - 4
+    assert scene.decide().unpriced == (1,)
+    scene.marks.perp_h[1] = NOW_H - 2
+    assert scene.decide().unpriced == ()
 
 
 def test_risk_3_the_last_price_counts_for_two_bars() -> None:

@@ -20,6 +20,7 @@ from eternal_engine.model.errors import UnknownOutcome
 from eternal_engine.model.event import (
     Decided,
     EquityMarked,
+    ErrorOccurred,
     FundingSettled,
     OrderMoved,
     OrderPlanned,
@@ -188,6 +189,28 @@ async def test_c6_a_run_that_goes_on_where_one_was_told_to_end_misses_no_midnigh
         assert cut.placed(engine) == whole.placed(engine)
     assert ENTRY in cut.placed(Engine.TREND)
     assert EXIT in cut.placed(Engine.TREND)
+
+
+async def test_u_6_a_held_coin_without_a_price_is_said_once_and_each_midnight(tmp_path: Path) -> None:
+    history = a_market()
+    for column in (history.spot.open, history.spot.high, history.spot.low, history.spot.close):
+        column[1, BEGIN + 5 :] = np.nan
+    world = World(history)
+    start = world.first_h + BEGIN
+    async with a_daemon(tmp_path, world, PARAMS, at_h=start) as daemon:
+
+        def said() -> list[datetime]:
+            return [event.at for event in daemon.told if isinstance(event, ErrorOccurred) and "no price" in event.what]
+
+        # The cycle of the 13th has bought ETH; its last bar closes at 05:00, and counts for two more.
+        await daemon.each(start, start + 6)
+        assert said() == []
+        await daemon.each(start + 7, start + 10)
+        assert said() == [hour_start(start + 7)]
+        (told,) = [event for event in daemon.told if isinstance(event, ErrorOccurred)]
+        assert told.what.startswith("no price of ETHUSDT, which is held: equity is unknown, all entries wait")
+        await daemon.each(start + 11, start + DAY + 3)
+        assert said() == [hour_start(start + 7), hour_start(start + DAY)]
 
 
 async def test_risk_1_a_halt_from_outside_stops_the_entries_of_its_engines_alone(tmp_path: Path) -> None:
