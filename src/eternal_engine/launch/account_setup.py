@@ -8,7 +8,7 @@ from typing import Final
 
 from eternal_engine.exchange.bybit.client import Client
 from eternal_engine.exchange.terms import MarginMode
-from eternal_engine.model.errors import Unsupported
+from eternal_engine.model.errors import RejectedForGood, Unsupported
 from eternal_engine.model.ids import Account
 from eternal_engine.model.rule import Rule
 
@@ -22,6 +22,8 @@ RULES: tuple[Rule, ...] = (
     ),
 )
 
+# A parameter error, and the symbol is the only one.
+NOT_LISTED: Final = 10001
 MODES: Final = {Account.TREND: MarginMode.ISOLATED, Account.FUNDING: MarginMode.CROSS}
 
 
@@ -36,10 +38,21 @@ async def set_up_accounts(ports: Mapping[Account, Client], symbols: Sequence[str
 
 
 async def _set_up(port: Client, account: Account, mode: MarginMode, symbols: Sequence[str]) -> str:
-    told = ""
+    told = []
     try:
         await port.set_margin_mode(mode)
     except Unsupported as error:
-        told = f"{account.value}: {error.message}"
-    await asyncio.gather(*(port.require_one_way(symbol) for symbol in symbols))
-    return told
+        told.append(f"{account.value}: {error.message}")
+    told += await asyncio.gather(*(_one_way(port, account, symbol) for symbol in symbols))
+    return "; ".join(filter(None, told))
+
+
+async def _one_way(port: Client, account: Account, symbol: str) -> str:
+    """Make a perpetual hold one position; one that is not listed is no reason to keep the others from trading."""
+    try:
+        await port.require_one_way(symbol)
+    except RejectedForGood as error:
+        if error.code != NOT_LISTED:
+            raise
+        return f"{account.value}: the exchange does not know {symbol}, which is left out ({error.message})"
+    return ""

@@ -16,6 +16,7 @@ from eternal_engine.engine.timing import Clock
 from eternal_engine.exchange.bybit.client import Client
 from eternal_engine.exchange.capability import Environment
 from eternal_engine.exchange.events import StreamEvent
+from eternal_engine.exchange.market import Instrument
 from eternal_engine.exchange.port import EventSource, Exchange, MarketSource
 from eternal_engine.exchange.translate import rules_of
 from eternal_engine.launch.moods import MoodSource, no_moods
@@ -85,6 +86,9 @@ def port_bars(
         if rules.funding_interval_min
     }
 
+    async def is_listed(market: Market, symbol: str) -> bool:
+        return bool(await _listed(port, market, (symbol,)))
+
     def make(store: BarStore) -> BarSource:
         return PortBars(
             port,
@@ -94,6 +98,7 @@ def port_bars(
             grace_s=settings.daemon.late_bar_grace_s,
             with_volume=settings.trend.volume_filter,
             moods=moods if settings.tactical.fear_greed.enabled else no_moods,
+            is_listed=is_listed,
         )
 
     return make
@@ -108,10 +113,11 @@ async def read_table(port: Exchange, symbols: Sequence[str], name: str) -> Instr
     return InstrumentTable(name, spot, perp)
 
 
+async def _listed(port: MarketSource, market: Market, symbols: Sequence[str]) -> list[Instrument]:
+    return [row for row in await port.instruments(market, symbols) if row.status == TRADING]
+
+
 async def _rules(port: Exchange, market: Market, symbols: Sequence[str]) -> dict[Symbol, InstrumentRules]:
     built_in = BYBIT_2025.spot if market is Market.SPOT else BYBIT_2025.perp
     known = {symbol: rules for symbol, rules in built_in.items() if symbol in symbols}
-    for instrument in await port.instruments(market, symbols):
-        if instrument.status == TRADING:
-            known[Symbol(instrument.symbol)] = rules_of(instrument)
-    return known
+    return known | {Symbol(row.symbol): rules_of(row) for row in await _listed(port, market, symbols)}

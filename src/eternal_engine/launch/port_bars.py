@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import timedelta
 from typing import Final
 
 import numpy as np
+import structlog
 
 from eternal_engine import clock as wall
 from eternal_engine.engine.timing import HOUR, hour_of, hour_start
@@ -17,6 +18,7 @@ from eternal_engine.launch.clocks import to_ms
 from eternal_engine.launch.moods import MoodSource, no_moods
 from eternal_engine.market_data.bar_store import BarStore, HourBar, SettledRate
 from eternal_engine.market_data.checks import INTERVALS_H
+from eternal_engine.model.errors import RejectedForGood
 from eternal_engine.model.instrument import Market
 from eternal_engine.model.rule import Rule
 from eternal_engine.portfolio.features import LATE_STAMP_MS, Moods
@@ -41,7 +43,13 @@ LATE_STAMP: Final = timedelta(milliseconds=LATE_STAMP_MS)
 LOOK_AGAIN_S: Final = 1.0
 AT_ONCE: Final = 4
 DAY: Final = timedelta(days=1)
+IsListed = Callable[[Market, str], Awaitable[bool]]
+_LOG = structlog.get_logger("eternal.bars")
 WORDS: Final = {Market.SPOT: "spot", Market.PERP: "perp"}
+
+
+async def _no_doubt(_: Market, __: str) -> bool:
+    return True
 
 
 class PortBars:
@@ -49,7 +57,8 @@ class PortBars:
 
     The last completed hour may be late: it is asked for again until every symbol that had a bar in the hour before has
     one, or `grace_s` has passed. `intervals_h` are the contracts' own funding intervals; where two settlements lie side
-    by side their distance counts, as in the data of a backtest, because an interval may have changed since.
+    by side their distance counts, as in the data of a backtest, because an interval may have changed since. Where
+    data of a symbol is refused, `is_listed` is asked whether there is one.
     """
 
     def __init__(
@@ -62,6 +71,7 @@ class PortBars:
         grace_s: float,
         with_volume: bool = False,
         moods: MoodSource = no_moods,
+        is_listed: IsListed = _no_doubt,
     ) -> None:
         self._port = port
         self._symbols = tuple(symbols)
@@ -70,10 +80,12 @@ class PortBars:
         self._grace_s = grace_s
         self._with_volume = with_volume
         self._moods = moods
+        self._is_listed = is_listed
         self._turns = asyncio.Semaphore(AT_ONCE)
         self._seen: frozenset[tuple[str, str]] = frozenset()
         self._newest: dict[str, int] = {}
         self._lately_h: dict[str, float] = {}
+        self._unlisted: set[tuple[str, Market]] = set()
 
     async def hours(self, start_h: int, end_h: int) -> list[HourBar]:
         """Return all completed hourly bars of all symbols that open in [start_h, end_h)."""
@@ -107,8 +119,7 @@ class PortBars:
         return first_day, DailyBars(table[0], table[1], table[2], np.zeros(table[2].shape), bars)
 
     async def _day_candles(self, symbol: str, end_h: int) -> list[Candle]:
-        async with self._turns:
-            candles = await self._port.candles(Market.SPOT, symbol, DAY, hour_start(OLDEST_H), hour_start(end_h))
+        candles = await self._candles(Market.SPOT, symbol, DAY, OLDEST_H, end_h)
         return [candle for candle in candles if candle.closed and hour_of(candle.opened_at) < end_h]
 
     async def _days_of_hours(self, end_h: int) -> tuple[int, DailyBars]:
@@ -159,9 +170,28 @@ class PortBars:
         return sorted((bar for bars in found for bar in bars), key=lambda bar: (bar.open_h, bar.market, bar.symbol))
 
     async def _bars(self, market: Market, symbol: str, start_h: int, end_h: int) -> list[HourBar]:
-        async with self._turns:
-            candles = await self._port.candles(market, symbol, HOUR, hour_start(start_h), hour_start(end_h))
+        candles = await self._candles(market, symbol, HOUR, start_h, end_h)
         return [_bar(candle) for candle in candles if candle.closed]
+
+    async def _candles(
+        self, market: Market, symbol: str, interval: timedelta, start_h: int, end_h: int
+    ) -> tuple[Candle, ...]:
+        """Read candles; a symbol that the exchange does not know (any more) has none, and the others go on."""
+        async with self._turns:
+            try:
+                found = await self._port.candles(market, symbol, interval, hour_start(start_h), hour_start(end_h))
+            except RejectedForGood:
+                if await self._is_listed(market, symbol):
+                    raise
+                self._note(symbol, market)
+                return ()
+            self._unlisted.discard((symbol, market))
+            return found
+
+    def _note(self, symbol: str, market: Market) -> None:
+        if (symbol, market) not in self._unlisted:
+            self._unlisted.add((symbol, market))
+            _LOG.warning("symbol_not_listed", symbol=symbol, market=market.value)
 
     async def _back_fill(self, symbol: str, end_h: int) -> None:
         newest_h = self._store.newest_h(WORDS[Market.SPOT], symbol)
@@ -182,7 +212,13 @@ class PortBars:
         since, upto = hour_start(start_h) + LATE_STAMP, hour_start(end_h) + LATE_STAMP
         tick = timedelta(milliseconds=1)
         async with self._turns:
-            settled = await self._port.funding_rates(symbol, since + tick, upto + tick)
+            try:
+                settled = await self._port.funding_rates(symbol, since + tick, upto + tick)
+            except RejectedForGood:
+                if await self._is_listed(Market.PERP, symbol):
+                    raise
+                self._note(symbol, Market.PERP)
+                settled = ()
         found = []
         for rate in settled:
             stamp_ms = to_ms(rate.settled_at)

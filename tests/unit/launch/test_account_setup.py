@@ -8,7 +8,7 @@ import pytest
 
 from eternal_engine.exchange.terms import MarginMode
 from eternal_engine.launch.account_setup import set_up_accounts
-from eternal_engine.model.errors import Unsupported
+from eternal_engine.model.errors import RejectedForGood, Unsupported
 from eternal_engine.model.ids import Account
 
 SYMBOLS = ("BTCUSDT", "ETHUSDT")
@@ -34,6 +34,23 @@ async def test_trend_f1_each_account_gets_its_margin_mode() -> None:
     assert ports[Account.TREND].calls == [MarginMode.ISOLATED, *SYMBOLS]
     assert ports[Account.FUNDING].calls == [MarginMode.CROSS, *SYMBOLS]
     assert ports[Account.CORE_HODL].calls == ports[Account.TACTICAL].calls == []
+
+
+@pytest.mark.parametrize("code", [10001, 110024])
+async def test_trend_f1_a_perp_that_is_not_listed_any_more_is_left_out_and_one_in_hedge_mode_refuses(code: int) -> None:
+    class Without(Port):
+        async def require_one_way(self, symbol: str) -> None:
+            if symbol == "ETHUSDT":
+                raise RejectedForGood("symbol invalid", code=code)
+            await super().require_one_way(symbol)
+
+    ports: Any = {Account.TREND: Without()}
+    if code == 10001:
+        (told,) = await set_up_accounts(ports, SYMBOLS)
+        assert told == "trend: the exchange does not know ETHUSDT, which is left out (symbol invalid)"
+        return
+    with pytest.raises(RejectedForGood, match="symbol invalid"):
+        await set_up_accounts(ports, SYMBOLS)
 
 
 @pytest.mark.parametrize("account", [Account.TREND, Account.FUNDING])

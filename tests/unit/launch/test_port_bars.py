@@ -19,6 +19,7 @@ from eternal_engine.exchange.terms import Market
 from eternal_engine.launch import port_bars
 from eternal_engine.launch.port_bars import PortBars
 from eternal_engine.market_data.bar_store import BarStore
+from eternal_engine.model.errors import RejectedForGood
 from eternal_engine.simulator.adapter import Door
 
 NOW_H = hour_of(NOW)
@@ -126,6 +127,30 @@ async def test_a_late_bar_is_waited_for_as_long_as_its_symbol_traded_the_hour_be
     found = await bars.hours(NOW_H, NOW_H + 1)
     assert {bar.symbol for bar in found} == set(SYMBOLS)
     assert client.calls >= client.until_call
+
+
+async def test_u_10_a_symbol_that_is_not_listed_any_more_keeps_no_other_from_its_bars(make: Make, arena: Arena) -> None:
+    asked: list[tuple[Market, str]] = []
+
+    async def is_listed(market: Market, symbol: str) -> bool:
+        asked.append((market, symbol))
+        return symbol != "ETHUSDT"
+
+    bars, client, _ = make(is_listed=is_listed)
+    await bars.hours(NOW_H - 1, NOW_H)
+    for market in ("spot", "linear"):
+        del arena.world.venue.state.instruments[market, "ETHUSDT"]
+    arena.step(hours=1)
+    with pytest.raises(RejectedForGood, match="Not supported symbols"):
+        await client.candles(Market.SPOT, "ETHUSDT", timedelta(hours=1), NOW, NOW + timedelta(hours=1))
+    assert {bar.symbol for bar in await bars.hours(NOW_H, NOW_H + 1)} == {"BTCUSDT", "SOLUSDT"}
+    assert np.isnan((await bars.days(NOW_H + 1))[1].close[1]).all()
+    assert {rate.symbol for rate in await bars.rates(NOW_H - 24, NOW_H + 1)} >= {"BTCUSDT", "SOLUSDT"}
+    assert {symbol for _, symbol in asked} == {"ETHUSDT"}
+    # Refused for another reason, a listed one is no less there: all wait.
+    del arena.world.venue.state.instruments["spot", "SOLUSDT"]
+    with pytest.raises(RejectedForGood, match="Not supported symbols"):
+        await bars.hours(NOW_H, NOW_H + 1)
 
 
 async def test_u_10_a_bar_that_does_not_come_in_time_is_missing_and_not_waited_for_again(
