@@ -7,12 +7,16 @@ import os
 from pathlib import Path
 
 _KERNEL_LIST = Path("/proc/locks")
+# The kernel gives its list a page at a time, each whole in itself; a lock that ends between two pages hides another.
+_PAGE_CHARS = 3_500
+_LOOKS = 10
 
 
 def lock_holder(database: Path, locks: Path = _KERNEL_LIST) -> int | None:
     """Give the process that holds a database's lock, None when nobody does.
 
-    The kernel's list of locks is read where there is one. Without it the lock is tried, shared and for a moment.
+    The kernel's list of locks is read where there is one, again when it is long and the lock is not in it. Without a
+    list the lock is tried, shared and for a moment.
     """
     path = database.with_name(database.name + ".lock")
     try:
@@ -23,7 +27,16 @@ def lock_holder(database: Path, locks: Path = _KERNEL_LIST) -> int | None:
     if not locks.is_file():
         return _by_trying(path, written)
     device = f"{os.major(found.st_dev):02x}:{os.minor(found.st_dev):02x}"
-    return _from_list(locks.read_text(encoding="ascii", errors="replace"), device, str(found.st_ino), written)
+    for _ in range(_LOOKS):
+        listed = _read(locks)
+        holder = _from_list(listed, device, str(found.st_ino), written)
+        if holder is not None or len(listed) < _PAGE_CHARS:
+            return holder
+    return None
+
+
+def _read(locks: Path) -> str:
+    return locks.read_text(encoding="ascii", errors="replace")
 
 
 def _from_list(listed: str, device: str, inode: str, written: str) -> int | None:
