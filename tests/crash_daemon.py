@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import json
 import os
 import signal
 import sqlite3
@@ -12,12 +13,12 @@ from contextlib import closing
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 from crash_market import Scenario, ms_of
 from eternal_engine.bootstrap import params_of
 from eternal_engine.engine.market_watch import BarSource
-from eternal_engine.engine.memory import load, write
+from eternal_engine.engine.memory import CLOCK_OWNER, load, write
 from eternal_engine.engine.notify import Notifier
 from eternal_engine.engine.timing import hour_start
 from eternal_engine.exchange.bybit.local import LocalClient, LocalFeed
@@ -28,8 +29,8 @@ from eternal_engine.launch.place import Place
 from eternal_engine.launch.port_bars import PortBars
 from eternal_engine.launch.summary import ledger_differences
 from eternal_engine.launch.world_bars import WorldBars
-from eternal_engine.market_data.bar_store import BarStore
-from eternal_engine.market_data.history import HOUR_MS, MarketHistory
+from eternal_engine.market_data.bar_store import BarStore, HourBar
+from eternal_engine.market_data.history import HOUR_MS, MarketHistory, Ohlcv
 from eternal_engine.model.ids import Account
 from eternal_engine.model.instrument import BYBIT_2025
 from eternal_engine.portfolio.params import Params
@@ -159,6 +160,27 @@ def open_world(
     return world
 
 
+class KeptBars(WorldBars):
+    """Read bars from a history that never changes, each but once for all lives of a process."""
+
+    _kept: ClassVar[dict[int, KeptBars]] = {}
+
+    def __init__(self, history: MarketHistory) -> None:
+        super().__init__(history)
+        self._hours: dict[tuple[str, int], list[HourBar]] = {}
+
+    @classmethod
+    def of(cls, history: MarketHistory) -> KeptBars:
+        """Give the bars of a history, which lives as long as its bars are kept."""
+        return cls._kept.setdefault(id(history), cls(history))
+
+    def _bars(self, market: str, table: Ohlcv, hour: int) -> list[HourBar]:
+        known = self._hours.get((market, hour))
+        if known is None:
+            known = self._hours[market, hour] = super()._bars(market, table, hour)
+        return known
+
+
 MakeDoor = Callable[[World, int, Knife], SharpDoor]
 
 
@@ -179,7 +201,7 @@ def open_place(
 
     def bars(store: BarStore) -> BarSource:
         if not asks_for_bars:
-            return WorldBars(history)
+            return KeptBars.of(history)
         return PortBars(ports[Account.MASTER], history.symbols, store, {}, grace_s=0.0)
 
     clock = VirtualClock(world)
@@ -250,8 +272,17 @@ class Pulse(Notifier):
         self._tasks.append(asyncio.ensure_future(self._each_hour(self._scene())))
 
     async def end(self) -> None:
-        """Raise what went wrong in any hour."""
-        await asyncio.gather(*self._tasks)
+        """Raise what went wrong in any hour: a defect of who watches, never an error of the daemon's."""
+        looks = await asyncio.gather(*self._tasks, return_exceptions=True)
+        failed = [found for found in looks if isinstance(found, Exception)]
+        if failed:
+            raise RuntimeError("a look at the daemon failed") from failed[0]
+
+    async def leave(self) -> None:
+        """Look no longer at a daemon that has failed."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
 
 
 async def live(
@@ -301,6 +332,8 @@ async def live(
         scene.world.faults.clear()
         return {**await outcome(scene), "ending": [ended.ending.exit_code, ended.ending.reason]}
     finally:
+        if pulse is not None:
+            await pulse.leave()
         for scene in kept:
             assert scene.world.store is not None
             scene.world.store.close()
@@ -312,14 +345,16 @@ async def outcome(scene: Scene) -> dict[str, Any]:
     return {**standing(scene), "differences": list(differences)}
 
 
-def standing(scene: Scene) -> dict[str, Any]:
-    """Write down what the venue's own ledger holds, and what the daemon remembers."""
-    state, store = scene.world.venue.state, scene.store
+def decided_hour(scene: Scene) -> int:
+    """Give the last hour that the daemon has decided, in hours since the epoch."""
+    return int(json.loads(scene.store.projection.states[CLOCK_OWNER].document)["cycle_h"])
+
+
+def holdings(scene: Scene) -> dict[str, Any]:
+    """Write down what the venue's own ledger holds: balances, and positions with their stops."""
+    state = scene.world.venue.state
     names = {uid: account.name for uid, account in state.accounts.items()}
-    memory = load(store.projection.states, scene.params)
-    assert memory is not None
     return {
-        "orders": sorted(_order(names[order.uid], order) for order in _orders(scene.world)),
         "balances": sorted(
             [names[uid], coin, _number(amount)] for (uid, coin), amount in state.books.balances.items() if uid in names
         ),
@@ -328,6 +363,18 @@ def standing(scene: Scene) -> dict[str, Any]:
             for (uid, symbol, _), row in state.positions.items()
             if row.size
         ),
+    }
+
+
+def standing(scene: Scene) -> dict[str, Any]:
+    """Write down what the venue's own ledger holds, and what the daemon remembers."""
+    state, store = scene.world.venue.state, scene.store
+    names = {uid: account.name for uid, account in state.accounts.items()}
+    memory = load(store.projection.states, scene.params)
+    assert memory is not None
+    return {
+        "orders": sorted(_order(names[order.uid], order) for order in _orders(scene.world)),
+        **holdings(scene),
         "executions": sorted(_execution(names[uid], row) for uid, rows in state.executions.items() for row in rows),
         "transfers": sorted([key, _number(row.amount)] for key, row in state.transfers.items()),
         "pending": [str(intent) for intent in memory.pending],

@@ -10,6 +10,7 @@ from crash_daemon import SharpDoor
 from eternal_engine.exchange.bybit.local import LocalFeed
 from eternal_engine.exchange.bybit.transport import TransportSettings
 from eternal_engine.exchange.door import AnswerLost
+from eternal_engine.model.errors import ExchangeError
 from eternal_engine.simulator.faults import FaultKind, FaultPlan
 from eternal_engine.simulator.server.call import Json
 from eternal_engine.simulator.server.streams import STREAM_FAULTS
@@ -18,6 +19,8 @@ PATIENCE_MS: Final = int(TransportSettings().read_timeout_s * 1000)
 # A private topic carries no number, so nobody misses what is not there.
 UNNOTICED: Final = frozenset({FaultKind.WS_DROP, FaultKind.WS_GAP, FaultKind.WS_SILENT})
 BREAKING: Final = frozenset({FaultKind.WS_CLOSE, FaultKind.WS_RESET})
+# A fault strikes eight times in a row at most; a line over the wire connects anew within seconds.
+MENDS_IN_A_ROW: Final = 12
 
 
 @dataclass
@@ -75,11 +78,18 @@ class Line:
             self.hear(late)
 
     async def mend(self) -> None:
-        """Hear again, and catch up on what was missed."""
-        if not self.must_catch_up or self.feed is None:
-            return
-        self.is_deaf = self.must_catch_up = False
-        await self.feed._desk.catch_up()
+        """Hear again, and catch up on what was missed; where asking fails, connect anew, as a socket does.
+
+        What fails more often than a line connects anew in a row is asked for at the next hour.
+        """
+        for _ in range(MENDS_IN_A_ROW):
+            if not self.must_catch_up or self.feed is None:
+                return
+            self.is_deaf = self.must_catch_up = False
+            try:
+                await self.feed._desk.catch_up()
+            except ExchangeError:
+                self.is_deaf = self.must_catch_up = True
 
 
 @dataclass(eq=False)

@@ -26,7 +26,7 @@ from unittest.mock import patch
 
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
-from crash_daemon import Knife, Scene, live, outcome, standing
+from crash_daemon import Knife, Scene, decided_hour, holdings, live, outcome, standing
 from crash_forks import Life
 from crash_market import SCENARIOS, Scenario, ms_of
 from crash_market import scenario as find_scenario
@@ -34,11 +34,14 @@ from crash_plants import PLANTS
 from eternal_engine.engine import supervisor
 from eternal_engine.engine.supervisor import Duty
 from eternal_engine.engine.timing import hour_of
+from eternal_engine.launch import daemon
 from eternal_engine.launch.caretaker import Caretaker
 from eternal_engine.launch.clocks import from_ms
+from eternal_engine.launch.place import read_table
 from eternal_engine.market_data.history import HOUR_MS
 from eternal_engine.model.errors import EternalError, ExchangeError
 from eternal_engine.model.event import ErrorOccurred
+from eternal_engine.model.instrument import InstrumentTable
 from eternal_engine.simulator.faults import Fault, FaultPlan
 from fault_door import FaultyDoor, Wires
 from fault_judge import Said, judge, read_said
@@ -51,10 +54,12 @@ DAYS_H: Final = 72
 MOST_CPU_S: Final = 120
 # Whoever stands still so long without using any, waits for ever: the whole worker ends and shows where.
 STANDS_STILL_S: Final = 3600
-# How often faults are struck at calls that only faults bring about.
-MOST_WAVES: Final = 5
+# How often faults are struck at calls that only faults bring about; what is left then is said (`new`).
+MOST_WAVES: Final = 9
 DUTIES: Final = Caretaker.duties
-# After the procedure the accounts are compared every so many hours, where they are compared at all.
+RULES: Final = "/v5/market/instruments-info"
+# After the procedure the accounts are compared every so many hours, where they are compared at all, and so are rules,
+# which never change in these markets; with a fault at that call left they are read each hour, as before it.
 COMPARE_EVERY_H: Final = 8
 
 
@@ -175,20 +180,33 @@ class Watcher:
         self.spy: Spy | None = None
         self._hour = asyncio.Event()
         self._passed = 0
+        self._table: InstrumentTable | None = None
 
     async def each_hour(self, scene: Scene) -> None:
         """Look at what there is."""
         await self._wires.mend()
-        found = standing(scene)
-        now_h = int(found["hour"])
+        now_h = decided_hour(scene)
         if self._plan is None:
-            self.hours[now_h] = found
-        elif self._may_end and self._is_over(now_h) and _same(found, self._bench.wanted.get(now_h)):
+            self.hours[now_h] = standing(scene)
+        elif self._may_end and self._is_over(now_h) and self._is_as_wanted(scene, now_h):
             await self._end(scene, now_h)
         self._passed += 1
-        procedure_h = self._bench.course.scenario.until - self._bench.course.scenario.before
-        if self._passed <= procedure_h + 1 or self._passed % COMPARE_EVERY_H == 0:
+        if self._looks_closely():
             self._hour.set()
+
+    def _is_as_wanted(self, scene: Scene, now_h: int) -> bool:
+        wanted = self._bench.wanted.get(now_h)
+        # What is held differs in most lives that differ, and is read in a fraction of the time.
+        return (
+            wanted is not None
+            and all(wanted[part] == found for part, found in holdings(scene).items())
+            and _same(standing(scene), wanted)
+        )
+
+    def _looks_closely(self) -> bool:
+        """Tell whether this is an hour of the procedure, or every so many-th of the quiet days after it."""
+        procedure_h = self._bench.course.scenario.until - self._bench.course.scenario.before
+        return self._passed <= procedure_h + 1 or self._passed % COMPARE_EVERY_H == 0
 
     def _is_over(self, now_h: int) -> bool:
         """Tell whether the procedure is done and no fault can strike any more."""
@@ -214,6 +232,13 @@ class Watcher:
         for task in asyncio.all_tasks() - {self.life, asyncio.current_task()}:
             task.cancel()
         self.life.cancel()
+
+    async def rules(self, port: Any, symbols: Sequence[str], name: str) -> InstrumentTable:
+        """Read the exchange's rules as the daemon does each hour."""
+        planned = self._plan.faults if self._plan else []
+        if self._table is None or self._looks_closely() or any(f.path == RULES and not f.spent for f in planned):
+            self._table = await read_table(port, symbols, name)
+        return self._table
 
     def duties(self, caretaker: Caretaker, compare: Any, wake: Any) -> tuple[Duty, ...]:
         """Compare the accounts after each hour, as the daemon does every few minutes over a wire."""
@@ -258,7 +283,8 @@ def live_under(
     own = watcher.duties if bench.course.compares else DUTIES
     # The supervisor waits by the wall before it starts a duty anew; market time stands still meanwhile.
     quick = patch.multiple(supervisor, BACKOFF_FIRST_S=0.001, BACKOFF_MOST_S=0.001)
-    with quick, patch.object(Caretaker, "duties", lambda *asked: own(*asked)):
+    seldom = patch.object(daemon, "read_table", watcher.rules)
+    with quick, seldom, patch.object(Caretaker, "duties", lambda *asked: own(*asked)):
         return asyncio.run(_life(bench, state, plan, wires, watcher)), watcher
 
 

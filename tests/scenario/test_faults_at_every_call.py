@@ -5,18 +5,22 @@ A test run strikes every few cases; docs/crash-safety.md says how to strike them
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from eternal_engine.exchange.bybit import endpoints
 from eternal_engine.exchange.bybit.endpoints import Endpoint
-from eternal_engine.simulator.faults import FaultKind
+from eternal_engine.model.errors import Retry
+from eternal_engine.simulator.faults import FaultKind, FaultPlan
+from fault_door import MENDS_IN_A_ROW, Line, Wires
 from fault_kinds import CREATE, EMPTY_REPLIES, KINDS, LEFT_OUT, NEEDED, alike_at, effect, kinds_at
 from fault_sites import GATHERED, Place, places_in_sources
 
@@ -86,6 +90,24 @@ def test_every_endpoint_of_the_client_has_a_reply_to_spoil_or_is_never_called() 
     paths = {one.path for one in [*known, *endpoints.PLACE.values(), *endpoints.CANCEL.values()]}
 
     assert set(NEEDED) | EMPTY_REPLIES | set(NOT_CALLED) == paths
+
+
+@pytest.mark.parametrize(("refused", "hears"), [(0, True), (8, True), (MENDS_IN_A_ROW, False)])
+def test_a_line_whose_catching_up_fails_connects_anew_and_is_deaf_meanwhile(refused: int, hears: bool) -> None:
+    asked = 0
+
+    async def catch_up() -> None:
+        nonlocal asked
+        asked += 1
+        if asked <= refused:
+            raise Retry("server error")
+
+    line = Line(Wires(), "TREND", FaultPlan(), lambda _: None, is_deaf=True, must_catch_up=True)
+    line.feed = SimpleNamespace(_desk=SimpleNamespace(catch_up=catch_up))  # type: ignore[assignment]
+    asyncio.run(line.mend())
+
+    assert (line.is_deaf, line.must_catch_up) == (not hears, not hears)
+    assert asked == min(refused + 1, MENDS_IN_A_ROW)
 
 
 @pytest.mark.slow
