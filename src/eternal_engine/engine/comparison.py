@@ -169,6 +169,9 @@ class Comparison:
             price = self.prices.spot.get(symbol)
             if abs(diff) <= step:
                 continue
+            if price is None and diff < ZERO:
+                # Nobody prices a delisted coin any more, and once it is gone the books must let go of it, too.
+                price = (own.spot.get(symbol) or left.spot[symbol]).average_price
             if price is None or rules is None:
                 self.tell_unpriced(symbol, have, wallet[symbol].usd_value if symbol in wallet else None)
                 continue
@@ -195,6 +198,8 @@ class Comparison:
             if have == own_qty + left_qty:
                 continue
             price = entry or self.prices.mark.get(symbol)
+            if price is None and not have:
+                price = (own.perp.get(symbol) or left.perp[symbol]).average_price
             if price is None:
                 self.tell_unpriced(symbol, have, None)
                 continue

@@ -124,17 +124,18 @@ def _entry(
     if row.coin in CASH_COINS:
         return Deposited(at, _record(row), account, coin, row.change, row.change, row.at)
     symbol = symbol_of(row.coin)
+    own, left = books.of(account).spot.get(symbol), books.of(account, unassigned=True).spot.get(symbol)
     price = prices.spot.get(symbol)
+    if price is None and row.change < ZERO and (held := own or left) is not None:
+        price = held.average_price  # a delisted coin leaves at its cost: nobody prices it any more
     if price is None or (Market.SPOT, symbol) not in owners.rules:
         return None
-    own = books.of(account).spot.get(symbol)
     leaves_own = row.change < ZERO and own is not None and own.qty >= -row.change
     if owners.is_core(account, symbol) or leaves_own:
         if row.change < ZERO and not leaves_own:
             return None
         with exact_arithmetic():
             return Deposited(at, _record(row), account, coin, row.change, row.change * price, row.at)
-    left = books.of(account, unassigned=True).spot.get(symbol)
     if row.change < ZERO and (left is None or left.qty < -row.change):
         return None
     return Corrected(

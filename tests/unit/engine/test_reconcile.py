@@ -12,6 +12,7 @@ from contract_arena import SYMBOLS
 from eternal_engine.engine.reconcile import compare, reconcile
 from eternal_engine.engine.snapshot import horizon_of, take_prices
 from eternal_engine.exchange.terms import Market, Side
+from eternal_engine.ledger.equity import Prices
 from eternal_engine.ledger.transfers import attempt_id, plan_transfer
 from eternal_engine.model.event import (
     Corrected,
@@ -165,6 +166,37 @@ async def test_ord_7_a_correction_that_two_looks_do_not_agree_on_waits(bench: Be
         looks.append((len(found.booked), len(found.corrections), "cash" in found.deferred))
     assert looks == [(1, 0, True), (1, 0, False)]
     assert bench.differences(TACTICAL) == {}
+
+
+@pytest.mark.parametrize("account", [CORE, TACTICAL])
+async def test_ord_7_a_delisted_coin_that_was_taken_away_leaves_the_books_at_its_cost(
+    bench: Bench, account: Account
+) -> None:
+    engine = Engine(account.value)
+    await trade(bench.client(account), our_id(engine, bench.now, "ETHUSDT"), SPOT, BUY, "1000", "ETHUSDT")
+    await bench.reconcile(account)
+    held = bench.book(account).spot[ETH]
+    bench.deposit(account, "ETH", str(-held.qty))
+    prices = await take_prices(bench.client(account), SYMBOLS)
+    nameless = Prices({BTC: prices.spot[BTC]}, prices.mark)
+    found = compare(await bench.snapshot(account), bench.projection, await bench.rules(), nameless)
+    bench.write(found.events)
+    (left,) = [event for event in found.booked if isinstance(event, Deposited)]
+    assert (left.amount, left.value_usdt) == (-held.qty, -held.qty * held.average_price)
+    assert bench.differences(account) == {}
+    assert found.alerts == ()
+
+
+@pytest.mark.parametrize("market", [SPOT, PERP])
+async def test_d12_what_is_gone_and_has_no_price_is_corrected_at_its_cost(bench: Bench, market: Market) -> None:
+    bench.write([replace(correction(bench, TREND, "0.5", market), symbol=ETH, coin=Coin("ETH"))])
+    prices = await take_prices(bench.client(TREND), SYMBOLS)
+    nameless = Prices({BTC: prices.spot[BTC]}, {BTC: prices.mark[BTC]})
+    found = compare(await bench.snapshot(TREND), bench.projection, await bench.rules(), nameless)
+    (row,) = [row for row in found.corrections if row.symbol == ETH]
+    assert (row.qty, row.market) == (Decimal("-0.5"), market)
+    bench.write(found.events)
+    assert bench.differences(TREND) == {}
 
 
 async def test_d13_an_orphan_is_adopted_unassigned_at_its_cost_from_history(bench: Bench) -> None:
