@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
@@ -16,17 +16,19 @@ from eternal_engine.engine.market_watch import MarketWatch
 from eternal_engine.engine.memory import Memory
 from eternal_engine.engine.order_manager import OrderManager, in_turn_or_together
 from eternal_engine.engine.recorder import Recorder
+from eternal_engine.engine.sender import stamp_hour
 from eternal_engine.engine.timing import Clock, hour_of, hour_start
 from eternal_engine.engine.view import ENGINES, BookViews, flowed_usdt
 from eternal_engine.ledger.transfers import TRANSFER_STEP, funding_profit
 from eternal_engine.model.conversion import exact_from_float
 from eternal_engine.model.event import EquityMarked, Event
 from eternal_engine.model.ids import Account, Engine
-from eternal_engine.model.money import ZERO, floor_to
+from eternal_engine.model.money import ZERO, exact_arithmetic, floor_to
 from eternal_engine.model.rule import Rule
 from eternal_engine.portfolio.flows import FlowState, funding_share_usdt, month_of, peak_after_usdt
 from eternal_engine.portfolio.params import BookView, Equities, Params
 from eternal_engine.portfolio.valuation import engine_usdt, free_usdt
+from eternal_engine.storage.history import Paid
 from eternal_engine.storage.projection import Projection
 from eternal_engine.strategies.base import FUNDING, HOURS_PER_DAY
 
@@ -77,6 +79,8 @@ class TradingEngine:
         self._views = BookViews()
         self.equity: Equities | None = None
         self._unpriced: tuple[int, ...] = ()
+        # Funding that an earlier life has booked, though the hour of its settlement is not decided yet.
+        self.paid_before: Sequence[Paid] = ()
         self.lockouts = Lockouts(recorder, clock)
 
     @property
@@ -144,7 +148,7 @@ class TradingEngine:
         at = hour_start(now_h)
 
         def make(memory: Memory, projection: Projection) -> tuple[Memory, list[Event]]:
-            equity = mark(self.params, self._view(projection, memory), self.watch.marks, now_h)
+            equity = mark(self.params, self._view(projection, memory, now_h), self.watch.marks, now_h)
             self.equity = equity
             marked: list[Event] = [
                 EquityMarked(at, engine.account, exact_from_float(engine_usdt(equity, number)))
@@ -165,7 +169,7 @@ class TradingEngine:
         halted = self.setup.entries_halted(self._clock.now()) if entries else ALL_HALTED
 
         def make(memory: Memory, projection: Projection) -> tuple[Memory, list[Event]]:
-            book = self._view(projection, memory)
+            book = self._view(projection, memory, now_h)
             decided = decide_hour(
                 self.params,
                 features,
@@ -196,13 +200,25 @@ class TradingEngine:
             events += manager.first_orders(decided.intents, decided.memory, projection)
         return events
 
-    def _view(self, projection: Projection, memory: Memory) -> BookView:
+    def _view(self, projection: Projection, memory: Memory, now_h: int) -> BookView:
+        """Convert the books as an hour is decided on them: with the funding of the hours before, not its own (U-8).
+
+        A run that was told to end has booked its last instant's, or its books would not be the exchange's.
+        """
         window = self.params.risk.kelly_window
-        return self._views.view(projection.books, memory.symbols, window, self.recorder.trend_pnls)
+        view = self._views.view(projection.books, memory.symbols, window, self.recorder.trend_pnls)
+        early = [paid for paid in self.paid_before if stamp_hour(paid.settled_at) >= now_h]
+        for number, engine in enumerate(ENGINES):
+            amounts = [paid.amount_usdt for paid in early if paid.account is engine.account]
+            if amounts:
+                with exact_arithmetic():
+                    view.cash[number] = float(projection.books.of(engine.account).cash_usdt - sum(amounts, ZERO))
+        self.paid_before = early
+        return view
 
     def _share(self, memory: Memory, projection: Projection, now_h: int) -> tuple[Memory, list[Event]]:
         """Plan FUNDING's monthly share of new profit for TACTICAL (CAP-2)."""
-        view = without_promised(self._view(projection, memory), projection.pending_transfers.values())
+        view = without_promised(self._view(projection, memory, now_h), projection.pending_transfers.values())
         peak, share = memory.flows.funding_peak_usdt, self.params.funding.profit_share_frac
         free = free_usdt(self.params, view, self.watch.marks, list(memory.pending), FUNDING)
         moved = funding_share_usdt(float(view.realised[FUNDING]), peak, share, free)

@@ -17,7 +17,7 @@ from eternal_engine.engine.order_manager import LEG_TIMEOUT_S, OrderManager
 from eternal_engine.engine.ownership import Owners
 from eternal_engine.engine.recorder import REMEMBERED, Observer, Recorder
 from eternal_engine.engine.sender import Sender
-from eternal_engine.engine.timing import hour_of
+from eternal_engine.engine.timing import hour_of, hour_start
 from eternal_engine.engine.trading_engine import Setup, TradingEngine
 from eternal_engine.exchange.bybit.client import Client
 from eternal_engine.launch.place import Place
@@ -29,7 +29,7 @@ from eternal_engine.model.trade import ClosedPart
 from eternal_engine.portfolio.flows import month_of
 from eternal_engine.portfolio.params import Params, empty_marks
 from eternal_engine.storage.database import reading_engine, translated
-from eternal_engine.storage.history import read_closed_parts
+from eternal_engine.storage.history import Paid, read_closed_parts, read_funding_since
 from eternal_engine.storage.store import Store
 
 
@@ -107,7 +107,9 @@ def assemble(
     watch = MarketWatch(orders.params, orders.symbols, source, bars)
     bank = Bank(place.ports.get(Account.MASTER), uids, recorder, place.clock)
     setup = Setup(orders.params, orders.config_hash, orders.entries_halted, orders.operator_delay_h)
-    return Crew(TradingEngine(setup, recorder, managers, watch, bank, place.clock), recorder, managers, bars)
+    engine = TradingEngine(setup, recorder, managers, watch, bank, place.clock)
+    engine.paid_before = _paid_since(store.path, hour_start(memory.cycle_h))
+    return Crew(engine, recorder, managers, bars)
 
 
 def use_table(crew: Crew, params: Params, table: InstrumentTable) -> None:
@@ -146,6 +148,15 @@ def shares_by_account(shares: Mapping[Engine, Decimal]) -> dict[Account, Decimal
 
 def _fresh(place: Place, orders: Orders) -> Memory:
     return memories.fresh_memory(orders.params, orders.symbols, month_of(hour_of(place.clock.now())))
+
+
+def _paid_since(database: Path, decided_until: datetime) -> tuple[Paid, ...]:
+    reading = reading_engine(database)
+    try:
+        with translated(str(database)), reading.connect() as connection:
+            return read_funding_since(connection, decided_until)
+    finally:
+        reading.dispose()
 
 
 def _closed_parts(database: Path) -> list[ClosedPart]:

@@ -1,6 +1,10 @@
-"""What has been: closed parts of positions."""
+"""What has been: closed parts of positions, and funding that was paid."""
 
 from __future__ import annotations
+
+from datetime import datetime
+from decimal import Decimal
+from typing import NamedTuple
 
 from sqlalchemy import Connection, select
 
@@ -8,7 +12,7 @@ from eternal_engine.model.ids import Account, ClientOrderId, ExecutionId, Symbol
 from eternal_engine.model.instrument import Market
 from eternal_engine.model.position import PositionSide
 from eternal_engine.model.trade import ClosedPart
-from eternal_engine.storage.schema import CLOSED_PARTS
+from eternal_engine.storage.schema import CLOSED_PARTS, FUNDING_PAYMENTS
 
 
 def read_closed_parts(connection: Connection, account: Account) -> tuple[ClosedPart, ...]:
@@ -35,3 +39,18 @@ def read_closed_parts(connection: Connection, account: Account) -> tuple[ClosedP
         )
         for row in rows
     )
+
+
+class Paid(NamedTuple):
+    """Hold one funding payment: when it was settled, and USDT, above zero where they were received."""
+
+    account: Account
+    settled_at: datetime
+    amount_usdt: Decimal
+
+
+def read_funding_since(connection: Connection, since: datetime) -> tuple[Paid, ...]:
+    """Read the funding that was settled after an instant."""
+    paid = FUNDING_PAYMENTS.c
+    rows = connection.execute(select(paid.account, paid.settled_at, paid.amount_usdt).where(paid.settled_at > since))
+    return tuple(Paid(Account(account), settled_at, amount) for account, settled_at, amount in rows)

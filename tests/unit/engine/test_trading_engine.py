@@ -30,6 +30,7 @@ from eternal_engine.model.event import (
     Transferred,
 )
 from eternal_engine.model.ids import Account, Engine, ExecutionId, RuleId, Symbol
+from eternal_engine.storage.history import Paid
 from eternal_engine.strategies.base import HOURS_PER_DAY
 from hours_bench import Daemon, ScriptedTeller, World, a_daemon
 
@@ -211,6 +212,24 @@ async def test_u_6_a_held_coin_without_a_price_is_said_once_and_each_midnight(tm
         assert told.what.startswith("no price of ETHUSDT, which is held: equity is unknown, all entries wait")
         await daemon.each(start + 11, start + DAY + 3)
         assert said() == [hour_start(start + 7), hour_start(start + DAY)]
+
+
+async def test_u_8_an_hour_is_decided_without_the_funding_of_its_own_instant(tmp_path: Path) -> None:
+    world = World(a_history(np.full((2, 20 * DAY), 40_000.0), symbols=TWO))
+    start = world.first_h + BEGIN
+    params = some_params(TWO, trend=OFF, funding=OFF, tactical=OFF, core=OFF)
+    at, amount = hour_start(start + 2), Decimal("12.5")
+    async with a_daemon(tmp_path, world, params, at_h=start) as daemon:
+        await daemon.each(start, start + 1)
+        await daemon.live(start + 2, decides_last=False)
+        # What the run ended with is in the books, as it is in the exchange's.
+        size = (Symbol("BTCUSDT"), ExecutionId("f1"), Decimal(-1), Decimal(1), Decimal(1))
+        await daemon.recorder.append(FundingSettled(at, Account.FUNDING, *size, amount, at))
+    async with a_daemon(tmp_path, world, params, at_h=start + 2) as daemon:
+        daemon.engine.paid_before = (Paid(Account.FUNDING, at, amount),)
+        await daemon.each(start + 2, start + 3)
+        marks = [event for event in daemon.told if isinstance(event, EquityMarked)]
+        assert [event.equity_usdt for event in marks if event.account is Account.FUNDING] == [15_000, 15_000 + amount]
 
 
 async def test_risk_1_a_halt_from_outside_stops_the_entries_of_its_engines_alone(tmp_path: Path) -> None:
