@@ -286,7 +286,7 @@ class _Run:
             return
         settings, port = self.plan.settings, next(iter(self.place.ports.values()))
         try:
-            table = await read_table(port, settings.symbols, self.place.table.name)
+            table = await read_table(port, settings.symbols, self.place.table.name, self.table)
         except ExchangeError as error:
             where = "reading the instruments again"
             await self.note(ErrorOccurred(self.place.clock.now(), error.message, where, error.mend))

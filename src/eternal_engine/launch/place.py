@@ -104,12 +104,16 @@ def port_bars(
     return make
 
 
-async def read_table(port: Exchange, symbols: Sequence[str], name: str) -> InstrumentTable:
+async def read_table(
+    port: Exchange, symbols: Sequence[str], name: str, known: InstrumentTable = BYBIT_2025
+) -> InstrumentTable:
     """Read the instruments of an exchange as they are now.
 
-    A symbol that is not listed keeps the built-in rules: its orders are refused, and the others trade on.
+    A symbol that is not listed keeps the rules that are `known`: its orders are refused, and the others trade on.
     """
-    spot, perp = await asyncio.gather(*(_rules(port, market, symbols) for market in (Market.SPOT, Market.PERP)))
+    spot, perp = await asyncio.gather(
+        _rules(port, Market.SPOT, symbols, known.spot), _rules(port, Market.PERP, symbols, known.perp)
+    )
     return InstrumentTable(name, spot, perp)
 
 
@@ -117,7 +121,8 @@ async def _listed(port: MarketSource, market: Market, symbols: Sequence[str]) ->
     return [row for row in await port.instruments(market, symbols) if row.status == TRADING]
 
 
-async def _rules(port: Exchange, market: Market, symbols: Sequence[str]) -> dict[Symbol, InstrumentRules]:
-    built_in = BYBIT_2025.spot if market is Market.SPOT else BYBIT_2025.perp
-    known = {symbol: rules for symbol, rules in built_in.items() if symbol in symbols}
-    return known | {Symbol(row.symbol): rules_of(row) for row in await _listed(port, market, symbols)}
+async def _rules(
+    port: Exchange, market: Market, symbols: Sequence[str], known: Mapping[Symbol, InstrumentRules]
+) -> dict[Symbol, InstrumentRules]:
+    kept = {symbol: rules for symbol, rules in known.items() if symbol in symbols}
+    return kept | {Symbol(row.symbol): rules_of(row) for row in await _listed(port, market, symbols)}

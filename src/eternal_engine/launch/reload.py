@@ -108,7 +108,9 @@ class Reloader:
         cap_usdt = crew.engine.params.risk.cap_usdt
         params = params_of(new, self._table())
         await crew.recorder.append(change.event(now))
-        use(crew, params._replace(risk=params.risk._replace(cap_usdt=cap_usdt)), change.new_hash)
+        # The exchange's rules of now, not of the start: they are read each hour, and only a change is taken over.
+        present = params._replace(instruments=crew.engine.params.instruments)
+        use(crew, present._replace(risk=params.risk._replace(cap_usdt=cap_usdt)), change.new_hash)
         for manager in crew.managers.values():
             manager.leg_timeout_s = new.funding.leg_timeout_s
         self.settings = new

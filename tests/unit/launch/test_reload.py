@@ -78,6 +78,19 @@ async def test_a_valid_change_is_journaled_with_its_difference_and_in_force_ever
     assert said == ["the configuration changed: trend.adx_min; from the next start on: log.level"]
 
 
+async def test_risk_10_a_changed_configuration_brings_no_old_instrument_rules_back(tmp_path: Path) -> None:
+    old, new = settings(tmp_path), settings(tmp_path, TREND__ADX_MIN="30")
+    parts, said = Parts(), []
+    crew: Any = parts
+    # The exchange has changed its steps since the start.
+    table = parts.engine.params.instruments
+    changed = table._replace(perp_step=table.perp_step * 10)
+    parts.engine.params = parts.engine.params._replace(instruments=changed)
+    await a_reloader(old, new, said)(crew, NOW)
+    assert parts.engine.setup.params.trend.adx_min == 30
+    assert parts.engine.setup.params.instruments is changed
+
+
 async def test_an_engine_whose_account_was_not_opened_cannot_be_switched_on(tmp_path: Path) -> None:
     old, new = settings(tmp_path, TREND__ENABLED="false"), settings(tmp_path)
     parts, said = Parts(), []
