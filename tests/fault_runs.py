@@ -77,7 +77,7 @@ class Course:
     only: tuple[str, ...] = ()
 
 
-def _courses() -> tuple[Course, ...]:
+def courses() -> tuple[Course, ...]:
     """Give all courses. The one that holds most comes first: what all starts have in common is struck there."""
     falls, pays = find_scenario("breaker_3"), find_scenario("funding_open")
     holds = replace(falls, name="reconcile", before=44 * 24 - 1, until=44 * 24 + 2, orders=0)
@@ -333,7 +333,8 @@ def sites_of(bench: Bench, known: set[Key]) -> list[Site]:
     """List the calls and messages that are not `known` yet, at their first occurrence; note all calls there."""
     found = []
     for one in bench.seen:
-        if one.key in known:
+        # Messages are struck where streams are: another course of the same procedure only hears them.
+        if one.key in known or (one.is_stream and not bench.course.streams):
             continue
         known.add(one.key)
         if _belongs(bench.course, one):
@@ -529,8 +530,8 @@ def _tell(case: Case, result: Result) -> None:
 def main(arguments: Sequence[str]) -> int:
     """Run the cases and print one JSON line a course and wave, and one for each case that went wrong."""
     parser = argparse.ArgumentParser(description=__doc__)
-    courses = _courses()
-    names = [course.name for course in courses]
+    ways = courses()
+    names = [course.name for course in ways]
     parser.add_argument(
         "--course", action="append", choices=names, help="strike in this one only; what it shares with others, too"
     )
@@ -552,7 +553,7 @@ def main(arguments: Sequence[str]) -> int:
     places: set[Place] = set()
     bad = 0
     with tempfile.TemporaryDirectory(prefix="faults-", dir=asked.dir) as name:
-        for course in courses:
+        for course in ways:
             if asked.course and course.name not in (*asked.course, *asked.beside):
                 continue
             bench = prepare(course, Path(name))

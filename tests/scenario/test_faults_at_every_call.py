@@ -22,6 +22,7 @@ from eternal_engine.model.errors import Retry
 from eternal_engine.simulator.faults import FaultKind, FaultPlan
 from fault_door import MENDS_IN_A_ROW, Line, Wires
 from fault_kinds import CREATE, EMPTY_REPLIES, KINDS, LEFT_OUT, NEEDED, alike_at, effect, kinds_at
+from fault_runs import courses
 from fault_sites import GATHERED, Place, places_in_sources
 
 RUNS = Path(__file__).parents[1] / "fault_runs.py"
@@ -121,7 +122,11 @@ def test_every_line_that_calls_the_exchange_is_struck_or_left_out_for_a_reason(t
 
     assert missing == set(), runs[0][2][-2000:]
     assert {place for place in called if place.file != GATHERED} <= places_in_sources()
-    assert {line["path"] for line in lines if "path" in line} <= set(NEEDED) | EMPTY_REPLIES | {"order", "execution"}
+    paths = {line["path"] for line in lines if "path" in line}
+    assert paths <= set(NEEDED) | EMPTY_REPLIES | {"order", "execution"}
+    # Every procedure in which anything is told has its streams struck.
+    heard = {course.name for course in courses() if course.streams}
+    assert {line["course"] for line in runs[0][1] if line.get("is_stream")} == heard
 
 
 # Calls that are made only where an order or a transfer is looked up, or where a stream has not told of a fill.
