@@ -233,11 +233,11 @@ class Watcher:
             task.cancel()
         self.life.cancel()
 
-    async def rules(self, port: Any, symbols: Sequence[str], name: str) -> InstrumentTable:
+    async def rules(self, *asked: Any) -> InstrumentTable:
         """Read the exchange's rules as the daemon does each hour."""
         planned = self._plan.faults if self._plan else []
         if self._table is None or self._looks_closely() or any(f.path == RULES and not f.spent for f in planned):
-            self._table = await read_table(port, symbols, name)
+            self._table = await read_table(*asked)
         return self._table
 
     def duties(self, caretaker: Caretaker, compare: Any, wake: Any) -> tuple[Duty, ...]:
