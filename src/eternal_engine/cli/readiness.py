@@ -10,12 +10,11 @@ from typing import TYPE_CHECKING, Final
 
 from eternal_engine.cli.finding import ERROR, OK, WARNING, Finding, error_of
 from eternal_engine.cli.state_dir import DaemonMode
-from eternal_engine.launch.files import ARMING_FILE, DATABASE_FILE
+from eternal_engine.launch.files import ARMING_FILE
 from eternal_engine.model.errors import EternalError
 
 if TYPE_CHECKING:
     from eternal_engine.config import Settings
-    from eternal_engine.launch.arming import Arming
 
 NEAR_END: Final = timedelta(days=3)
 _ARM: Final = "arm it with `eternal arm`"
@@ -23,12 +22,13 @@ _ARM: Final = "arm it with `eternal arm`"
 
 def arming(settings: Settings, directory: Path, now: datetime) -> Iterator[Finding]:
     """Compare the arming record with configuration, machine and database; a start also compares the accounts."""
+    from eternal_engine.cli.arming_status import void_reasons
     from eternal_engine.launch.arming import read
 
     path = directory / ARMING_FILE
     try:
         record = read(path)
-        reasons = () if record is None else _void(record, settings, directory, now)
+        reasons = () if record is None else void_reasons(record, settings.hash(), directory, now)
     except EternalError as problem:
         yield error_of("arming", problem)
         return
@@ -43,15 +43,6 @@ def arming(settings: Settings, directory: Path, now: datetime) -> Iterator[Findi
         yield Finding("arming", WARNING, f"the arming ends at {record.expires_at:%Y-%m-%d %H:%M} UTC", str(path), _ARM)
     else:
         yield Finding("arming", OK, f"armed until {record.expires_at:%Y-%m-%d %H:%M} UTC, cap {record.cap_usdt} USDT")
-
-
-def _void(record: Arming, settings: Settings, directory: Path, now: datetime) -> tuple[str, ...]:
-    from eternal_engine.launch.arming import Facts, machine_id, verify
-    from eternal_engine.storage.backup import read_database_id
-
-    database = directory / DATABASE_FILE
-    identity = read_database_id(database) if database.is_file() else ""
-    return verify(record, Facts(record.facts.accounts, settings.hash(), machine_id(), identity), now)
 
 
 def alerts(settings: Settings, mode: DaemonMode) -> Iterator[Finding]:

@@ -98,10 +98,17 @@ def scope_equity(settings: Settings | None, marks: Marks) -> float | None:
     return float(sum(known, ZERO)) if len(known) == len(parts) else None
 
 
-def halts(view: View, memory: Remembered | None) -> list[Document]:
-    """List all that keeps entries back now: who, why, until when, and how it ends."""
+def halts(view: View, memory: Remembered | None, arming: Document | None = None) -> list[Document]:
+    """List all that keeps entries back now: who, why, until when, and how it ends. `arming` is that of live trading."""
     found = [] if memory is None else [*_engine_halts(view, memory), *_loss_halts(memory), *_symbol_halts(memory)]
-    return found + _connection_halts(view)
+    return _arming_halts(arming) + found + _connection_halts(view)
+
+
+def _arming_halts(arming: Document | None) -> list[Document]:
+    if arming is None or arming["armed"]:
+        return []
+    why = "; ".join(arming["void_because"])
+    return [_halt("all engines", f"the arming does not hold: {why}", "RISK-13", "`eternal arm`")]
 
 
 def _halt(who: str, why: str, rule: str, ends: str, until: str | None = None) -> Document:
@@ -116,7 +123,8 @@ def _engine_halts(view: View, memory: Remembered) -> list[Document]:
         )
     if memory.risk["level"] >= WARNING:
         why = f"breaker level {memory.risk['level']} ({LEVELS[memory.risk['level']]})"
-        found.append(_halt("trend, funding", why, "RISK-2", "see breaker"))
+        who = "all engines" if memory.risk["level"] >= EMERGENCY else "trend, funding"
+        found.append(_halt(who, why, "RISK-2", "see breaker"))
     return found
 
 

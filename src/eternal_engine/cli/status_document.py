@@ -39,6 +39,9 @@ def status_document(view: View, database: Path, now: datetime) -> Document:
     settings, problem = settings_of(run.get("mode"))
     closes = closes_beside(database, view, memory)
     engines = {name: _engine(view, memory, name) for name in ENGINES}
+    held = positions(view, memory, closes)
+    open_orders = [{**row, "reduce_only": bool(row["reduce_only"])} for row in view.orders(open_only=True)]
+    arming = _arming(run, database.parent, held, open_orders, now)
     return {
         "state_dir": str(database.parent),
         **_run_status(run, settings, problem),
@@ -51,15 +54,27 @@ def status_document(view: View, database: Path, now: datetime) -> Document:
         "core_hodl": None if memory is None else core_status(memory, settings),
         "breaker": None if memory is None else breaker_status(memory, settings, view.breaker(), _marks(engines)),
         "loss_limits": None if memory is None else limits_status(memory, settings, _marks(engines)),
-        "halts": halts(view, memory),
-        "positions": positions(view, memory, closes),
-        "open_orders": [{**row, "reduce_only": bool(row["reduce_only"])} for row in view.orders(open_only=True)],
+        "arming": arming,
+        "halts": halts(view, memory, arming),
+        "positions": held,
+        "open_orders": open_orders,
         "pending_intents": 0 if memory is None else len(memory.pending),
         "pending_transfers": view.pending_transfers(),
         "last_errors": [_noted(row) for row in view.events("ErrorOccurred", limit=LAST)],
         "last_notes": [_noted(row) for row in view.events("Noted", limit=LAST)],
         "last_reconcile": _reconciled(view),
     }
+
+
+def _arming(
+    run: Record, directory: Path, held: list[Document], open_orders: list[Record], now: datetime
+) -> Document | None:
+    """Say whether live trading is armed; None in the other modes, which need no arming."""
+    if run.get("mode") != "live":
+        return None
+    from eternal_engine.cli.arming_status import arming_status
+
+    return arming_status(directory, run["config_hash"], held, open_orders, now)
 
 
 def _last_cycle(memory: Remembered | None, engines: Mapping[str, Document]) -> str | None:

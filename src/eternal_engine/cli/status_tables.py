@@ -138,7 +138,16 @@ def _risk(document: Document) -> RenderableType | None:
         limit = document["loss_limits"][name]
         blocked = f"; entries wait until {moment(limit['blocked_until'])} UTC" if limit["blocked_until"] else ""
         rows.append((label, f"{percent(limit['loss_frac'])} of at most {percent(limit['limit_frac'])}{blocked}"))
+    if document["arming"] is not None:
+        rows.append(("arming", _arming(document["arming"])))
     return facts(rows)
+
+
+def _arming(arming: Document) -> Text:
+    if not arming["armed"]:
+        return Text(f"does not hold: {'; '.join(arming['void_because'])}", style="bold red")
+    used = f"{usdt(arming['used_usdt'])} of at most {usdt(arming['cap_usdt'])} USDT exposed"
+    return Text(f"until {moment(arming['expires_at'])} UTC, {used}")
 
 
 def _halts(document: Document) -> RenderableType | None:

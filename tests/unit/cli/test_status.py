@@ -30,7 +30,7 @@ STATUS_KEYS = {
     "process", "started_at", "first_started_at", "stopped_at", "stop_reason", "last_entry_at",
     "last_entry_seq", "last_write_age_s", "last_bar_at", "data_age_s", "equity_usdt", "pnl_usdt", "pnl_today_usdt",
     "engines", "core_hodl", "breaker", "loss_limits", "halts", "positions", "open_orders", "pending_intents",
-    "pending_transfers", "last_errors", "last_notes", "last_reconcile",
+    "pending_transfers", "arming", "last_errors", "last_notes", "last_reconcile",
 }  # fmt: skip
 
 
@@ -112,6 +112,12 @@ def test_risk1_all_that_keeps_entries_back_is_listed_with_its_end(
         ("ETHUSDT", "ORD-7"),
     ]
     assert halts[2]["until"] == "2024-01-02T06:00:00.000000Z"
+
+
+def test_risk2_at_level_4_the_halt_is_said_of_all_engines(state_dir: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    asyncio.run(write_events(state_dir / "eternal.db", with_risk(level=4)))
+    halts = shown(capsys, "status", "--state-dir", str(state_dir))["halts"]
+    assert [halt["who"] for halt in halts if halt["rule"] == "RISK-2"] == ["all engines"]
 
 
 def test_d5_an_engine_that_its_key_or_its_order_breaker_halted_is_not_said_to_be_halted_by_a_person(
