@@ -96,6 +96,7 @@ class _Start:
             until=request.until,
             cap_usdt=self.cap_usdt,
             entries_halted=self.entries_halted,
+            not_armed=self.not_armed,
             say=watch.say,
             observers=(watch.offer,),
             notifier=request.notifier,
@@ -155,7 +156,11 @@ class _Start:
 
     def entries_halted(self, _: datetime) -> int:
         """Halt all entries while an arming that held at the start holds no longer; exits and stops go on."""
-        return NOTHING_HALTED if self.armed is None or self.armed(clock.now()) else ALL_HALTED
+        return ALL_HALTED if self.not_armed() else NOTHING_HALTED
+
+    def not_armed(self) -> tuple[str, ...]:
+        """List why the arming of live trading does not hold now; other modes need none."""
+        return () if self.armed is None else self.armed.reasons(clock.now())
 
     def refuses(self, config_hash: str, _: datetime) -> tuple[str, ...]:
         """List why a changed configuration may not be used: in live it must have been armed before."""

@@ -40,7 +40,7 @@ from eternal_engine.launch.assembly import (
     use_table,
 )
 from eternal_engine.launch.caretaker import Caretaker
-from eternal_engine.launch.files import BARS_FILE, DATABASE_FILE, INBOX_FILE, SEGMENTS_FOLDER
+from eternal_engine.launch.files import ARMING_FILE, BARS_FILE, DATABASE_FILE, INBOX_FILE, SEGMENTS_FOLDER
 from eternal_engine.launch.hours import HourLoop
 from eternal_engine.launch.housekeeping import archive_old_rows
 from eternal_engine.launch.live import shares_of
@@ -72,8 +72,8 @@ class Plan:
     """Hold what one run was asked to do.
 
     `until` is exchange time. `cap_usdt` gives the armed cap of live (RISK-13), `entries_halted` a bit per engine whose
-    entries wait (an arming that ended). `observers` are offered each committed event, `say` tells the operator,
-    `reload` answers SIGHUP.
+    entries wait (an arming that ended), `not_armed` the reasons for it. `observers` are offered each committed event,
+    `say` tells the operator, `reload` answers SIGHUP.
     """
 
     mode: Mode
@@ -82,6 +82,7 @@ class Plan:
     until: datetime | None = None
     cap_usdt: Callable[[], float] = lambda: math.inf
     entries_halted: Callable[[datetime], int] = lambda _: NOTHING_HALTED
+    not_armed: Callable[[], tuple[str, ...]] = tuple
     observers: Sequence[Observer] = ()
     notifier: Notifier = field(default_factory=Notifier)
     watchdog_s: float | None = None
@@ -174,6 +175,7 @@ class _Run:
             manager.may_send = self.may_send
         self.started_at = place.clock.now()
         self.background: set[asyncio.Future[None]] = set()
+        self.told_not_armed: tuple[str, ...] = ()
 
     async def run(self) -> Outcome:
         self.listen_to_signals()
@@ -272,6 +274,7 @@ class _Run:
     async def before_hour(self) -> None:
         """Bring what a decision stands on up to date."""
         await self.caretaker.see_clock()
+        await self.tell_arming()
         await self.renew_cap()
         await self.renew_rules()
 
@@ -279,6 +282,19 @@ class _Run:
         """Keep the database small: most of the hour is free now."""
         folder = self.plan.settings.paths.state_dir / SEGMENTS_FOLDER
         await archive_old_rows(self.crew.recorder, folder, self.place.clock.now())
+
+    async def tell_arming(self) -> None:
+        """Say once why the arming of live trading no longer holds, and when it does again (RISK-13)."""
+        reasons = self.plan.not_armed()
+        if reasons == self.told_not_armed:
+            return
+        self.told_not_armed, at = reasons, self.place.clock.now()
+        if reasons:
+            what = f"live trading is not armed any more: {'; '.join(reasons)}; entries stop, exits and stops go on"
+            mend = "`eternal arm` on a terminal, no restart is needed"
+            await self.note(ErrorOccurred(at, what, str(self.plan.settings.paths.state_dir / ARMING_FILE), mend))
+        else:
+            await self.note(Noted(at, RuleId("RISK-13"), "live trading is armed again, entries go on"))
 
     async def renew_rules(self) -> None:
         """Read the instruments again: maxima change twice a month, and symbols come and go (bybit-v5 1.2)."""

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import UTC, datetime
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
 from eternal_engine.launch.daemon import _Run
+from eternal_engine.model.event import ErrorOccurred, Event, Noted
 
 
 async def test_k8_a_defect_beside_the_duties_is_said() -> None:
@@ -28,3 +31,27 @@ async def test_k8_a_defect_beside_the_duties_is_said() -> None:
     assert run.background == set()
     assert len(said) == 1
     assert "planted" in said[0]
+
+
+async def test_risk_13_an_arming_that_ends_while_it_runs_is_said_once_and_its_return_too() -> None:
+    noted: list[Event] = []
+    looks = iter([(), ("revoked",), ("revoked",), ("expired",), (), ()])
+    run = _Run.__new__(_Run)
+    settings = SimpleNamespace(paths=SimpleNamespace(state_dir=Path("state/live")))
+    run.plan = cast("Any", SimpleNamespace(settings=settings, not_armed=lambda: next(looks)))
+    run.place = cast("Any", SimpleNamespace(clock=SimpleNamespace(now=lambda: datetime(2024, 1, 1, tzinfo=UTC))))
+    run.told_not_armed = ()
+
+    async def note(event: Event) -> None:
+        noted.append(event)
+
+    run.note = note  # type: ignore[method-assign]
+    for _ in range(6):
+        await run.tell_arming()
+    revoked, expired, back = noted
+    assert isinstance(revoked, ErrorOccurred)
+    assert "not armed any more: revoked" in revoked.what
+    assert "eternal arm" in revoked.mend
+    assert isinstance(expired, ErrorOccurred)
+    assert isinstance(back, Noted)
+    assert back.rule == "RISK-13"
