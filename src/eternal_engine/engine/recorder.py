@@ -24,6 +24,7 @@ from eternal_engine.storage.store import Appended, Store
 REMEMBERED = (Account.TREND, Account.TACTICAL)
 Observer = Callable[[Event], None]
 Make = Callable[[Memory, Projection], tuple[Memory, Sequence[Event]]]
+Queue = list[tuple[Sequence[Event], asyncio.Future[Appended]]]
 
 
 class Recorder:
@@ -49,7 +50,8 @@ class Recorder:
         self._written = None if is_new else written_after(None, memory, ())
         self._observers = observers
         self._turn = asyncio.Lock()
-        self._queue: list[tuple[Sequence[Event], asyncio.Future[Appended]]] = []
+        self._queue: Queue = []
+        self._flushing: asyncio.Future[None] | None = None
         self._parts: dict[Account, list[ClosedPart]] = {account: [] for account in REMEMBERED}
         self._trend_pnls: list[Decimal] = []
         self._note_closed(list(parts))
@@ -71,34 +73,27 @@ class Recorder:
         """
         asked: asyncio.Future[Appended] = asyncio.get_running_loop().create_future()
         self._queue.append((events, asked))
-        await asyncio.shield(asyncio.ensure_future(self._flush(asked)))
-        return asked.result()
+        if self._flushing is None:
+            self._flushing = asyncio.ensure_future(self._flush())
+        return await asyncio.shield(asked)
 
-    async def _flush(self, asked: asyncio.Future[Appended]) -> None:
-        """Write all that waits, unless another task has written `asked` already."""
+    async def _flush(self) -> None:
+        """Write all that waits; what comes while that is written makes the next one."""
         async with self._turn:
-            if asked.done():
-                return
-            queue, self._queue = self._queue, []
-            try:
-                together = await self._write(lambda memory, _: (memory, [one for row, _ in queue for one in row]))
-            except ModelError as error:
-                if len(queue) == 1:
-                    asked.set_exception(error)
+            queue, self._queue, self._flushing = self._queue, [], None
+            with _Handing(queue):
+                try:
+                    together = await self._write(lambda memory, _: (memory, [one for row, _ in queue for one in row]))
+                except ModelError:
+                    if len(queue) == 1:
+                        raise
+                    for row in queue:
+                        await self._write_alone(*row)
                     return
-                for row in queue:
-                    await self._write_alone(*row)
-            except EternalError as error:
-                for _, waiting in queue:
-                    waiting.set_exception(error)
-            else:
                 seen = 0
                 for events, waiting in queue:
                     waiting.set_result(replace(together, new=together.new[seen : seen + len(events)]))
                     seen += len(events)
-            finally:
-                for _, waiting in queue:
-                    waiting.cancel()  # a defect ended this; nobody may wait for ever
 
     async def _write_alone(self, events: Sequence[Event], waiting: asyncio.Future[Appended]) -> None:
         """Find out which of several was the one that cannot follow."""
@@ -166,6 +161,26 @@ class Recorder:
             self._parts[part.account].append(part)
         if any(part.account is Account.TREND for part in fresh):
             self._trend_pnls = [trade.net_usdt for trade in closed_trades(self._parts[Account.TREND])]
+
+
+class _Handing:
+    """Hand what ends a write, a defect included, to all who wait for it: nobody may wait for ever."""
+
+    def __init__(self, queue: Queue) -> None:
+        self._queue = queue
+
+    def __enter__(self) -> None:
+        return
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> bool:
+        for _, waiting in self._queue:
+            if waiting.done():
+                continue
+            if isinstance(error, Exception):
+                waiting.set_exception(error)
+            else:
+                waiting.cancel()
+        return isinstance(error, Exception)
 
 
 def _came_to_core(entry: BookEntry) -> Decimal:

@@ -289,3 +289,34 @@ async def test_ord_7_a_correction_to_flat_forgets_the_position(tmp_path: Path) -
         )  # fmt: skip
         await recorder.append(gone)
         assert recorder.memory.states.trend.side[0] == 0
+
+
+async def test_a_defect_reaches_all_who_wait_and_the_next_ones_are_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with a_recorder(tmp_path) as recorder:
+
+        async def broken(_: object) -> None:
+            raise ZeroDivisionError("a defect")
+
+        with monkeypatch.context() as patched:
+            patched.setattr(recorder, "_write", broken)
+            found = await asyncio.gather(recorder.append(NOTE), recorder.append(NOTE), return_exceptions=True)
+        assert [type(one) for one in found] == [ZeroDivisionError, ZeroDivisionError]
+        assert (await recorder.append(NOTE)).new == (True,)
+
+
+async def test_all_that_is_written_together_goes_on_in_the_same_round_of_the_loop(tmp_path: Path) -> None:
+    async with a_recorder(tmp_path) as recorder:
+        rounds, woken = 0, []
+
+        async def one() -> None:
+            await recorder.append(NOTE)
+            woken.append(rounds)
+
+        waiting = asyncio.gather(*(one() for _ in range(12)))
+        while not waiting.done():
+            rounds += 1
+            await asyncio.sleep(0)
+        assert len(woken) == 12
+        assert max(woken) - min(woken) <= 1
