@@ -64,16 +64,21 @@ def _checked(document: object) -> object:
 
 
 def _encode(value: object) -> Document:
-    return _writer(cast("Hashable", type(value)))(value)
+    kind: Any = type(value)
+    # Most values are texts, or nothing.
+    if kind is str or value is None:
+        return value  # type: ignore[return-value]
+    return _writer(kind)(value)
 
 
 @cache
 def _writer(kind: Any) -> Callable[[Any], Document]:
     """Find how values of a type are written."""
     if issubclass(kind, Enum):
-        return lambda value: str(value.value)
+        words = {member: str(member.value) for member in kind}
+        return words.__getitem__
     if issubclass(kind, (str, int, type(None))):
-        return lambda value: cast("Document", value)
+        return lambda value: value
     if issubclass(kind, Decimal):
         return text
     if issubclass(kind, datetime):

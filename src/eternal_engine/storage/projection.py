@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from eternal_engine.ledger.books import Books
 from eternal_engine.model.errors import ModelError
@@ -46,6 +46,23 @@ from eternal_engine.storage.rows import (
     phase_row,
     state_row,
     transfer_row,
+)
+
+# What `step` changes the projection by; of all others the journal alone knows, and the marks' own table.
+MOVING: Final = (
+    BreakerChanged,
+    CommandApplied,
+    Corrected,
+    DaemonStarted,
+    Deposited,
+    Filled,
+    FundingSettled,
+    OrderMoved,
+    OrderPlanned,
+    PhaseChanged,
+    StateSaved,
+    TransferPlanned,
+    Transferred,
 )
 
 

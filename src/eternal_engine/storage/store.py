@@ -13,7 +13,7 @@ from sqlalchemy import Table
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from eternal_engine.model.errors import StorageError
-from eternal_engine.model.event import EquityMarked, Event
+from eternal_engine.model.event import Event
 from eternal_engine.model.rule import Rule
 from eternal_engine.model.trade import ClosedPart
 from eternal_engine.storage.archive import Archived, archive_database
@@ -23,7 +23,7 @@ from eternal_engine.storage.codec import decode_event, encode_event
 from eternal_engine.storage.connection import WritingConnection
 from eternal_engine.storage.database import prepare, translated, writing_engine
 from eternal_engine.storage.lock import DatabaseLock
-from eternal_engine.storage.projection import Projection, step
+from eternal_engine.storage.projection import MOVING, Projection, step
 from eternal_engine.storage.reader import START_TABLES, read_projection
 from eternal_engine.storage.schema import JOURNAL
 from eternal_engine.storage.table_state import Key, key_of, rows_by_table, stored_state
@@ -204,9 +204,9 @@ class Store:
         new: list[bool] = []
         for event in events:
             kind, body = type(event).__name__, encode_event(event)
-            # What is applied is what a replay will read, so the two cannot part; a mark, two of three events, moves
-            # nothing that later events need to know.
-            read = event if isinstance(event, EquityMarked) else decode_event(kind, body)
+            # What is applied is what a replay will read, so the two cannot part; most events move nothing that later
+            # ones need to know.
+            read = decode_event(kind, body) if isinstance(event, MOVING) else event
             after = step(projection, read, seq + 1)
             new.append(after.is_new)
             if not after.is_new:
