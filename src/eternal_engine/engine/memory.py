@@ -103,18 +103,19 @@ def fresh_memory(params: Params, symbols: tuple[str, ...], month: int) -> Memory
 
 
 class Written(NamedTuple):
-    """Hold what was saved last: the document, the hour, and the memory they were made of."""
+    """Hold what was saved last: the document, the hour, the memory they were made of, and the states' own texts."""
 
     document: str
     cycle_h: int
     memory: Memory
+    texts: Mapping[str, str]
 
 
 def saves(memory: Memory, before: Written | None, at: datetime) -> tuple[StateSaved, ...]:
     """Make the events that save what differs from `before` (None: nothing was ever saved)."""
     found = []
     if before is None or not _is_same(before.memory, memory):
-        document = write(memory)
+        document = _joined(memory, _texts(memory, before))
         if before is None or before.document != document:
             found.append(StateSaved(at, OWNER, VERSION, document))
     if before is None or before.cycle_h != memory.cycle_h:
@@ -124,10 +125,11 @@ def saves(memory: Memory, before: Written | None, at: datetime) -> tuple[StateSa
 
 def written_after(before: Written | None, memory: Memory, saved: Sequence[StateSaved]) -> Written:
     """Give what stands saved once `saved` is committed."""
+    texts = _texts(memory, before)
     document = next((event.document for event in saved if event.owner == OWNER), None)
     if document is None:
-        document = write(memory) if before is None else before.document
-    return Written(document, memory.cycle_h, memory)
+        document = _joined(memory, texts) if before is None else before.document
+    return Written(document, memory.cycle_h, memory, texts)
 
 
 def _is_same(before: Memory, after: Memory) -> bool:
@@ -158,9 +160,23 @@ def _read_clock(clock: SavedState) -> int:
 
 def write(memory: Memory) -> str:
     """Write all but the hour as canonical JSON; every float and Decimal comes back as it was."""
+    return _joined(memory, _texts(memory, None))
+
+
+def _texts(memory: Memory, before: Written | None) -> dict[str, str]:
+    """Write each state; one that is the same object as before has the same text: most hours change one of them."""
+    found = {}
+    for name, part in zip(memory.states._fields, memory.states, strict=True):
+        known = before is not None and getattr(before.memory.states, name) is part
+        found[name] = before.texts[name] if before is not None and known else _dumped(_written(part))
+    return found
+
+
+def _joined(memory: Memory, texts: Mapping[str, str]) -> str:
+    """Put the document together: sorted keys throughout, so that equal memories have equal documents."""
     document = {
         "symbols": list(memory.symbols),
-        "states": {name: _written(part) for name, part in memory.states._asdict().items()},
+        "states": None,
         "flows": _written(memory.flows),
         "started_h": memory.started_h,
         "pending": [_written(intent) for intent in memory.pending],
@@ -173,7 +189,12 @@ def write(memory: Memory) -> str:
         "portfolio_level": memory.portfolio_level,
         "resumed_ms": list(memory.resumed_ms),
     }
-    return json.dumps(document, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    whole = {name: _dumped(value) for name, value in document.items()}
+    whole["states"] = "{" + ",".join(f'"{name}":{texts[name]}' for name in sorted(texts)) + "}"
+    return "{" + ",".join(f'"{name}":{whole[name]}' for name in sorted(whole)) + "}"
+
+
+_dumped = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False).encode
 
 
 def read(document: str, version: int, params: Params) -> Memory:

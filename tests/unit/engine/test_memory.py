@@ -68,6 +68,16 @@ def saved_states(memory: Memory) -> dict[str, SavedState]:
 
 
 @given(price=FLOATS, stop=FLOATS)
+def test_a_document_made_of_texts_that_are_known_is_the_whole_one(price: float, stop: float) -> None:
+    before, other = a_memory(price, stop), a_memory(stop, price)
+    known = written_after(None, before, ())
+    after = replace(before, halted=5, states=before.states._replace(trend=other.states.trend))
+    found = [event.document for event in saves(after, known, AT) if event.owner == OWNER]
+    assert found == [write(after)]
+    assert json.dumps(json.loads(write(after)), sort_keys=True, separators=(",", ":")) == write(after)
+
+
+@given(price=FLOATS, stop=FLOATS)
 def test_c6_everything_comes_back_exactly(price: float, stop: float) -> None:
     memory = a_memory(price, stop)
     back = load(saved_states(memory), PARAMS)
