@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -248,7 +249,7 @@ class OrderManager:
         """Set the leverage before the first order in a symbol; False when that failed and the order must wait."""
         if symbol in self._levered:
             return True
-        leverage = self.params.trend.leverage if self.engine is Engine.TREND else self.params.funding.leverage
+        leverage = self._leverage()
         for wait_s in (*RETRY_WAITS_S[:3], None):
             try:
                 await self.sender.exchange.set_leverage(symbol, exact_from_float(leverage))
@@ -264,6 +265,25 @@ class OrderManager:
                 return False
         self._levered.add(symbol)
         return True
+
+    async def lever_ahead(self, symbols: Sequence[str]) -> None:
+        """Set the leverage of what is flat before anything is decided: the first orders would wait for it.
+
+        What is held keeps its leverage, and what cannot be set now is set before its first order, or said then. Inside
+        one process nothing waits.
+        """
+        if not self.sender.is_wired or self.engine not in (Engine.TREND, Engine.FUNDING):
+            return
+        leverage = exact_from_float(self._leverage())
+        with suppress(ExchangeError):
+            held = {row.symbol for row in await self.sender.exchange.positions() if row.qty}
+            flat = [symbol for symbol in symbols if symbol not in held | self._levered]
+            tried = (self.sender.exchange.set_leverage(symbol, leverage) for symbol in flat)
+            answers = await asyncio.gather(*tried, return_exceptions=True)
+            self._levered |= {symbol for symbol, answer in zip(flat, answers, strict=True) if answer is None}
+
+    def _leverage(self) -> float:
+        return self.params.trend.leverage if self.engine is Engine.TREND else self.params.funding.leverage
 
     async def _finish(self, intent: Intent, done: Done) -> None:
         """Take a finished intent off the list, in one go with what follows from it."""

@@ -52,7 +52,7 @@ from eternal_engine.market_data.bar_store import BarStore
 from eternal_engine.model.conversion import exact_from_float
 from eternal_engine.model.errors import EternalError, ExchangeError
 from eternal_engine.model.event import DaemonStarted, DaemonStopped, ErrorOccurred, Event, Noted
-from eternal_engine.model.ids import Engine, RuleId
+from eternal_engine.model.ids import Account, Engine, RuleId
 from eternal_engine.storage.inbox import Inbox
 from eternal_engine.storage.lock import DatabaseLock
 from eternal_engine.storage.store import Store
@@ -180,6 +180,7 @@ class _Run:
     async def run(self) -> Outcome:
         self.listen_to_signals()
         self.plan.notifier.ready(f"{self.plan.mode}: {self.place.market}")
+        self.beside(self.get_ready())
         ending = await self.supervisor.run(self.duties())
         ended_at = self.place.clock.now()
         with suppress(EternalError):  # what ended it may be the journal itself
@@ -271,10 +272,23 @@ class _Run:
         money = "equity unknown" if total is None else f"equity {total:,.2f} USDT"
         self.plan.notifier.status(f"{self.plan.mode}, decided {hour_start(now_h):%Y-%m-%d %H:%M} UTC, {money}")
 
+    async def get_ready(self) -> None:
+        """Do ahead of the first decision what its orders would wait for."""
+        symbols = tuple(self.plan.settings.symbols)
+        ahead = (manager.lever_ahead(symbols) for manager in self.crew.managers.values())
+        await asyncio.gather(self.warm(), *ahead)
+
+    async def warm(self) -> None:
+        """Open connections before the orders of an hour need them; MASTER's are used all the time."""
+        ports = self.place.ports.items()
+        await asyncio.gather(*(port.warm() for account, port in ports if account is not Account.MASTER))
+
     async def before_hour(self) -> None:
         """Bring what a decision stands on up to date."""
         await self.caretaker.see_clock()
         await self.tell_arming()
+        if not self.place.pumps:
+            self.beside(self.warm())
         await self.renew_cap()
         await self.renew_rules()
 

@@ -88,6 +88,17 @@ class WireCaller(Caller):
         """Give back threads and connections."""
         self._transport.close()
 
+    async def warm(self) -> None:
+        """Open connections ahead, unless the address has to be quiet just now."""
+        address = self._throttle.address
+        try:
+            if address.wait_s() > 0:
+                return
+        except AddressBanned:
+            return
+        for _ in range(await self._transport.warm(TIME.method)):
+            address.count()
+
     async def call(self, endpoint: Endpoint, params: Params, where: str = "") -> Reply:
         """Wait for a turn, send one request, learn from its answer."""
         place = f"{self.account}: {where or endpoint.name}"

@@ -152,6 +152,9 @@ class Client(MarketReader, AccountReader):
                 return wire.read_field(row, "status", NAME, where)
         return None
 
+    async def warm(self) -> None:
+        """Do nothing: a call inside this process waits for no connection."""
+
     async def close(self) -> None:
         """Give back threads and connections; the object is of no use afterwards."""
         self._caller.close()
@@ -182,6 +185,10 @@ class PybitClient(Client):
             has_key=credentials is not None,
         )
         super().__init__(self._wire_caller)
+
+    async def warm(self) -> None:
+        """Open as many connections as calls may run at once; what cannot be opened now is opened when it is needed."""
+        await self._wire_caller.warm()
 
     @property
     def clock_offset_ms(self) -> int | None:

@@ -1,19 +1,16 @@
 """Carry one call to the exchange through pybit in a worker thread, once, and translate whatever comes of it.
 
 pybit stays because it is the exchange's own library; everything it does beyond one request is switched off (5.4):
-no retries, no hidden waits, no redirects, its own time-outs replaced. Each thread has its own pybit object, because a
-requests session is not safe to share.
+no retries, no hidden waits, no redirects, its own time-outs replaced.
 """
 
 from __future__ import annotations
 
 import asyncio
-import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlsplit
 
 import requests
 import urllib3
@@ -22,15 +19,24 @@ from pybit.unified_trading import HTTP
 
 from eternal_engine import clock
 from eternal_engine.exchange.bybit import errors
+from eternal_engine.exchange.bybit.departures import DEPARTURES, Departure
 from eternal_engine.exchange.bybit.errors import Verb
+from eternal_engine.exchange.bybit.sessions import Access, Lent, Sessions
 from eternal_engine.exchange.bybit.wire import Answer, parse_answer
 from eternal_engine.exchange.bybit.wire.fields import bad
 from eternal_engine.model.errors import BadReply, ExchangeError, RateLimited
 
-# pybit reads an empty set as "use the defaults", so a code that nobody sends switches its retries off (5.4).
-NO_RETRY_CODES = {-999999}
-LOOPBACK = ("127.0.0.1", "localhost", "::1")
 RESET_HEADER = "X-Bapi-Limit-Reset-Timestamp"
+# Servers close what nobody uses, the embedded exchange after 75 s.
+WARM_S = 30.0
+UNREAD = (AttributeError, KeyError, TypeError, ValueError, RecursionError)
+NOT_WARMED = (
+    InvalidRequestError,
+    FailedRequestError,
+    requests.exceptions.RequestException,
+    urllib3.exceptions.HTTPError,
+    *UNREAD,
+)
 
 Method = Callable[..., Any]
 
@@ -66,13 +72,13 @@ class Transport:
     """Own the worker threads and pybit objects of one account."""
 
     def __init__(self, endpoint: str, key: str, secret: str, settings: TransportSettings | None = None) -> None:
-        self._endpoint = endpoint.rstrip("/")
-        self._key = key
-        self._secret = secret
-        self._settings = settings or TransportSettings()
-        self._pool = ThreadPoolExecutor(self._settings.workers, thread_name_prefix="exchange")
-        self._local = threading.local()
-        self._sessions: list[HTTP] = []
+        own = self._settings = settings or TransportSettings()
+        self._pool = ThreadPoolExecutor(own.workers, thread_name_prefix="exchange")
+        access = Access(
+            endpoint.rstrip("/"), key, secret, own.connect_timeout_s, own.read_timeout_s, own.recv_window_ms
+        )
+        self._sessions = Sessions(access)
+        self._running = 0
 
     @property
     def settings(self) -> TransportSettings:
@@ -86,50 +92,76 @@ class Transport:
         """
         start_by = clock.monotonic() + self._settings.deadline_s
         loop = asyncio.get_running_loop()
-        work = loop.run_in_executor(self._pool, self._send, method, dict(params), verb, where, start_by)
+        # One that has to wait for a thread holds nobody up.
+        places = verb is Verb.PLACE and self._running < self._settings.workers
+        departure = DEPARTURES.expect() if places else None
+        if departure is not None and departure.is_first:
+            # In the next round of the loop, when everybody who sends now has handed his order over.
+            loop.call_soon(DEPARTURES.wait)
+        self._running += 1
         try:
+            work = loop.run_in_executor(self._pool, self._send, method, dict(params), verb, where, start_by, departure)
             return await asyncio.wait_for(work, self._settings.deadline_s)
         except TimeoutError:
             raise errors.lost(f"no answer within {self._settings.deadline_s:g} s", verb=verb, where=where) from None
+        finally:
+            self._running -= 1
+            if departure is not None:
+                departure.over()
+
+    async def warm(self, method: Method) -> int:
+        """Have as many connections open as there are workers, so that orders wait for no handshake; count the calls.
+
+        `method` is a read that anybody may make; one that fails leaves its connection to whoever needs it. Those that
+        were used within `WARM_S` are left alone.
+        """
+        cold = self._sessions.cold(self._settings.workers, WARM_S)
+        loop = asyncio.get_running_loop()
+        await asyncio.gather(*(loop.run_in_executor(self._pool, self._warm, method, one) for one in cold))
+        return len(cold)
+
+    def _warm(self, method: Method, lent: Lent) -> None:
+        try:
+            method(lent.http)
+        except (
+            requests.exceptions.RequestException,
+            urllib3.exceptions.HTTPError,
+            InvalidRequestError,
+            FailedRequestError,
+            *UNREAD,
+        ):
+            return
+        finally:
+            self._sessions.give_back(lent)
 
     def close(self) -> None:
         """Close all connections; running calls are left to end on their own time-outs."""
         self._pool.shutdown(wait=False, cancel_futures=True)
-        for session in self._sessions:
-            session.client.close()
+        self._sessions.close()
 
-    def _session(self) -> HTTP:
-        session = getattr(self._local, "session", None)
-        if session is None:
-            session = self._new_session()
-            self._local.session = session
-            self._sessions.append(session)
-        return session
-
-    def _new_session(self) -> HTTP:
-        session = HTTP(
-            api_key=self._key or None,
-            api_secret=self._secret or None,
-            timeout=(self._settings.connect_timeout_s, self._settings.read_timeout_s),
-            recv_window=self._settings.recv_window_ms,
-            force_retry=False,
-            retry_codes=NO_RETRY_CODES,
-            max_retries=1,
-            return_response_headers=True,
-        )
-        session.endpoint = self._endpoint
-        # A redirect with 307 would make requests send the order a second time.
-        session.client.max_redirects = 0
-        if urlsplit(self._endpoint).hostname in LOOPBACK:
-            session.client.trust_env = False
-        return session
-
-    def _send(self, method: Method, params: dict[str, object], verb: Verb, where: str, start_by: float) -> Reply:
+    def _send(
+        self,
+        method: Method,
+        params: dict[str, object],
+        verb: Verb,
+        where: str,
+        start_by: float,
+        departure: Departure | None = None,
+    ) -> Reply:
         if clock.monotonic() >= start_by:
             raise errors.never_sent("all worker threads were busy until the deadline", where=where)
+        DEPARTURES.carry(departure)
+        lent = self._sessions.take()
+        try:
+            return self._answered(method, lent.http, params, verb, where)
+        finally:
+            self._sessions.give_back(lent)
+            DEPARTURES.left()
+
+    def _answered(self, method: Method, http: HTTP, params: dict[str, object], verb: Verb, where: str) -> Reply:
         sent_ms = clock.now_ms()
         try:
-            message, _, headers = method(self._session(), **params)
+            message, _, headers = method(http, **params)
         except InvalidRequestError as error:
             raise self._refused(error, verb, where) from error
         except FailedRequestError as error:
@@ -138,7 +170,7 @@ class Transport:
             raise _network(error, verb, where) from error
         except urllib3.exceptions.HTTPError as error:
             raise errors.lost(_words(error), verb=verb, where=where) from error
-        except (AttributeError, KeyError, TypeError, ValueError, RecursionError) as error:
+        except UNREAD as error:
             # pybit looks into the answer before it knows that it is an object (5.4): a list, null, a missing retMsg.
             raise errors.lost(f"pybit could not read the answer: {_words(error)}", verb=verb, where=where) from error
         received_ms = clock.now_ms()

@@ -12,7 +12,8 @@ import pytest
 from pybit.unified_trading import HTTP
 
 from eternal_engine.exchange.bybit.errors import Verb
-from eternal_engine.exchange.bybit.transport import NO_RETRY_CODES, Transport, TransportSettings
+from eternal_engine.exchange.bybit.sessions import NO_RETRY_CODES, Access, new_http
+from eternal_engine.exchange.bybit.transport import Transport, TransportSettings
 from eternal_engine.model.errors import (
     BadReply,
     ExchangeError,
@@ -171,7 +172,7 @@ async def test_an_order_is_signed_over_the_very_bytes_sent(server: ScriptedServe
 
 
 def test_fact6_nothing_of_pybit_sends_or_waits_by_itself() -> None:
-    session = Transport("http://127.0.0.1:1", "k", "s")._session()
+    session = new_http(Access("http://127.0.0.1:1", "k", "s", 1.0, 1.0, 5_000))
     assert (session.force_retry, session.max_retries, session.retry_codes) == (False, 1, NO_RETRY_CODES)
     assert session.client.max_redirects == 0
     adapter = session.client.get_adapter("https://")

@@ -20,9 +20,9 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import WebSocketException
 
 from eternal_engine import clock
+from eternal_engine.exchange.bybit.sessions import LOOPBACK
 from eternal_engine.exchange.bybit.stream.desk import Desk
 from eternal_engine.exchange.bybit.stream.mailbox import Mailbox, MailboxFull
-from eternal_engine.exchange.bybit.transport import LOOPBACK
 from eternal_engine.exchange.events import StreamProblem, StreamState, StreamStateChanged
 from eternal_engine.model.errors import BadReply, ExchangeError
 
