@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -74,6 +75,9 @@ class ScriptedExchange:
     lever_script: list[Any] = field(default_factory=list)
     levered: list[str] = field(default_factory=list)
     look_script: list[ExchangeError] = field(default_factory=list)
+    ticker_script: list[ExchangeError] = field(default_factory=list)
+    prices: dict[str, Decimal | None] = field(default_factory=dict)
+    looked: list[Market] = field(default_factory=list)
     meanwhile: Callable[[OrderRequest], Awaitable[None]] | None = None
     forget: Callable[[], None] | None = None
     taken: dict[str, OrderRequest] = field(default_factory=dict)
@@ -107,6 +111,13 @@ class ScriptedExchange:
 
     async def server_time(self) -> datetime:
         return self.clock.at
+
+    async def tickers(self, market: Market, symbols: tuple[str, ...]) -> tuple[Any, ...]:
+        if self.ticker_script:
+            raise self.ticker_script.pop(0)
+        self.looked.append(market)
+        rows = {symbol: self.prices.get(symbol, PRICE) for symbol in symbols}
+        return tuple(SimpleNamespace(symbol=s, last_price=row, mark_price=row) for s, row in rows.items() if row)
 
     async def set_leverage(self, symbol: str, leverage: Decimal) -> None:
         line = self.lever_script.pop(0) if self.lever_script else None

@@ -38,6 +38,7 @@ MODULES = (
     "engine.outcome",
     "engine.sender",
     "engine.order_manager",
+    "engine.price_look",
     "engine.trading_engine",
     "engine.reconcile",
     "engine.adopt",

@@ -14,9 +14,10 @@ from typing import Final
 
 from eternal_engine.engine import exits, outcome, work
 from eternal_engine.engine.memory import Memory
+from eternal_engine.engine.price_look import PriceLook
 from eternal_engine.engine.recorder import Recorder
 from eternal_engine.engine.sender import RETRY_WAITS_S, Sender, Waiting
-from eternal_engine.engine.timing import Clock, hour_of, ms_of
+from eternal_engine.engine.timing import Clock, hour_of, hour_start, ms_of
 from eternal_engine.engine.view import ENGINES
 from eternal_engine.engine.work import Done, PlanOrder, Scene
 from eternal_engine.ledger.transfers import tactical_profit
@@ -82,6 +83,7 @@ class OrderManager:
         self._stops_turn = asyncio.Lock()
         self._deadlines: dict[ClientOrderId, datetime] = {}
         self._refused_h: dict[ClientOrderId, int] = {}
+        self._look = PriceLook(sender.exchange, clock, recorder.memory.symbols)
         self.leg_timeout_s = LEG_TIMEOUT_S
         self.may_send: Callable[[], bool] = lambda: True
 
@@ -137,6 +139,8 @@ class OrderManager:
             deadline = self._deadline(before)
             if before.state is OrderState.PLANNED:
                 refusal = await self._refusal(intent, before, deadline)
+                if refusal is None:
+                    return
                 if refusal:
                     await self.sender.abandon(identifier, refusal)
                     continue
@@ -154,13 +158,24 @@ class OrderManager:
             if after == before or after.state is before.state is OrderState.PLANNED:
                 return  # nothing new, or put off
 
-    async def _refusal(self, intent: Intent, order: Order, deadline: datetime | None) -> str:
-        """Say why a planned order must not be sent any more; "" lets it go on."""
+    async def _refusal(self, intent: Intent, order: Order, deadline: datetime | None) -> str | None:
+        """Say why a planned order must not be sent any more; "" lets it go on, None puts it off."""
         key = order.intent.key
         over = self._over(intent, order, deadline)
-        if not over and key.leg is Leg.PERP_OPEN and not await self._lever(key.symbol):
+        if over:
+            return over
+        if key.leg is Leg.PERP_OPEN and not await self._lever(key.symbol):
             return "no leverage could be set: the first leg is undone"
-        return over
+        if intent.reduces or key.leg in _URGENT:
+            return ""
+        try:
+            return await self._look.denial(order, hour_start(intent.decided_h), self.params.risk.price_deviation_frac)
+        except HaltTrading:
+            raise
+        except ExchangeError as error:
+            at, where = self._clock.now(), f"reading the price for order {order.client_order_id}"
+            await self._recorder.append(ErrorOccurred(at, error.message, where, error.mend, self.engine))
+            return None
 
     def _over(self, intent: Intent, order: Order, deadline: datetime | None) -> str:
         """Say what ends an order that was not taken in yet, before its first try and before each further one."""
