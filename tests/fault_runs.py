@@ -43,6 +43,7 @@ from eternal_engine.model.errors import EternalError, ExchangeError
 from eternal_engine.model.event import ErrorOccurred
 from eternal_engine.model.instrument import InstrumentTable
 from eternal_engine.simulator.faults import Fault, FaultPlan
+from eternal_engine.storage.database import prepare as migrate
 from fault_door import FaultyDoor, Wires
 from fault_judge import Said, judge, read_said
 from fault_kinds import KINDS, Row, alike_at, changes_something, row_at, times_of
@@ -58,8 +59,8 @@ STANDS_STILL_S: Final = 3600
 MOST_WAVES: Final = 9
 DUTIES: Final = Caretaker.duties
 RULES: Final = "/v5/market/instruments-info"
-# After the procedure the accounts are compared every so many hours, where they are compared at all, and so are rules,
-# which never change in these markets; with a fault at that call left they are read each hour, as before it.
+# After the procedure the accounts are compared every so many hours, where they are compared at all. As often a life in
+# which no fault strikes there reads the rules, which never change in these markets.
 COMPARE_EVERY_H: Final = 8
 
 
@@ -234,11 +235,15 @@ class Watcher:
         self.life.cancel()
 
     async def rules(self, *asked: Any) -> InstrumentTable:
-        """Read the exchange's rules as the daemon does each hour."""
-        planned = self._plan.faults if self._plan else []
-        if self._table is None or self._looks_closely() or any(f.path == RULES and not f.spent for f in planned):
+        """Read the exchange's rules as the daemon does each hour; seldom where no fault is to strike there."""
+        seldom = self._plan is not None and self._passed % COMPARE_EVERY_H != 0
+        if self._table is None or not seldom or self._strikes_at(RULES):
             self._table = await read_table(*asked)
         return self._table
+
+    def _strikes_at(self, path: str) -> bool:
+        faults = [*(self._plan.faults if self._plan else []), *self._wires.slow.faults]
+        return any(fault.path == path and not fault.spent for fault in faults)
 
     def duties(self, caretaker: Caretaker, compare: Any, wake: Any) -> tuple[Duty, ...]:
         """Compare the accounts after each hour, as the daemon does every few minutes over a wire."""
@@ -280,11 +285,14 @@ def live_under(
     watcher = Watcher(bench, wires, None if rows is None else plan, may_end=may_end)
     watcher.spy = Spy(bench.course.scenario.name, bench.course.scenario.from_nothing)
     wires.heard = watcher.spy.hear
+    is_new = bench.course.scenario.from_nothing
     own = watcher.duties if bench.course.compares else DUTIES
     # The supervisor waits by the wall before it starts a duty anew; market time stands still meanwhile.
     quick = patch.multiple(supervisor, BACKOFF_FIRST_S=0.001, BACKOFF_MOST_S=0.001)
     seldom = patch.object(daemon, "read_table", watcher.rules)
-    with quick, seldom, patch.object(Caretaker, "duties", lambda *asked: own(*asked)):
+    # Nothing is to be migrated in a copy of what this very program made.
+    made = patch("eternal_engine.storage.store.prepare", migrate if rows is None or is_new else lambda _: None)
+    with quick, seldom, made, patch.object(Caretaker, "duties", lambda *asked: own(*asked)):
         return asyncio.run(_life(bench, state, plan, wires, watcher)), watcher
 
 
