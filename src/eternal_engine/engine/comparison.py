@@ -322,7 +322,8 @@ class Comparison:
     def moved_horizon(self, horizon: Horizon) -> StateSaved | None:
         """Give the new horizon where something was found or the old one is far behind, else None."""
         is_stale = self.at - horizon.checked_to >= STALE_AFTER
-        if not (self.booked or self.corrections or is_stale) or self.at <= horizon.checked_to:
+        is_new = self.at > horizon.checked_to and (self.booked or self.corrections or is_stale)
+        if not is_new and not horizon.is_ahead(self.at):
             return None
         # What is set aside must be found again after a crash.
         reach = min((self.at, *(row.settled_at for row in self.later)))

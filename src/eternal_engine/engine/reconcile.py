@@ -97,7 +97,7 @@ async def _look(
         raise ModelError(
             f"the books of {account.value} were never opened", where="reconcile", mend="adopt the account first"
         )
-    snapshot = await take_snapshot(exchange, account, horizon.since, now)
+    snapshot = await take_snapshot(exchange, account, horizon.since_at(now), now)
     return compare(snapshot, projection(), owners, prices, is_due)
 
 

@@ -27,6 +27,8 @@ AHEAD: Final = timedelta(seconds=10)
 OVERLAP: Final = timedelta(minutes=10)
 # A horizon is saved when something was booked, or once it is so far behind that reading it again would take long.
 STALE_AFTER: Final = timedelta(hours=24)
+# How far back is read when the horizon itself lies in the future.
+DOUBTFUL: Final = timedelta(days=7)
 _VERSION: Final = 1
 
 
@@ -64,6 +66,14 @@ class Horizon:
     def since(self) -> datetime:
         """Give the time from which a snapshot must read."""
         return max(self.checked_to - OVERLAP, self.opened_at - OVERLAP)
+
+    def is_ahead(self, now: datetime) -> bool:
+        """Tell whether it was compared up to a time that has not come: this machine's clock was wrong then."""
+        return self.checked_to > now + AHEAD
+
+    def since_at(self, now: datetime) -> datetime:
+        """Give the time from which a snapshot of now must read; what a wrong clock has noted proves nothing."""
+        return max(now - DOUBTFUL, self.opened_at - OVERLAP) if self.is_ahead(now) else self.since
 
     def counts(self, identifier: str, at: datetime) -> bool:
         """Tell whether an execution or ledger row came after the opening balances."""

@@ -26,7 +26,7 @@ from eternal_engine.engine.notify import Notifier
 from eternal_engine.engine.recorder import Observer
 from eternal_engine.engine.sender import Sender
 from eternal_engine.engine.supervisor import Duty, Ending, Supervisor, Trouble, Weight
-from eternal_engine.engine.timing import hour_start
+from eternal_engine.engine.timing import hour_of, hour_start
 from eternal_engine.exchange.capability import Environment
 from eternal_engine.exchange.events import ExecutionSeen, OrderUpdated
 from eternal_engine.launch.account_setup import set_up_accounts
@@ -137,9 +137,11 @@ async def take_up(plan: Plan, place: Place, store: Store, bars: BarStore) -> Cre
         leg_timeout_s=settings.funding.leg_timeout_s,
     )
     crew = assemble(place, store, place.bars(bars), bars, await read_uids(place), orders)
+    ahead = _ahead(crew, place)
     started = DaemonStarted(place.clock.now(), version(PACKAGE), plan.mode, settings.hash(), place.market)
     await crew.recorder.append(started)
     alerts = await open_books(place, crew.recorder, orders.owners, orders.symbols, settings.core_hodl.interval_h)
+    alerts = (*ahead, *alerts)
     await crew.recorder.append(*(_told(alert, place.clock.now()) for alert in alerts))
     for alert in alerts:
         plan.say(f"{alert.what} ({alert.where}); to mend: {alert.mend}")
@@ -407,6 +409,20 @@ class _Run:
                 return await ledger_differences(self.place, self.crew.recorder.projection.books)
         except (ExchangeError, ConnectionError, TimeoutError):
             return None
+
+
+def _ahead(crew: Crew, place: Place) -> tuple[Alert, ...]:
+    """Say it when hours are on record that have not come at the exchange: nothing is decided until they have.
+
+    An exchange of ours may have forgotten hours in which nothing happened; they come again at once.
+    """
+    last_h, now = crew.recorder.memory.cycle_h, place.clock.now()
+    if place.environment is Environment.PAPER or last_h <= hour_of(now):
+        return ()
+    decided = f"{hour_start(last_h):%Y-%m-%d %H:%M}"
+    what = f"hours up to {decided} UTC are on record as decided, and it is {now:%Y-%m-%d %H:%M}"
+    mend = "this machine's clock was wrong: mend it (NTP); restore a backup of before to decide again at once"
+    return (Alert("ahead", f"{what}: nothing is decided until then, stops rest", "clock", mend),)
 
 
 def _told(alert: Alert, at: datetime) -> ErrorOccurred:

@@ -10,7 +10,7 @@ import pytest
 
 from contract_arena import SYMBOLS
 from eternal_engine.engine.reconcile import compare, reconcile
-from eternal_engine.engine.snapshot import horizon_of, take_prices
+from eternal_engine.engine.snapshot import horizon_of, saved_horizon, take_prices
 from eternal_engine.exchange.terms import Market, Side
 from eternal_engine.ledger.equity import Prices
 from eternal_engine.ledger.transfers import attempt_id, plan_transfer
@@ -166,6 +166,21 @@ async def test_ord_7_a_correction_that_two_looks_do_not_agree_on_waits(bench: Be
         looks.append((len(found.booked), len(found.corrections), "cash" in found.deferred))
     assert looks == [(1, 0, True), (1, 0, False)]
     assert bench.differences(TACTICAL) == {}
+
+
+async def test_ord_7_a_horizon_that_a_wrong_clock_put_into_the_future_hides_nothing(bench: Bench) -> None:
+    horizon = horizon_of(bench.projection, TREND)
+    assert horizon is not None
+    ahead = replace(horizon, checked_to=bench.now + timedelta(days=3))
+    bench.write([saved_horizon(TREND, ahead, bench.now)])
+    await trade(bench.client(TREND), our_id(Engine.TREND, bench.now, leg=Leg.ENTRY), PERP, BUY, "0.1")
+    bench.pass_time(hours=5)
+    found = await bench.reconcile(TREND)
+    assert (found.corrections, len(of_kind(bench, Filled))) == ((), 1)
+    assert bench.differences(TREND) == {}
+    mended = horizon_of(bench.projection, TREND)
+    assert mended is not None
+    assert mended.checked_to <= bench.now
 
 
 @pytest.mark.parametrize("account", [CORE, TACTICAL])

@@ -8,8 +8,14 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
-from eternal_engine.launch.daemon import _Run
+import pytest
+
+from eternal_engine.engine.timing import hour_of
+from eternal_engine.exchange.capability import Environment
+from eternal_engine.launch.daemon import _ahead, _Run
 from eternal_engine.model.event import ErrorOccurred, Event, Noted
+
+NOW = datetime(2026, 1, 1, 12, 30, tzinfo=UTC)
 
 
 async def test_k8_a_defect_beside_the_duties_is_said() -> None:
@@ -55,3 +61,13 @@ async def test_risk_13_an_arming_that_ends_while_it_runs_is_said_once_and_its_re
     assert isinstance(expired, ErrorOccurred)
     assert isinstance(back, Noted)
     assert back.rule == "RISK-13"
+
+
+@pytest.mark.parametrize(
+    ("environment", "ahead_h", "told"),
+    [(Environment.LIVE, 0, 0), (Environment.LIVE, 1, 1), (Environment.DEMO, 50, 1), (Environment.PAPER, 1, 0)],
+)
+def test_u_7_hours_on_record_that_have_not_come_yet_are_said(environment: Environment, ahead_h: int, told: int) -> None:
+    crew: Any = SimpleNamespace(recorder=SimpleNamespace(memory=SimpleNamespace(cycle_h=hour_of(NOW) + ahead_h)))
+    place: Any = SimpleNamespace(environment=environment, clock=SimpleNamespace(now=lambda: NOW))
+    assert len(_ahead(crew, place)) == told
