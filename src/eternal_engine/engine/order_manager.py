@@ -80,6 +80,7 @@ class OrderManager:
         self._clock = clock
         self._waiting = waiting
         self._levered: set[str] = set()
+        self._levered_at = self._leverage()
         self._stops_turn = asyncio.Lock()
         self._deadlines: dict[ClientOrderId, datetime] = {}
         self._refused_h: dict[ClientOrderId, int] = {}
@@ -262,9 +263,13 @@ class OrderManager:
 
     async def _lever(self, symbol: str) -> bool:
         """Set the leverage before the first order in a symbol; False when that failed and the order must wait."""
+        leverage = self._leverage()
+        if leverage != self._levered_at:
+            # Another configuration is in force since (SIGHUP): what stands at the exchange is the old one's.
+            self._levered.clear()
+            self._levered_at = leverage
         if symbol in self._levered:
             return True
-        leverage = self._leverage()
         for wait_s in (*RETRY_WAITS_S[:3], None):
             try:
                 await self.sender.exchange.set_leverage(symbol, exact_from_float(leverage))

@@ -64,6 +64,15 @@ async def test_g8_the_stop_rests_at_the_exchange(tmp_path: Path) -> None:
         assert bench.recorder.memory.states.trend.side[0] == 0
 
 
+async def test_trend_x3_another_leverage_of_the_configuration_is_set_before_the_next_order(tmp_path: Path) -> None:
+    async with a_bench(tmp_path, Engine.TREND) as bench:
+        await carried(bench, ENTRY)
+        bench.manager.params = bench.params._replace(trend=bench.params.trend._replace(leverage=1.0))
+        await carried(bench, ENTRY._replace(symbol=1), EXIT)
+        await carried(bench, ENTRY._replace(symbol=2))
+        assert bench.exchange.levered == ["BTCUSDT 2.0", "ETHUSDT 1.0", "SOLUSDT 1.0"]
+
+
 async def test_trend_x3_a_stop_is_set_again_until_it_is_confirmed(tmp_path: Path) -> None:
     async with a_bench(tmp_path, Engine.TREND) as bench:
         bench.exchange.stop_script = [UnknownOutcome("time-out"), Retry("later")]
