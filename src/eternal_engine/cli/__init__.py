@@ -11,6 +11,7 @@ from typing import Annotated, Any, NamedTuple
 import typer
 from typer.core import TyperCommand, TyperGroup
 
+from eternal_engine.launch.collector import no_collection
 from eternal_engine.model.errors import EternalError
 
 EXIT_CODES = (
@@ -75,7 +76,8 @@ class LazyGroups(TyperGroup):
 
 
 def _load(group: Group) -> Any:
-    app = import_module(group.module).app
+    with no_collection():
+        app = import_module(group.module).app
     return typer.main.get_command(app) if group.single else typer.main.get_group(app)
 
 

@@ -7,10 +7,12 @@ import heapq
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from itertools import count
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from eternal_engine import clock
-from eternal_engine.simulator.server.world import World
+
+if TYPE_CHECKING:
+    from eternal_engine.simulator.server.world import World
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MS: Final = timedelta(milliseconds=1)

@@ -107,20 +107,20 @@ class PortBars:
         if self._with_volume:
             return await self._days_of_hours(end_h)
         found = await asyncio.gather(*(self._day_candles(symbol, end_h) for symbol in self._symbols))
-        opened = [hour_of(candle.opened_at) // HOURS_PER_DAY for candles in found for candle in candles]
-        first_day = min(opened, default=end_h // HOURS_PER_DAY)
+        # The oldest come first; a start reads thirty thousand of them.
+        first_day = min((_day_of(candles[0]) for candles in found if candles), default=end_h // HOURS_PER_DAY)
         days = end_h // HOURS_PER_DAY - first_day
         table = np.full((3, len(self._symbols), days), np.nan)
         for s, candles in enumerate(found):
-            for candle in candles:
-                day = hour_of(candle.opened_at) // HOURS_PER_DAY - first_day
-                table[:, s, day] = (float(candle.high), float(candle.low), float(candle.close))
+            at = [_day_of(candle) - first_day for candle in candles]
+            for row, name in enumerate(("high", "low", "close")):
+                table[row, s, at] = [float(getattr(candle, name)) for candle in candles]
         bars = np.where(np.isnan(table[2]), 0, HOURS_PER_DAY).astype(np.int64)
         return first_day, DailyBars(table[0], table[1], table[2], np.zeros(table[2].shape), bars)
 
     async def _day_candles(self, symbol: str, end_h: int) -> list[Candle]:
         candles = await self._candles(Market.SPOT, symbol, DAY, OLDEST_H, end_h)
-        return [candle for candle in candles if candle.closed and hour_of(candle.opened_at) < end_h]
+        return [candle for candle in candles if candle.closed]
 
     async def _days_of_hours(self, end_h: int) -> tuple[int, DailyBars]:
         await asyncio.gather(*(self._back_fill(symbol, end_h) for symbol in self._symbols))
@@ -229,6 +229,10 @@ class PortBars:
             self._newest[symbol] = hour
             found.append(SettledRate(symbol, stamp_ms, float(rate.rate), self._interval_h(symbol)))
         return found
+
+
+def _day_of(candle: Candle) -> int:
+    return hour_of(candle.opened_at) // HOURS_PER_DAY
 
 
 def _bar(candle: Candle) -> HourBar:

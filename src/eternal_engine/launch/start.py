@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 from eternal_engine import clock
 from eternal_engine.engine.notify import Notifier
 from eternal_engine.launch.child import ChildExchange, child_of
+from eternal_engine.launch.collector import no_collection
 from eternal_engine.launch.files import DATABASE_FILE
 from eternal_engine.launch.keys import refuse_committed_keys
 from eternal_engine.launch.markets import Market, Surroundings, Wish, choose_market, live_prices_answer
@@ -65,8 +67,12 @@ async def start(request: Request) -> Outcome:
     refuse_committed_keys(request.directory)
     async with AsyncExitStack() as stack:
         beginning = await _begin(request, stack)
-        # The imports behind this line take longer than everything before it.
-        from eternal_engine.launch.carry_on import carry_on
+        with no_collection():
+            # These imports take longer than everything before them.
+            from eternal_engine.launch.carry_on import carry_on
+        if request.handles_signals:
+            # The process is ours, and what is there by now stays until its end: it is not looked through again.
+            gc.freeze()
 
         return await carry_on(request, beginning)
 

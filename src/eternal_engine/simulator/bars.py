@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 
@@ -102,6 +103,55 @@ class Bars:
             volume=sum(piece.volume for piece in pieces),
             turnover=sum(piece.turnover for piece in pieces),
         )
+
+    def candles(
+        self, category: Category, symbol: str, opens: Sequence[int], length_ms: int, now_ms: int
+    ) -> list[Candle | None]:
+        """Sum up candles of one length at the opens as `candle` does each; whole ones side by side in one go."""
+        first_ms, end_ms = self.history.start_ms, min(now_ms, self.history.end_ms)
+        whole: dict[int, Candle | None] = {}
+        if length_ms % HOUR_MS == 0 and len(opens) > 1:
+            inside = [
+                at for at in opens if at >= first_ms and at + length_ms <= end_ms and not (at - first_ms) % HOUR_MS
+            ]
+            if inside and len(inside) * length_ms == max(inside) + length_ms - min(inside):
+                hours = length_ms // HOUR_MS
+                found = self._runs(category, symbol, (min(inside) - first_ms) // HOUR_MS, hours, len(inside))
+                whole = dict(zip(sorted(inside), found, strict=True))
+        return [whole[at] if at in whole else self.candle(category, symbol, at, at + length_ms, now_ms) for at in opens]
+
+    def _runs(self, category: Category, symbol: str, first: int, hours: int, count: int) -> list[Candle | None]:
+        """Sum up `count` runs of so many whole hours each, from one hour on."""
+        row, bars = self._row[symbol], self._table(category)
+        piece = slice(first, first + hours * count)
+        close = bars.close[row, piece].reshape(count, hours)
+        opens, highs, lows, volumes = (
+            column[row, piece].reshape(count, hours) for column in (bars.open, bars.high, bars.low, bars.volume)
+        )
+        is_full = np.logical_not(np.isnan(close).any(axis=1, keepdims=True))
+        volumes = np.where(np.isnan(volumes), 0.0, volumes)
+        turnovers = volumes * (opens + close) / 2
+        columns = (
+            is_full[:, 0],
+            opens[:, 0],
+            highs.max(axis=1, where=is_full, initial=-np.inf),
+            lows.min(axis=1, where=is_full, initial=np.inf),
+            close[:, -1],
+            volumes,
+            turnovers,
+        )
+        found: list[Candle | None] = []
+        for number, (full, open_, high, low, last, volume, turnover) in enumerate(
+            zip(*(column.tolist() for column in columns), strict=True)
+        ):
+            start = first + number * hours
+            if not full:
+                found.append(self._whole_hours(category, symbol, start, start + hours))
+                continue
+            # The sums of `_whole_hours`, to the last bit.
+            sums = (volume[0], turnover[0]) if hours == 1 else (math.fsum(volume), math.fsum(turnover))
+            found.append(Candle(self.history.open_ms(start), open_, high, low, last, *sums))
+        return found
 
     def _whole_hours(self, category: Category, symbol: str, first: int, last: int) -> Candle | None:
         row, bars = self._row[symbol], self._table(category)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Protocol
@@ -58,6 +58,12 @@ class Feed(Protocol):
 
     def candle(self, category: Category, symbol: str, start_ms: int, end_ms: int, now_ms: int) -> Candle | None:
         """Sum up what traded in [start_ms, end_ms) as far as it has happened; None when nothing did."""
+        ...
+
+    def candles(
+        self, category: Category, symbol: str, opens: Sequence[int], length_ms: int, now_ms: int
+    ) -> list[Candle | None]:
+        """Sum up candles of one length at each of the opens, as `candle` does one."""
         ...
 
     def funding(self, symbol: str, start_ms: int, end_ms: int) -> list[FundingPoint]:
@@ -136,6 +142,12 @@ class HistoryFeed:
     def candle(self, category: Category, symbol: str, start_ms: int, end_ms: int, now_ms: int) -> Candle | None:
         """Sum up what traded in [start_ms, end_ms) as far as it has happened; None when nothing did."""
         return self._bars.candle(category, symbol, start_ms, end_ms, now_ms)
+
+    def candles(
+        self, category: Category, symbol: str, opens: Sequence[int], length_ms: int, now_ms: int
+    ) -> list[Candle | None]:
+        """Sum up candles of one length at each of the opens, as `candle` does one."""
+        return self._bars.candles(category, symbol, opens, length_ms, now_ms)
 
     def funding(self, symbol: str, start_ms: int, end_ms: int) -> list[FundingPoint]:
         """List settlements in [start_ms, end_ms], oldest first."""

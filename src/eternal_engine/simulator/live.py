@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from decimal import Decimal, InvalidOperation
@@ -130,6 +130,12 @@ class LiveFeed:
         """Give a fetched candle; a day's figures come from the hours that were fetched."""
         del now_ms
         return self._candles.get((category, symbol, start_ms, end_ms - start_ms))
+
+    def candles(
+        self, category: Category, symbol: str, opens: Sequence[int], length_ms: int, now_ms: int
+    ) -> list[Candle | None]:
+        """Give fetched candles."""
+        return [self.candle(category, symbol, at, at + length_ms, now_ms) for at in opens]
 
     def funding(self, symbol: str, start_ms: int, end_ms: int) -> list[FundingPoint]:
         """List fetched settlements in [start_ms, end_ms], oldest first."""

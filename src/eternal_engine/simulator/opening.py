@@ -9,7 +9,6 @@ from pathlib import Path
 
 from eternal_engine import clock
 from eternal_engine.market_data.history import DAY_MS, HOUR_MS, MarketHistory
-from eternal_engine.market_data.load import load_history
 from eternal_engine.market_data.synthetic import DEFAULT_END_MS, EPOCH_MS, SYMBOLS, synthesize
 from eternal_engine.model.errors import RefusedError, UsageError
 from eternal_engine.simulator.faults import FaultPlan
@@ -154,6 +153,9 @@ def _market(asked: Opening) -> tuple[Feed, int]:
         return _synthetic(asked)
     if asked.market == "live":
         return _live(asked)
+    # Reading files takes libraries that a made-up market does without, and its exchange is waited for.
+    from eternal_engine.market_data.load import load_history
+
     history = load_history(Path(asked.market), SYMBOLS)
     start_ms = history.end_ms - 365 * DAY_MS if asked.start_ms is None else asked.start_ms
     start_ms = max(history.start_ms, start_ms)

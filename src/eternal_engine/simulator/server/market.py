@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from decimal import Decimal
 
@@ -25,6 +25,8 @@ MONDAY_MS = 4 * DAY_MS
 CATEGORIES = ("spot", "linear", "inverse", "option")
 FULL_SIZE_USDT = Decimal(1_000_000)
 CLOSED_MOST = 1000
+# A number that is written so short has eight decimals at most.
+EIGHT_PLACES = len("0.12345678")
 
 
 def server_time(_call: Call) -> Json:
@@ -199,17 +201,23 @@ def risk_limit(call: Call) -> Json:
 
 
 def candle_rows(
-    call: Call, category: Category, symbol: str, interval: str, opens: Iterator[int]
+    call: Call, category: Category, symbol: str, interval: str, opens: Iterable[int]
 ) -> Iterator[tuple[Candle, int]]:
     """Build candles of an interval at the given opens, with their ends."""
-    feed, now_ms = call.world.feed, call.now_ms
-    for open_ms in opens:
+    now_ms, asked = call.now_ms, list(opens)
+    for open_ms, candle in zip(asked, _summed(call, category, symbol, interval, asked), strict=True):
         end_ms = _end_of(open_ms, interval)
-        candle = feed.candle(category, symbol, open_ms, end_ms, now_ms)
-        if candle is None and open_ms <= now_ms < end_ms and (category, symbol) in call.venue.state.quotes:
-            candle = _fresh(open_ms, call.venue.state.quotes[category, symbol])
         if candle is not None:
             yield candle, end_ms
+        elif open_ms <= now_ms < end_ms and (category, symbol) in call.venue.state.quotes:
+            yield _fresh(open_ms, call.venue.state.quotes[category, symbol]), end_ms
+
+
+def _summed(call: Call, category: Category, symbol: str, interval: str, opens: list[int]) -> list[Candle | None]:
+    feed, now_ms = call.world.feed, call.now_ms
+    if interval in INTERVALS_MS:
+        return feed.candles(category, symbol, opens, INTERVALS_MS[interval], now_ms)
+    return [feed.candle(category, symbol, at, _end_of(at, interval), now_ms) for at in opens]
 
 
 def candle_texts(candle: Candle) -> list[str]:
@@ -348,7 +356,9 @@ def _levels(venue: Venue, quote: Quote, instrument: Instrument, side: str, depth
 
 
 def _amount(number: float) -> str:
-    written = repr(round(number, 8))
+    written = repr(number)
+    if len(written) > EIGHT_PLACES or "e" in written:
+        written = repr(round(number, 8))
     if "e" in written:
         return text(Decimal(written))
     return written.removesuffix(".0")

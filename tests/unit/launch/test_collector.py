@@ -1,0 +1,27 @@
+"""The garbage collector rests while modules are imported, and works again afterwards."""
+
+from __future__ import annotations
+
+import gc
+
+import pytest
+
+from eternal_engine.launch.collector import no_collection
+
+
+def test_the_collector_rests_and_goes_on_even_after_an_error() -> None:
+    assert gc.isenabled()
+    with pytest.raises(ZeroDivisionError), no_collection():
+        assert not gc.isenabled()
+        raise ZeroDivisionError
+    assert gc.isenabled()
+
+
+def test_a_collector_that_was_off_stays_off() -> None:
+    gc.disable()
+    try:
+        with no_collection():
+            pass
+        assert not gc.isenabled()
+    finally:
+        gc.enable()
