@@ -22,7 +22,7 @@ from eternal_engine.simulator.server.world import World
 
 SOURCES: Final = Path(eternal_engine.__file__).parent
 # Where the daemon's own decisions to call are written; the exchange package only carries them out.
-CALLERS: Final = ("engine", "launch", "exchange/lookup.py", "exchange/rulebook.py")
+CALLERS: Final = ("engine", "launch", "exchange/lookup.py")
 START: Final = frozenset(
     {"take_up", "read_uids", "_uid", "open_books", "set_up_accounts", "_set_up", "divide", "prepare"}
 )

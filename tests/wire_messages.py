@@ -153,9 +153,6 @@ CASES: tuple[Case, ...] = (
         wire.FUNDING_RATE,
         {"symbol": "ETHUSDT", "fundingRate": "-0.0001", "fundingRateTimestamp": str(T0)},
     ),
-    _shape(
-        "price band", wire.PRICE_BAND, {"symbol": "ETHUSDT", "buyLmt": "3400.1", "sellLmt": "3200.2", "ts": str(T0)}
-    ),
     _shape("ack", wire.ACK, {"orderId": "9b1f0c1e-0001", "orderLinkId": "tr-1"}),
     _shape(
         "account info",

@@ -36,11 +36,9 @@ ELSEWHERE: dict[tuple[str, str], str] = {
     ("preflight.py", "wallet"): "before a daemon of demo or live exists: test_preflight",
     ("summary.py", "wallet"): "looks when the daemon has ended: what it finds is only said",
     ("summary.py", "positions"): "looks when the daemon has ended: what it finds is only said",
-    ("rulebook.py", "instruments"): "the daemon reads its rules in launch/place.py",
 }
 # What the client can call and the daemon does not.
 NOT_CALLED = {
-    "/v5/market/price-limit": "orders are market orders",
     "/v5/account/fee-rate": "fees are learnt from executions",
     "/v5/order/cancel": "market orders end by themselves, and stops belong to their position",
     "/v5/order/cancel-all": "as above",

@@ -103,13 +103,3 @@ class FundingRate:
     symbol: str
     rate: Decimal
     settled_at: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class PriceBand:
-    """Hold the prices beyond which the exchange moves or refuses an order."""
-
-    symbol: str
-    highest_buy: Decimal
-    lowest_sell: Decimal
-    at: datetime

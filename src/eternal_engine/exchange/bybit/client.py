@@ -196,11 +196,6 @@ class PybitClient(Client):
         return self._wire_caller.clock.offset_ms
 
     @property
-    def clock_is_alarming(self) -> bool:
-        """Tell whether the clock offset endangers signed calls (beyond 500 ms)."""
-        return self._wire_caller.clock.is_alarming
-
-    @property
     def silent_s(self) -> float | None:
         """Return the seconds since the last answered call (ORD-6), None before the first."""
         return self._wire_caller.silent_s

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import deque
 
-ALARM_MS = 500
 _SAMPLES = 16
 # What two clocks may part by between two answers.
 _DRIFT_MS = 250
@@ -36,8 +35,3 @@ class ClockWatch:
     def offset_ms(self) -> int | None:
         """Return the exchange's clock minus ours, None before the first answer."""
         return min(self._samples, key=lambda sample: sample[0])[1] if self._samples else None
-
-    @property
-    def is_alarming(self) -> bool:
-        """Tell whether the offset endangers signed calls."""
-        return self.offset_ms is not None and abs(self.offset_ms) > ALARM_MS

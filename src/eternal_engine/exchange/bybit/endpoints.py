@@ -40,7 +40,6 @@ INSTRUMENTS = _public("/v5/market/instruments-info", HTTP.get_instruments_info)
 TICKERS = _public("/v5/market/tickers", HTTP.get_tickers)
 KLINE = _public("/v5/market/kline", HTTP.get_kline)
 FUNDING_HISTORY = _public("/v5/market/funding/history", HTTP.get_funding_rate_history)
-PRICE_LIMIT = _public("/v5/market/price-limit", HTTP.get_price_limit)
 
 WALLET = Endpoint("/v5/account/wallet-balance", HTTP.get_wallet_balance, Lane.WALLET)
 POSITIONS = Endpoint("/v5/position/list", HTTP.get_positions, Lane.POSITIONS)

@@ -9,7 +9,7 @@ from eternal_engine.exchange.bybit import endpoints, wire
 from eternal_engine.exchange.bybit.caller import Caller, rows_of, server_ms
 from eternal_engine.exchange.bybit.paging import Params, all_pages
 from eternal_engine.exchange.bybit.wire.fields import NANOS, bad
-from eternal_engine.exchange.market import Candle, FundingRate, Instrument, PriceBand, Ticker
+from eternal_engine.exchange.market import Candle, FundingRate, Instrument, Ticker
 from eternal_engine.exchange.terms import Market
 
 CANDLE_PAGE = 1_000
@@ -112,9 +112,3 @@ class MarketReader:
                 break
             upto_ms = wire.to_ms(min(rate.settled_at for rate in rates)) - 1
         return tuple(found[at] for at in sorted(found) if start <= at < end)
-
-    async def price_band(self, symbol: str) -> PriceBand:
-        """Return the prices beyond which an order of this perpetual would be moved (fact 17)."""
-        where = f"price-limit {symbol}"
-        reply = await self._caller.call(endpoints.PRICE_LIMIT, {"category": "linear", "symbol": symbol}, where)
-        return wire.PRICE_BAND.parse(reply.answer.result, where)

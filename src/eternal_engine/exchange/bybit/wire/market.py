@@ -10,7 +10,7 @@ from decimal import Decimal
 from eternal_engine.exchange.bybit.wire import fields as f
 from eternal_engine.exchange.bybit.wire import words as w
 from eternal_engine.exchange.bybit.wire.shape import Row, Shape
-from eternal_engine.exchange.market import Candle, FundingRate, Instrument, PriceBand, Ticker
+from eternal_engine.exchange.market import Candle, FundingRate, Instrument, Ticker
 from eternal_engine.exchange.terms import Market
 
 _NOTHING = f.Codec("nothing", lambda _: None, lambda _: "", True)
@@ -240,16 +240,5 @@ FUNDING_RATE: Shape[FundingRate] = Shape(
         ("symbol", "symbol", f.NAME),
         ("rate", "fundingRate", f.NUMBER),
         ("settled_at", "fundingRateTimestamp", f.TIME),
-    ),
-)
-
-PRICE_BAND: Shape[PriceBand] = Shape(
-    "price band",
-    PriceBand,
-    (
-        ("symbol", "symbol", f.NAME),
-        ("highest_buy", "buyLmt", f.PRICE),
-        ("lowest_sell", "sellLmt", f.PRICE),
-        ("at", "ts", f.TIME),
     ),
 )
