@@ -1,8 +1,46 @@
-"""What holds for every test: a busy machine is no reason to fail, so properties have no deadline of their own."""
+"""What holds for every test: a busy machine is no reason to fail, and what takes longest begins first."""
 
 from __future__ import annotations
 
+from collections.abc import Generator
+from pathlib import Path
+
+import pytest
+from coverage import Coverage
 from hypothesis import settings
 
 settings.register_profile("any machine", deadline=None)
 settings.load_profile("any machine")
+
+# Whole lives and thousands of examples: measuring slows them three to five times, and the gates hold without them.
+UNMEASURED = {"e2e", "parity", "property", "scenario"}
+TESTS = Path(__file__).parent
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the slow ones, and keep together what shares a fixture of its module, which is then made once."""
+    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
+    for item in items:
+        if item.get_closest_marker("xdist_group") is None and _shares_a_fixture(item):
+            item.add_marker(pytest.mark.xdist_group(item.path.stem))
+
+
+def _shares_a_fixture(item: pytest.Item) -> bool:
+    info = getattr(item, "_fixtureinfo", None)
+    known = {} if info is None else info.name2fixturedefs
+    return any(one.scope == "module" and one.baseid for found in known.values() for one in found)
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """Measure the coverage of what the parts hold by themselves; fuzzers, soaks and whole daemons add none."""
+    is_measured = item.get_closest_marker("slow") is None and not UNMEASURED & set(item.path.relative_to(TESTS).parts)
+    measuring = None if is_measured else Coverage.current()
+    if measuring is None:
+        return (yield)
+    measuring.stop()
+    try:
+        return (yield)
+    finally:
+        measuring.start()

@@ -15,7 +15,7 @@ from eternal_engine.backtest.simulate import Simulation
 from eternal_engine.backtest.tape import EVENTS, ORDERS
 from eternal_engine.portfolio.params import Params
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900), pytest.mark.xdist_group("compiled")]
 SHARED = Path(os.environ.get("ETERNAL_SHARED_DATA", Path(__file__).parents[4] / "shared" / "data")) / "market"
 
 
