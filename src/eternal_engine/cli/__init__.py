@@ -118,6 +118,9 @@ def _globals(
 
 def main() -> None:
     """Run the command line and end the process with the exit code that fits the outcome."""
+    from eternal_engine.cli.encoding import be_plain_where_needed
+
+    be_plain_where_needed()
     sys.exit(run(sys.argv[1:]))
 
 

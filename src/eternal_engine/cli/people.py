@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from rich.console import Console, Group, RenderableType
+from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
 from rich.table import Table
 from rich.text import Text
 
@@ -16,6 +17,8 @@ from eternal_engine.storage.times import read_time
 
 UNKNOWN = "unknown"
 NOTHING = "–"
+# A pipe has no width: rows stay whole for grep, and nothing is padded far beyond them.
+PIPE_COLUMNS = 160
 
 
 def table(
@@ -41,6 +44,16 @@ def table(
     return drawn
 
 
+class Fitting:
+    """Draw the wide form where there is room for `columns`, else the narrow one."""
+
+    def __init__(self, wide: RenderableType, narrow: RenderableType, columns: int) -> None:
+        self._wide, self._narrow, self._columns = wide, narrow, columns
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        yield self._wide if options.max_width >= self._columns else self._narrow
+
+
 def titled(title: str, body: RenderableType | None, *, empty: str = "none") -> Group:
     """Put a title over a table; without one, say so."""
     return Group(Text(), Text(title, style="bold"), Text(empty, style="dim") if body is None else body)
@@ -57,8 +70,11 @@ def facts(rows: Iterable[tuple[str, Any]]) -> Table:
 
 
 def console() -> Console:
-    """Make the console that verbs print to."""
-    return Console(highlight=False)
+    """Make the console that verbs print to; COLUMNS names another width."""
+    found = Console(highlight=False)
+    if not found.is_terminal and "COLUMNS" not in os.environ:
+        found.width = PIPE_COLUMNS
+    return found
 
 
 def usdt(amount: str | None, *, sign: bool = False) -> str:

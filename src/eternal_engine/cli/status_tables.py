@@ -9,6 +9,7 @@ from rich.text import Text
 
 from eternal_engine.cli.people import (
     NOTHING,
+    Fitting,
     facts,
     gain,
     moment,
@@ -25,6 +26,8 @@ from eternal_engine.cli.why_fill import cause_of
 Document = dict[str, Any]
 
 _TITLES = {"core_hodl": "CORE_HODL", "trend": "TREND", "funding": "FUNDING", "tactical": "TACTICAL"}
+# Time, the longest id of an order, sizes of ten digits, state and rule.
+ROOM_FOR_TIMES = 112
 _LEVEL_STYLES = ("green", "yellow", "yellow", "bold red", "bold red")
 
 
@@ -183,7 +186,7 @@ def position_table(positions: list[Document]) -> RenderableType | None:
 
 
 def order_table(orders: list[Document]) -> RenderableType | None:
-    """Draw orders, one a line."""
+    """Draw orders, one a line; where it is narrow without the time, which begins the order's id."""
     rows = [
         (
             moment(row["planned_at"]),
@@ -197,7 +200,10 @@ def order_table(orders: list[Document]) -> RenderableType | None:
         for row in orders
     ]
     columns = ("planned (UTC)", "order", "side", "size", "filled", "state", "rule")
-    return table(columns, rows, right=(3, 4), whole=(1, 2, 5)) if rows else None
+    if not rows:
+        return None
+    narrow = table(columns[1:], [row[1:] for row in rows], right=(2, 3), whole=(0, 1, 2, 3, 4, 5), gap=1)
+    return Fitting(table(columns, rows, right=(3, 4), whole=(0, 1, 2, 3, 4, 5)), narrow, ROOM_FOR_TIMES)
 
 
 def fill_table(fills: list[Document], *, wide: bool) -> RenderableType | None:

@@ -143,7 +143,10 @@ def test_d5_an_engine_that_its_key_or_its_order_breaker_halted_is_not_said_to_be
     assert halt() == ("RISK-1", "halted by the operator")
 
 
-def test_k4_the_status_for_people_names_what_it_must(state_dir: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_k4_the_status_for_people_names_what_it_must(
+    state_dir: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
     assert run(["status", "--state-dir", str(state_dir)]) == 0
     out = capsys.readouterr().out
     for words in (
