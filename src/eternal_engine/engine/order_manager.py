@@ -12,28 +12,28 @@ from decimal import Decimal
 from functools import partial
 from typing import Final
 
-from eternal_engine.engine import exits, outcome, work
+from eternal_engine.engine import exits, order_breaker, outcome, work
+from eternal_engine.engine.ending import ending
 from eternal_engine.engine.memory import Memory
 from eternal_engine.engine.price_look import PriceLook
 from eternal_engine.engine.recorder import Recorder
 from eternal_engine.engine.sender import RETRY_WAITS_S, Sender, Waiting
-from eternal_engine.engine.timing import Clock, hour_of, hour_start, ms_of
+from eternal_engine.engine.timing import Clock, hour_of, hour_start
 from eternal_engine.engine.view import ENGINES
 from eternal_engine.engine.work import Done, PlanOrder, Scene
-from eternal_engine.ledger.transfers import tactical_profit
 from eternal_engine.model import reason
 from eternal_engine.model.conversion import exact_from_float
 from eternal_engine.model.errors import EternalError, ExchangeError, HaltTrading, RateLimited, RejectedForGood, Retry
 from eternal_engine.model.event import ErrorOccurred, Event, Noted, OrderPlanned
 from eternal_engine.model.ids import Account, ClientOrderId, Engine, Leg, RuleId, Symbol
 from eternal_engine.model.instrument import Market
-from eternal_engine.model.money import ZERO, exact_arithmetic
+from eternal_engine.model.money import exact_arithmetic
 from eternal_engine.model.order import Order, OrderState
 from eternal_engine.model.rule import Rule
 from eternal_engine.portfolio.params import Intent, Params
 from eternal_engine.storage.projection import Projection
 from eternal_engine.strategies import trend
-from eternal_engine.strategies.base import PAIR, TREND
+from eternal_engine.strategies.base import TREND
 
 RULES: tuple[Rule, ...] = (
     Rule(
@@ -54,15 +54,8 @@ _URGENT: Final = frozenset({Leg.PERP_OPEN, Leg.SPOT_UNWIND, Leg.PERP_UNWIND, Leg
 # Leverage is there before a pair's first leg: a second leg that has to wait for it would be no hedge.
 _LEVERED: Final = frozenset({Leg.SPOT_OPEN, Leg.PERP_OPEN})
 LEG_TIMEOUT_S: Final = 30.0
-# Entries by their last leg; so many refused in a row open the engine's order breaker. A pair that is bought and undone
-# again every hour costs two spreads and fees each time.
-_ENTRIES: Final = frozenset(
-    {Leg.BUY, Leg.ENTRY, Leg.LEVEL_1, Leg.LEVEL_2, Leg.FEAR_GREED, Leg.CAPITULATION, Leg.MANUAL, Leg.PERP_OPEN}
-)
 # Each takes half a minute of looking for it.
 SENDS_IN_A_ROUND: Final = 10
-REFUSED_IN_A_ROW: Final = 5
-PAIRS_UNDONE_IN_A_ROW: Final = 3
 
 
 class OrderManager:
@@ -313,10 +306,15 @@ class OrderManager:
             now_h = hour_of(self._clock.now())
             states = outcome.after_intent(self.params, memory.states, intent, done, book, memory.symbols, now_h)
             states = outcome.after_books(states, projection.books, memory.symbols, self._recorder.marks)
-            after, events = replace(memory.without(intent), states=states), self._ending(intent, done, memory)
-            if not intent.reduces and not self._is_halted(memory) and self._keeps_failing(memory, projection):
+            scene, at = self._scene(intent, projection, memory), self._clock.now()
+            parts = self._recorder.parts_of(self.sender.account) if self.engine is Engine.TACTICAL else ()
+            after, events = replace(memory.without(intent), states=states), ending(intent, done, scene, parts, at)
+            if intent.reduces or self._is_halted(memory):
+                return after, events
+            newest_first = reversed(tuple(projection.orders.values()))
+            if order_breaker.keeps_failing(self.engine, newest_first, memory.resumed_ms[self._number]):
                 after = replace(after, halted=after.halted | 1 << self._number)
-                events.append(self._broken())
+                events.append(order_breaker.opened(self.engine, at))
             return after, events
 
         await self._recorder.commit(make)
@@ -324,69 +322,8 @@ class OrderManager:
             # A filled entry is unprotected until its stop rests; it does not wait for other orders.
             await self.keep_stops()
 
-    def _ending(self, intent: Intent, done: Done, memory: Memory) -> list[Event]:
-        """Plan the transfer of TACTICAL's profit (CAP-2), and say what was not done."""
-        events: list[Event] = []
-        symbol = Symbol(memory.symbols[intent.symbol])
-        if self.engine is Engine.TACTICAL and intent.reduces:
-            at = work.decided_at(intent)
-            planned = tactical_profit(self._earned(intent, memory), at, f"{symbol} {done.legs[0].leg.value}")
-            if planned is not None:
-                events.append(replace(planned, at=self._clock.now()))
-        if intent.market == PAIR:
-            events += self._measured(intent, memory)
-        for leg in done.legs:
-            if not leg.complete and leg.leg is not Leg.SPOT_UNWIND:
-                words = f"{leg.leg.value} of {symbol} ended with {leg.qty} coins filled, not all that was wanted"
-                events.append(
-                    ErrorOccurred(self._clock.now(), words, f"{self.engine.value} {symbol}", _mend(intent), self.engine)
-                )
-        return events
-
-    def _measured(self, intent: Intent, memory: Memory) -> list[Event]:
-        """Journal how long and with how much one leg of a pair stood alone (FUND-3)."""
-        scene = self._scene(intent, self._recorder.projection, memory)
-        orders = [order for leg in work.PAIR_LEGS for order in work.orders_of(intent, scene, leg)]
-        if not any(order.filled_qty for order in orders):
-            return []
-        usdt_s, seconds = outcome.alone(orders, scene.spot_fee_frac)
-        symbol = Symbol(memory.symbols[intent.symbol])
-        words = (
-            f"{work.pair_name(intent, memory.symbols)}: one leg stood alone for {seconds:.3f} s, {usdt_s:.0f} USDT x s"
-        )
-        return [Noted(self._clock.now(), RuleId("FUND-3"), words, self.engine, symbol)]
-
     def _is_halted(self, memory: Memory) -> bool:
         return bool(memory.halted & 1 << self._number)
-
-    def _keeps_failing(self, memory: Memory, projection: Projection) -> bool:
-        """Tell whether the last entries since the operator's last resume have all been refused or undone (ORD-3)."""
-        most = PAIRS_UNDONE_IN_A_ROW if self.engine is Engine.FUNDING else REFUSED_IN_A_ROW
-        failed = 0
-        for stored in reversed(tuple(projection.orders.values())):
-            order, leg = stored.order, stored.order.intent.key.leg
-            never_sent = order.state is OrderState.ABANDONED and leg is not Leg.PERP_OPEN
-            if stored.account is not self.sender.account or leg not in _ENTRIES or never_sent:
-                continue
-            is_before = ms_of(stored.planned_at) <= memory.resumed_ms[self._number]
-            if is_before or order.state not in (OrderState.REJECTED, OrderState.ABANDONED):
-                return False
-            failed += 1
-            if failed == most:
-                return True
-        return False
-
-    def _broken(self) -> Noted:
-        words = "order breaker: one entry after the other was refused; entries wait for `eternal resume`"
-        return Noted(self._clock.now(), RuleId("ORD-3"), words, self.engine)
-
-    def _earned(self, intent: Intent, memory: Memory) -> Decimal:
-        scene = self._scene(intent, self._recorder.projection, memory)
-        own = {order.client_order_id for order in work.orders_of(intent, scene, Leg.EXIT)}
-        own |= {order.client_order_id for order in work.orders_of(intent, scene, Leg.FLATTEN)}
-        with exact_arithmetic():
-            parts = self._recorder.parts_of(Account.TACTICAL)
-            return sum((part.net_usdt for part in parts if part.client_order_id in own), ZERO)
 
     # Protective stops ------------------------------------------------------------------------------------------
 
@@ -520,9 +457,3 @@ def _on_tick(price: float, tick: Decimal) -> Decimal:
 
 def _is_stop(intent: Intent) -> bool:
     return intent.engine == TREND and intent.reason in (reason.TREND_STOP, reason.TREND_TRAIL)
-
-
-def _mend(intent: Intent) -> str:
-    if intent.reduces:
-        return "look at the position at the exchange; eternal flatten closes what is left"
-    return "nothing is lost: the money stays free, and the next decision sees it"

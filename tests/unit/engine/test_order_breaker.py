@@ -104,3 +104,19 @@ async def test_risk_1_a_halt_holds_entries_that_are_planned_but_not_sent(tmp_pat
         assert bench.states == ["co-2401020000-BTCUSDT-buy-1 abandoned"]
         assert bench.exchange.placed == []
         assert bench.recorder.memory.states.core.spent_usdt[0] == 0.0
+
+
+async def test_ord_3_a_pairs_first_leg_that_is_refused_again_and_again_opens_the_breaker_too(tmp_path: Path) -> None:
+    async with a_bench(tmp_path, Engine.FUNDING) as bench:
+        for hour in range(4):
+            await an_hour(bench, hour, PAIR_IN, [REFUSED])
+        assert bench.recorder.memory.halted == 0
+        await an_hour(bench, 4, PAIR_IN, [REFUSED])
+        assert bench.recorder.memory.halted == mask_of((Engine.FUNDING,))
+
+
+async def test_ord_3_refused_first_legs_between_pairs_that_open_are_no_persistent_failure(tmp_path: Path) -> None:
+    async with a_bench(tmp_path, Engine.FUNDING) as bench:
+        for hour in range(12):
+            await an_hour(bench, hour, PAIR_IN, [] if hour % 4 == 3 else [REFUSED])
+        assert bench.recorder.memory.halted == 0
