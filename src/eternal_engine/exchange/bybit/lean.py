@@ -34,13 +34,13 @@ class LeanSession(requests.Session):
         self.trust_env = False
         self.mount("https://", _Adapter())
         self.mount("http://", _Adapter())
-        self._urls: dict[str, str | None] = {}
+        self._urls: dict[str, str] = {}
 
     def prepare_request(self, request: requests.Request) -> requests.PreparedRequest:
         """Prepare one request: an address, headers, and a text or nothing as its body."""
         made = requests.PreparedRequest()
         made.method = request.method
-        made.url = self._url(str(request.url), is_fixed=request.data is not None)
+        made.url = self._url(str(request.url))
         made.headers = CaseInsensitiveDict({**self.headers, **request.headers})
         made.hooks = _HOOKS
         if isinstance(request.data, str) and request.data:
@@ -70,13 +70,14 @@ class LeanSession(requests.Session):
             raise requests.exceptions.TooManyRedirects("redirects are not followed", response=answer)
         return answer
 
-    def _url(self, url: str, *, is_fixed: bool) -> str | None:
+    def _url(self, url: str) -> str | None:
         """Quote an address; those without a query are few and stay as they are."""
-        if is_fixed and url in self._urls:
-            return self._urls[url]
+        known = self._urls.get(url)
+        if known is not None:
+            return known
         quoted = requests.PreparedRequest()
         quoted.prepare_url(url, None)
-        if is_fixed:
+        if "?" not in url and quoted.url is not None:
             self._urls[url] = quoted.url
         return quoted.url
 

@@ -45,6 +45,14 @@ def test_a_prepared_request_is_what_requests_itself_prepares(request_: requests.
     assert prepared(lean, request_) == prepared(usual, request_), "an address that was seen before"
 
 
+def test_addresses_with_a_query_are_not_remembered() -> None:
+    session = LeanSession("https://h.example", trusts_environment=False)
+    for number in range(50):
+        session.prepare_request(requests.Request("GET", f"https://h.example/v5/market/kline?start={number}"))
+        session.prepare_request(requests.Request("POST", "https://h.example/v5/order/create", data="{}"))
+    assert list(session._urls) == ["https://h.example/v5/order/create"]
+
+
 def test_a_redirect_is_an_error_and_is_not_followed(server: ScriptedServer, http: HTTP) -> None:
     server.default = lambda _: Said(b"", 307, {"Location": "/v5/elsewhere"})
     with pytest.raises(requests.exceptions.TooManyRedirects):
