@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, Final
 
@@ -25,7 +26,7 @@ from eternal_engine.exchange.bybit.local import LocalClient, LocalFeed
 from eternal_engine.exchange.capability import Environment
 from eternal_engine.launch.clocks import VirtualClock
 from eternal_engine.launch.daemon import Plan, run_daemon
-from eternal_engine.launch.place import Place
+from eternal_engine.launch.place import Place, Pump, Stream
 from eternal_engine.launch.port_bars import PortBars
 from eternal_engine.launch.summary import ledger_differences
 from eternal_engine.launch.world_bars import WorldBars
@@ -185,16 +186,35 @@ MakeDoor = Callable[[World, int, Knife], SharpDoor]
 
 
 def open_place(
-    world: World, history: MarketHistory, knife: Knife, make_door: MakeDoor = SharpDoor, *, asks_for_bars: bool = False
+    world: World,
+    history: MarketHistory,
+    knife: Knife,
+    make_door: MakeDoor = SharpDoor,
+    *,
+    asks_for_bars: bool = False,
+    is_wired: bool = False,
 ) -> Place:
-    """Put sharp doors before every account; `asks_for_bars`: market data come through one of them, as over a wire."""
-    ports, pumps = {}, {}
+    """Put sharp doors before every account.
+
+    `asks_for_bars`: market data come through one of them, as over a wire. `is_wired`: private messages come by streams
+    with tasks of their own, orders leave side by side, and leverage is set ahead, as in demo and live.
+    """
+    ports: dict[Account, LocalClient] = {}
+    pumps: dict[Account, Pump] = {}
+    streams: dict[Account, Stream] = {}
+
+    def listening(account: Account, door: SharpDoor) -> LocalFeed:
+        feed = LocalFeed(ports[account], door)
+        door.connect(feed)
+        return feed
+
     for row in world.venue.state.accounts.values():
         account, door = Account(row.name.lower()), make_door(world, row.uid, knife)
         ports[account] = LocalClient(account.value, door)
-        feed = LocalFeed(ports[account], door)
-        door.connect(feed)
-        pumps[account] = feed.drain
+        if is_wired:
+            streams[account] = partial(listening, account, door)
+        else:
+            pumps[account] = listening(account, door).drain
 
     async def audit() -> tuple[str, ...]:
         return tuple(world.venue.audit())
@@ -214,6 +234,7 @@ def open_place(
         table=BYBIT_2025,
         bars=bars,
         pumps=pumps,
+        streams=streams,
         audit=audit,
     )
 
@@ -297,6 +318,7 @@ async def live(
     watch: Callable[[World, Knife], None] = lambda *_: None,
     make_door: MakeDoor = SharpDoor,
     each_hour: EachHour | None = None,
+    is_wired: bool = False,
 ) -> dict[str, Any]:
     """Run the daemon on a state directory until an hour of the market; give what there is then.
 
@@ -310,7 +332,7 @@ async def live(
         sharpen_journal(store, knife)
         sharpen_time(world, knife)
         watch(world, knife)
-        place = open_place(world, history, knife, make_door, asks_for_bars=scenario.asks_for_bars)
+        place = open_place(world, history, knife, make_door, asks_for_bars=scenario.asks_for_bars, is_wired=is_wired)
         kept.append(Scene(world, place, store, params_of(settings)))
         return place
 

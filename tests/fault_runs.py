@@ -62,12 +62,15 @@ RULES: Final = "/v5/market/instruments-info"
 # After the procedure the accounts are compared every so many hours, where they are compared at all. As often a life in
 # which no fault strikes there reads the rules, which never change in these markets.
 COMPARE_EVERY_H: Final = 8
+# What a daemon does otherwise where the exchange is reached over a wire.
+WIRED: Final = ("lever_ahead", "order/create", "trading-stop", "set-leverage")
 
 
 @dataclass(frozen=True)
 class Course:
     """Name what is lived through: a procedure, and whether accounts are compared each hour and streams are struck.
 
+    `wired`: the daemon takes the exchange for one behind a wire, where orders leave side by side (`open_place`).
     `only` restricts the calls to those whose path or step has one of these words in it.
     """
 
@@ -75,6 +78,7 @@ class Course:
     scenario: Scenario
     compares: bool = False
     streams: bool = False
+    wired: bool = False
     only: tuple[str, ...] = ()
 
 
@@ -90,6 +94,12 @@ def courses() -> tuple[Course, ...]:
         Course("reconcile", holds, compares=True, only=("take_snapshot", "take_prices")),
         Course("market_reading", reads, only=("kline", "funding/history")),
         *(Course(f"{row.name} heard", row, compares=True, streams=True) for row in SCENARIOS if not row.from_nothing),
+        *(
+            Course(name, replace(row, name=name), compares=True, wired=True, only=WIRED)
+            for row in SCENARIOS
+            for name in (f"{row.name} wired",)
+            if row.orders
+        ),
     )
 
 
@@ -309,6 +319,7 @@ async def _life(bench: Bench, state: Path, plan: FaultPlan, wires: Wires, watche
             watch=watcher.spy.watch,
             make_door=lambda world, uid, knife: FaultyDoor(world, uid, knife, wires),
             each_hour=watcher.each_hour,
+            is_wired=bench.course.wired,
         )
     )
     try:

@@ -31,6 +31,7 @@ STRIDE = os.environ.get("FAULT_STRIDE", "61")
 # Lines of the program that call the exchange, and are not struck here.
 ELSEWHERE: dict[tuple[str, str], str] = {
     ("health.py", "server_time"): "asks whether the line is up, and an exchange of this process has none: test_health",
+    ("daemon.py", "warm"): "opens connections, and there are none to an exchange of this process: test_sessions",
     ("preflight.py", "key_info"): "before a daemon of demo or live exists: test_preflight",
     ("preflight.py", "account_info"): "before a daemon of demo or live exists: test_preflight",
     ("preflight.py", "wallet"): "before a daemon of demo or live exists: test_preflight",
