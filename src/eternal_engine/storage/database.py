@@ -23,6 +23,9 @@ from eternal_engine.storage.schema import META, METADATA
 DATABASE_ID = "database_id"
 _VERSION_TABLE = "alembic_version"
 _MIGRATIONS = Path(__file__).parent / "migrations"
+_LOCKED = ("is locked", "busy")
+_DAMAGED = ("malformed", "not a database", "Could not decode", "corrupt")
+_MOST_CHARS = 200
 _PRAGMAS = ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "busy_timeout=5000")
 
 
@@ -58,11 +61,16 @@ def translated(where: str) -> Iterator[None]:
     try:
         yield
     except (SQLAlchemyError, sqlite3.Error) as problem:
-        raise StorageError(
-            f"the database failed: {getattr(problem, 'orig', None) or problem}",
-            where=where,
-            mend="check disk space and disk health, then start again: nothing of a failed write is kept",
-        ) from problem
+        words = str(getattr(problem, "orig", None) or problem)
+        raise StorageError(f"the database failed: {words[:_MOST_CHARS]}", where=where, mend=_mend(words)) from problem
+
+
+def _mend(words: str) -> str:
+    if any(sign in words for sign in _LOCKED):
+        return "close whatever else has the file open (sqlite3, a copy being made), then start again: nothing is lost"
+    if any(sign in words for sign in _DAMAGED):
+        return "the file is damaged: `eternal journal verify` says where, `eternal restore` brings a backup back"
+    return "check disk space and disk health, then start again: nothing of a failed write is kept"
 
 
 def prepare(path: Path) -> None:

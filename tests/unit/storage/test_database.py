@@ -15,7 +15,7 @@ from sqlalchemy.dialects.sqlite import dialect
 from eternal_engine.model.errors import SchemaError, StorageError
 from eternal_engine.storage.backup import read_database_id
 from eternal_engine.storage.columns import ExactDecimal, UtcTime
-from eternal_engine.storage.database import prepare
+from eternal_engine.storage.database import prepare, translated
 from eternal_engine.storage.schema import METADATA, PROJECTIONS
 from eternal_engine.storage.store import Store
 
@@ -157,3 +157,20 @@ def test_a_half_made_schema_never_stays(database: Path, monkeypatch: pytest.Monk
     engine.dispose()
     monkeypatch.undo()
     prepare(database)
+
+
+@pytest.mark.parametrize(
+    ("problem", "mend"),
+    [
+        ("database is locked", "close whatever else has the file open"),
+        ("database disk image is malformed", "`eternal restore`"),
+        ("file is not a database", "`eternal restore`"),
+        (f"Could not decode to UTF-8 column 'body' with text '{'x' * 9_000}'", "`eternal restore`"),
+        ("database or disk is full", "check disk space"),
+    ],
+)
+def test_a_failing_database_says_the_mend_for_what_is_the_matter(problem: str, mend: str) -> None:
+    with pytest.raises(StorageError, match="the database failed") as raised, translated("eternal.db"):
+        raise sqlite3.DatabaseError(problem)
+    assert mend in raised.value.mend
+    assert len(raised.value.message) < 300
