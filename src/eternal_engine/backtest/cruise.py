@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from eternal_engine.backtest.fills import Lots, Market, liquidation_price, liquidation_reach
 from eternal_engine.backtest.pairs import clear_of_margin, pairs_at_rest_until
-from eternal_engine.backtest.settlements import pay_funding
+from eternal_engine.backtest.settlements import NEVER_H, pay_funding
 from eternal_engine.backtest.tape import BARS, HOURLY, PERIOD, ROW_HOURS, Tape, row_of
 from eternal_engine.backtest.worth import Ahead, add_cash, mark_bars
 from eternal_engine.model import reason
@@ -28,6 +28,7 @@ from eternal_engine.risk import breaker
 from eternal_engine.strategies import core_hodl, tactical, trend
 from eternal_engine.strategies.base import BUY, CORE_HODL, FUNDING, HOURS_PER_DAY, SELL, TACTICAL, TREND
 
+Int8Array = npt.NDArray[np.int8]
 Int64Array = npt.NDArray[np.int64]
 Float64Array = npt.NDArray[np.float64]
 
@@ -42,7 +43,7 @@ def quiet_until(params: Params, states: States, market: Market, first_bar: int, 
     The bar that closes the day is included.
     """
     now_h = market.first_h + first_bar
-    end_h = min(until_h, (now_h // HOURS_PER_DAY + 1) * HOURS_PER_DAY)
+    end_h = min(until_h, (now_h // HOURS_PER_DAY + 1) * HOURS_PER_DAY, operator_due_h(params, states) - 1)
     if params.core.enabled:
         if states.core.settling or states.core.phase == core_hodl.NEW:
             return first_bar
@@ -55,10 +56,15 @@ def quiet_until(params: Params, states: States, market: Market, first_bar: int, 
     return int(min(last_bar - 1, end_h - market.first_h))
 
 
+def operator_due_h(params: Params, states: States) -> int:
+    """Give the hour from which on a backtest's operator would approve (BRK-5)."""
+    return states.risk.changed_h + params.approval_delay_h if states.risk.level >= breaker.WARNING else NEVER_H
+
+
 def cruise(  # noqa: C901 (ifs up here, loops below: each helper is one loop)
     params: Params,
     features: Features,
-    sides: Int64Array,
+    calendar: Int8Array,
     ahead: Ahead,
     market: Market,
     book: BookView,
@@ -76,9 +82,9 @@ def cruise(  # noqa: C901 (ifs up here, loops below: each helper is one loop)
 ) -> tuple[int, int, States]:
     """Mark bars from `first_bar` on while nothing can happen, at most up to `end_bar`; give the first bar left over.
 
-    To be called with no order on its way and everything paid, for bars of one day; `sides` are TREND's candidates by
-    day, `month` is the one that flows have looked at, `marked` the first bar whose closes the marks have not taken.
-    Writes the marked bars on the tape; their closes are left to `take_closes`. Gives the hour of the next payment, too.
+    To be called with no order on its way and everything paid, for bars of one day; `calendar` is TREND's, `month` the
+    one that flows have looked at, `marked` the first bar whose closes the marks have not taken. Writes the marked bars
+    on the tape; their closes are left to `take_closes`. Gives the hour of the next payment, too.
     """
     now_h = market.first_h + first_bar
     if first_bar >= end_bar or breaker.day_of(now_h) != states.risk.day:
@@ -89,7 +95,7 @@ def cruise(  # noqa: C901 (ifs up here, loops below: each helper is one loop)
             return first_bar, next_payment_h, states
     refused = 0
     if (market.first_h + end_bar) % HOURS_PER_DAY == 0:
-        refused = refusals_at_rest(params, features, sides, market, book, states, settled, month, end_bar - 1)
+        refused = refusals_at_rest(params, features, calendar, market, book, states, settled, month, end_bar - 1)
         if refused == RESTLESS:
             end_bar -= 1
     end_bar = clear_bars(params, features, market, book, states, ahead, paid, first_bar, end_bar)
@@ -121,16 +127,16 @@ def cruise(  # noqa: C901 (ifs up here, loops below: each helper is one loop)
     if bar > first_bar and band.high_usdt > states.risk.high_usdt and states.risk.level == breaker.NORMAL:
         states = states._replace(risk=states.risk._replace(high_usdt=band.high_usdt))
     if bar > first_bar and (market.first_h + bar) % HOURS_PER_DAY == 0:
-        states = close_day(params, features, book, states, tape, market.first_h + bar)
+        states = close_day(params, features, calendar, book, states, tape, market.first_h + bar)
         if refused > 0:
-            tape.denials[TREND, trend_refusal(params, book, states, market.first_h + bar)] += refused
+            tape.denials[TREND, trend_refusal(params, book, states.risk, market.first_h + bar)] += refused
     return bar, next_payment_h, states
 
 
 def refusals_at_rest(
     params: Params,
     features: Features,
-    sides: Int64Array,
+    calendar: Int8Array,
     market: Market,
     book: BookView,
     states: States,
@@ -144,24 +150,16 @@ def refusals_at_rest(
     """
     now_h = market.first_h + bar + 1
     day = now_h // HOURS_PER_DAY - 1 - features.first_day
-    if month_of(now_h) != month:
+    # Without FUNDING nobody shares profit at the turn of a month.
+    if params.funding.enabled and month_of(now_h) != month:
         return RESTLESS
     if day < 0:
         return 0
     refused = 0
     if params.trend.enabled:
-        refusal = NOT_ASKED
-        rows, held = features.trend, book.perp_qty
-        for s in range(held.shape[1]):
-            if held[TREND, s] != 0.0:
-                if trend.day_decides(rows, s, day) and trend.leaves(rows, states.trend, s, day):
-                    return RESTLESS
-            elif sides[day, s] != 0:
-                if refusal == NOT_ASKED:
-                    refusal = trend_refusal(params, book, states, now_h)
-                if refusal == reason.NONE or settled[s] == 0 or not has_bars(market, s, bar):
-                    return RESTLESS
-                refused += 1
+        refused = trend_refusals(params, calendar[day], market, book, states.trend.side, states.risk, settled, bar)
+        if refused == RESTLESS:
+            return RESTLESS
     if params.tactical.enabled and not tactical.at_rest(
         params.tactical,
         features.tactical,
@@ -173,6 +171,36 @@ def refusals_at_rest(
         params.instruments.spot_min_usdt,
     ):
         return RESTLESS
+    return refused
+
+
+def trend_refusals(
+    params: Params,
+    bits: Int8Array,
+    market: Market,
+    book: BookView,
+    side: Int64Array,
+    risk: breaker.RiskState,
+    settled: Int64Array,
+    bar: int,
+) -> int:
+    """Count TREND's candidates at the close of a day's last bar, all of which are refused; else RESTLESS.
+
+    `bits` are the day's of its calendar, `side` its positions' [S].
+    """
+    refused = 0
+    refusal = NOT_ASKED
+    held = book.perp_qty
+    for s in range(held.shape[1]):
+        if held[TREND, s] != 0.0:
+            if bits[s] & (trend.ENDS_LONG if side[s] > 0 else trend.ENDS_SHORT):
+                return RESTLESS
+        elif bits[s] & trend.ENTERS:
+            if refusal == NOT_ASKED:
+                refusal = trend_refusal(params, book, risk, market.first_h + bar + 1)
+            if refusal == reason.NONE or settled[s] == 0 or not has_bars(market, s, bar):
+                return RESTLESS
+            refused += 1
     return refused
 
 
@@ -288,7 +316,9 @@ def inside_corridor(
     return inside, breaker.Corridor(low_usdt, high_usdt)
 
 
-def close_day(params: Params, features: Features, book: BookView, states: States, tape: Tape, now_h: int) -> States:
+def close_day(
+    params: Params, features: Features, calendar: Int8Array, book: BookView, states: States, tape: Tape, now_h: int
+) -> States:
     """Do what a day at rest still brings: the roll of the loss limits and TREND's trails."""
     at = tape.counts[BARS]
     usdt, exposure = tape.equity, tape.exposure
@@ -299,11 +329,15 @@ def close_day(params: Params, features: Features, book: BookView, states: States
     states = advance_risk(params, states, now_h, equity)
     day = now_h // HOURS_PER_DAY - 1 - features.first_day
     if params.trend.enabled and book.active[TREND] > 0 and day >= 0:
-        state = states.trend
-        for s in range(len(state.side)):
-            if book.perp_qty[TREND, s] != 0.0 and state.side[s] != 0 and trend.day_decides(features.trend, s, day):
-                state = trend.trailed(
-                    params.trend, state, s, features.trend.close[s, day], params.instruments.perp_tick[s]
-                )
-        states = states._replace(trend=state)
+        trail_positions(params, features, calendar, book, states.trend, day)
     return states
+
+
+def trail_positions(
+    params: Params, features: Features, calendar: Int8Array, book: BookView, state: trend.TrendState, day: int
+) -> None:
+    """Advance the trails of TREND's positions by a day's close, in place (TREND-S2)."""
+    ticks, closes, held, side = params.instruments.perp_tick, features.trend.close, book.perp_qty, state.side
+    for s in range(len(ticks)):
+        if held[TREND, s] != 0.0 and side[s] != 0 and calendar[day, s] & trend.DECIDES:
+            trend.trail_in_place(params.trend, state, s, closes[s, day], ticks[s])

@@ -13,16 +13,20 @@ from typing import Final, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from eternal_engine.backtest.cruise import RESTLESS, close_day, refusals_at_rest
+from eternal_engine.backtest.cruise import RESTLESS, trail_positions, trend_refusals
 from eternal_engine.backtest.fills import Lots, Market, liquidation_price, liquidation_reach
 from eternal_engine.backtest.settlements import pay_funding
 from eternal_engine.backtest.tape import BARS, HOURLY, PERIOD, ROW_HOURS, Tape, row_of
+from eternal_engine.backtest.worth import mark_perps
 from eternal_engine.portfolio.breaker_hour import scope_usdt
 from eternal_engine.portfolio.params import BookView, Equities, Features, Marks, Params, States
 from eternal_engine.portfolio.trend_hour import trend_refusal
 from eternal_engine.risk import breaker
+from eternal_engine.strategies import trend
 from eternal_engine.strategies.base import BUY, CORE_HODL, FUNDING, HOURS_PER_DAY, SELL, TACTICAL, TREND
 
+Float64Array = npt.NDArray[np.float64]
+Int8Array = npt.NDArray[np.int8]
 Int64Array = npt.NDArray[np.int64]
 
 # Columns of `Market.days`.
@@ -34,6 +38,10 @@ LAST_CLOSE: Final = 4
 PAYMENTS: Final = 5
 # A full line of the processor's memory.
 COLUMNS: Final = 8
+
+# What `kind_of_day` finds, or RESTLESS.
+QUIET: Final = 0
+RISING: Final = 1
 
 # More than any rounding, as a fraction of a position.
 CLEAR: Final = 1e-9
@@ -48,14 +56,14 @@ class Range(NamedTuple):
 
 def passes_days(params: Params, market: Market, tape: Tape) -> bool:
     """Tell whether a run may pass whole days: their extremes are at hand, rows are days, and TREND is alone."""
-    alone = not (params.core.enabled or params.funding.enabled or params.tactical.enabled)
-    return alone and market.days.shape[1] > 0 and tape.layout[ROW_HOURS] != HOURLY
+    others = params.core.enabled or params.funding.enabled or params.tactical.enabled
+    return params.trend.enabled and not others and market.days.shape[1] > 0 and tape.layout[ROW_HOURS] != HOURLY
 
 
 def pass_days(
     params: Params,
     features: Features,
-    sides: Int64Array,
+    calendar: Int8Array,
     market: Market,
     book: BookView,
     lots: Lots,
@@ -64,55 +72,98 @@ def pass_days(
     tape: Tape,
     paid: Int64Array,
     settled: Int64Array,
-    month: int,
     marked: int,
     first_bar: int,
     end_bar: int,
     next_payment_h: int,
-) -> tuple[int, int, States]:
-    """Pass whole days at rest from the one that begins with `first_bar`, all before `end_bar`; as `cruise` does."""
+) -> tuple[int, int, States, bool]:
+    """Pass what is left of the day of `first_bar` and the days after it, while they are at rest, all before `end_bar`.
+
+    Of a day whose close is not at rest the last bar is left over: the fourth result says that it was reached so.
+    Otherwise as `cruise`.
+    """
     bar = first_bar
-    while bar + HOURS_PER_DAY <= end_bar and breaker.day_of(market.first_h + bar) == states.risk.day:
-        close_h = market.first_h + bar + HOURS_PER_DAY
-        last_bar = bar + HOURS_PER_DAY - 1
-        refused = refusals_at_rest(params, features, sides, market, book, states, settled, month, last_bar)
-        if refused == RESTLESS or not day_is_quiet(params, features, market, book, states, close_h):
+    wakes = False
+    state, risk = states.trend, states.risk
+    gains, notional, cash = tape.draft_equity[TREND], tape.draft_exposure[TREND], book.cash
+    while breaker.day_of(market.first_h + bar) == risk.day:
+        close_h = (risk.day + 1) * HOURS_PER_DAY
+        last_bar = close_h - 1 - market.first_h
+        day = risk.day - features.first_day
+        # With a bar of the first symbol the hour counts.
+        if last_bar >= end_bar or day < 0 or not calendar[day, 0] & trend.WHOLE:
             break
-        while next_payment_h < close_h:
-            paid_bar = max(next_payment_h - market.first_h, bar)
-            next_payment_h = pay_funding(features, market, book, tape, lots, marks, paid, paid_bar, marked)
-        write_passed_day(features, market, book, tape, states.risk.level, close_h)
-        states = close_day(params, features, book, states, tape, close_h)
+        kind = kind_of_day(params, market, book, risk, state.stop, day)
+        if kind == RESTLESS:
+            break
+        refused = trend_refusals(params, calendar[day], market, book, state.side, risk, settled, last_bar)
+        wakes = refused == RESTLESS
+        hours = last_bar - bar if wakes else last_bar - bar + 1
+        if kind == RISING:
+            mark_perps(market, book, gains[:hours], notional[:hours], bar)
+        high_usdt = risk.high_usdt
+        at = 0
+        while next_payment_h < market.first_h + bar + hours:
+            until = max(next_payment_h - market.first_h - bar, 0)
+            if kind == RISING:
+                high_usdt = highest_usdt(params, cash, gains, at, until, high_usdt)
+            at = until
+            next_payment_h = pay_funding(features, market, book, tape, lots, marks, paid, bar + at, marked)
+        if kind == RISING:
+            high_usdt = highest_usdt(params, cash, gains, at, hours, high_usdt)
+            if high_usdt > risk.high_usdt:
+                risk = risk._replace(high_usdt=high_usdt)
+        if wakes:
+            bar = last_bar
+            break
+        usdt = write_passed_day(market, book, tape, risk.level, day, close_h)
+        risk = breaker.advance(params.risk.breaker, risk, close_h, in_scope_usdt(params, cash, usdt))
+        trail_positions(params, features, calendar, book, state, day)
         if refused > 0:
-            tape.denials[TREND, trend_refusal(params, book, states, close_h)] += refused
-        bar += HOURS_PER_DAY
-    return bar, next_payment_h, states
+            tape.denials[TREND, trend_refusal(params, book, risk, close_h)] += refused
+        bar = last_bar + 1
+    return bar, next_payment_h, states._replace(risk=risk), wakes
 
 
-def day_is_quiet(
-    params: Params, features: Features, market: Market, book: BookView, states: States, close_h: int
-) -> bool:
-    """Tell whether no stop is touched and equity stays in the corridor in every hour of the day that ends then."""
-    day = close_h // HOURS_PER_DAY - 1 - features.first_day
-    # With a bar of the first symbol the hour counts.
-    if day < 0 or features.trend.bars[0, day] < HOURS_PER_DAY:
-        return False
-    held = day_range(params, market, book, states, day)
-    cash = book.cash
-    lowest = Equities(cash[CORE_HODL], held.low_usdt, cash[FUNDING], cash[TACTICAL], 0.0, 0.0, True)
-    highest = Equities(cash[CORE_HODL], held.high_usdt, cash[FUNDING], cash[TACTICAL], 0.0, 0.0, True)
-    band = breaker.corridor(params.risk.breaker, states.risk)
+def in_scope_usdt(params: Params, cash: Float64Array, trend_usdt: float) -> float:
+    """Give what the breaker watches while TREND alone holds anything, from its equity and everybody's `cash` [4]."""
+    equity = Equities(cash[CORE_HODL], trend_usdt, cash[FUNDING], cash[TACTICAL], 0.0, 0.0, True)
+    return scope_usdt(params, equity)
+
+
+def kind_of_day(
+    params: Params, market: Market, book: BookView, risk: breaker.RiskState, stops: Float64Array, day: int
+) -> int:
+    """Tell whether no stop is touched and equity stays in the corridor in every hour of a day: QUIET.
+
+    RISING is a day that is quiet but for a new high that may be reached in it; else RESTLESS.
+    """
+    held = day_range(params, market, book, stops, day)
+    lowest = in_scope_usdt(params, book.cash, held.low_usdt)
+    highest = in_scope_usdt(params, book.cash, held.high_usdt)
+    band = breaker.corridor(params.risk.breaker, risk)
     # NaN fails these comparisons as it should.
-    return bool(
-        held.low_usdt > 0.0
-        and scope_usdt(params, lowest) > band.low_usdt
-        and scope_usdt(params, highest) <= band.high_usdt
-    )
+    if not (held.low_usdt > 0.0 and lowest > band.low_usdt):
+        return RESTLESS
+    if highest <= band.high_usdt:
+        return QUIET
+    # As in `cruise` a new high moves only the corridor, whose floor rises at most to that of the highest one.
+    may_rise = risk.level == breaker.NORMAL and band.high_usdt > band.low_usdt
+    return RISING if may_rise and lowest > breaker.corridor_floor(params.risk.breaker, highest) else RESTLESS
 
 
-def day_range(params: Params, market: Market, book: BookView, states: States, day: int) -> Range:
+def highest_usdt(
+    params: Params, cash: Float64Array, gains: Float64Array, first: int, end: int, high_usdt: float
+) -> float:
+    """Give the highest equity in scope at the closes [`first`, `end`) of a day's `gains`, at least `high_usdt`."""
+    for k in range(first, end):
+        high_usdt = max(high_usdt, in_scope_usdt(params, cash, gains[k] + cash[TREND]))
+    return high_usdt
+
+
+def day_range(params: Params, market: Market, book: BookView, stops: Float64Array, day: int) -> Range:
     """Give the range of TREND's equity over a day: NaN where a stop or liquidation may be touched (U-11)."""
-    days, contracts, entries, stops = market.days, book.perp_qty, book.perp_entry, states.trend.stop
+    days, contracts, entries = market.days, book.perp_qty, book.perp_entry
     reach = liquidation_reach(params)
     low = book.cash[TREND]
     high = low
@@ -136,9 +187,8 @@ def day_range(params: Params, market: Market, book: BookView, states: States, da
     return Range(low, high)
 
 
-def write_passed_day(features: Features, market: Market, book: BookView, tape: Tape, level: int, close_h: int) -> None:
-    """Keep the state at the last bar of a passed day as its row, summed in the order of `equities`."""
-    day = close_h // HOURS_PER_DAY - 1
+def write_passed_day(market: Market, book: BookView, tape: Tape, level: int, day: int, close_h: int) -> float:
+    """Keep the state at the last bar of a passed day as its row, summed in the order of `equities`; give TREND's."""
     row = row_of(tape, close_h - 1)
     for engine in range(4):
         tape.equity[engine, row] = book.cash[engine]
@@ -148,12 +198,14 @@ def write_passed_day(features: Features, market: Market, book: BookView, tape: T
     for s in range(book.perp_qty.shape[1]):
         held = book.perp_qty[TREND, s]
         if held != 0.0:
-            close = market.days[s, day - features.first_day, LAST_CLOSE]
+            close = market.days[s, day, LAST_CLOSE]
             gain += held * (close - book.perp_entry[TREND, s])
             notional += abs(held) * close
-    tape.equity[TREND, row] += gain
+    usdt = float(book.cash[TREND] + gain)
+    tape.equity[TREND, row] = usdt
     tape.exposure[TREND, row] = notional
     tape.close_h[row] = close_h
     tape.level[row] = level
     tape.counts[BARS] = row
-    tape.layout[PERIOD] = day
+    tape.layout[PERIOD] = close_h // HOURS_PER_DAY - 1
+    return usdt

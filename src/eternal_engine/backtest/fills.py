@@ -40,7 +40,8 @@ class Market(NamedTuple):
     """Hold hourly arrays [S, H] of USDT prices, NaN where a bar is missing; bar i opens at hour `first_h` + i.
 
     A symbol can be traded in the hours [`listed_h`, `delisted_h`) [S]. `days` [S, D, 8] holds the extremes of whole
-    days (columns in `days`), D being 0 where nobody computed them.
+    days (columns in `days`), `settle_open` [S, K] the perp's open at each settlement: both empty where nobody has
+    computed them for many runs.
     """
 
     first_h: int
@@ -55,6 +56,7 @@ class Market(NamedTuple):
     listed_h: Int64Array
     delisted_h: Int64Array
     days: Float64Array
+    settle_open: Float64Array
 
 
 class Lots(NamedTuple):
@@ -383,8 +385,8 @@ def _fill_perp(
     if not intent.reduces:
         price = open_perp(params, book, tape, lots, intent, intent.side, coins, open_, filled_h)
         stop = trend.stop_price(params.trend, intent.side, price, intent.atr, table.perp_tick[s])
-        state = trend.opened(states.trend, s, intent.side, price, intent.atr, stop, coins)
-        return states._replace(trend=state)
+        trend.open_in_place(states.trend, s, intent.side, price, intent.atr, stop, coins)
+        return states
     held = book.perp_qty[e, s]
     coins = min(coins, abs(held))
     if coins <= 0.0:
@@ -423,7 +425,7 @@ def _after_perp_close(
 ) -> States:
     if engine == TREND and book.perp_qty[engine, symbol] == 0.0:
         _close_lot(tape, book, lots, engine, symbol, side, closed_h, why, price)
-        return states._replace(trend=trend.closed(states.trend, symbol))
+        trend.close_in_place(states.trend, symbol)
     return states
 
 

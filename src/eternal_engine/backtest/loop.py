@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from eternal_engine.backtest import tape as records
-from eternal_engine.backtest.cruise import cruise, quiet_until
+from eternal_engine.backtest.cruise import cruise, has_bars, operator_due_h, quiet_until
 from eternal_engine.backtest.days import pass_days, passes_days
 from eternal_engine.backtest.fills import (
     Lots,
@@ -51,6 +51,7 @@ from eternal_engine.risk import breaker
 from eternal_engine.strategies import core_hodl, trend
 from eternal_engine.strategies.base import CORE_HODL, FUNDING, HOURS_PER_DAY, TACTICAL, TREND
 
+Int8Array = npt.NDArray[np.int8]
 Int64Array = npt.NDArray[np.int64]
 
 RULES = (
@@ -86,7 +87,7 @@ SOME_BARS: Final = 1
 ALL_BARS: Final = 2
 
 
-def run(
+def run(  # noqa: C901 (one hour from top to bottom, in the order of U-8)
     params: Params,
     features: Features,
     market: Market,
@@ -106,7 +107,7 @@ def run(
     start_h = market.first_h + first_bar
     paid = np.zeros(len(marks.spot), np.int64)
     settled = np.zeros(len(marks.spot), np.int64)
-    count_settled(features, settled, start_h)
+    count_settled(features, settled, start_h, True)
     pending = no_intents()
     decisions = no_decisions()
     flows = FlowState(0.0, month_of(start_h))
@@ -119,10 +120,15 @@ def run(
     else:
         equity = equities(book, marks, True)
         write_bar(tape, book, equity, states, start_h)
-    sides = trend.sides_by_day(params.trend, features.trend)
+    calendar = trend.calendar(params.trend, features.trend)
     next_payment_h = next_payment(features, book, paid, start_h)
     next_delisting_h = next_end(market, start_h)
     ahead = nothing_ahead(len(marks.spot))
+    # From here on TREND's state changes in place.
+    states = states._replace(trend=trend.copied(states.trend))
+    trend_alone = params.trend.enabled and not (
+        params.core.enabled or params.funding.enabled or params.tactical.enabled
+    )
     active = book.active
     bar = first_bar
     marked = first_bar
@@ -132,13 +138,19 @@ def run(
             next_payment_h = pay_funding(features, market, book, tape, lots, marks, paid, bar, marked)
         if len(pending) == 0:
             reached, next_payment_h, states = travel(
-                params, features, sides, ahead, market, book, lots, marks, states, tape, paid, settled, flows.month,
+                params, features, calendar, ahead, market, book, lots, marks, states, tape, paid, settled, flows.month,
                 marked, bar, last_bar, min(next_delisting_h, next_deposit_h - 1), next_payment_h,
             )  # fmt: skip
             if reached > bar:
                 bar = reached
-                continue
-        count_settled(features, settled, now_h + 1)
+                now_h = market.first_h + bar
+                if now_h % HOURS_PER_DAY == 0:
+                    continue
+                # What the journey stopped at inside a day goes through the whole procedure.
+                if now_h >= next_payment_h:
+                    next_payment_h = pay_funding(features, market, book, tape, lots, marks, paid, bar, marked)
+        if params.funding.enabled or (now_h + 1) % HOURS_PER_DAY == 0:
+            count_settled(features, settled, now_h + 1, params.funding.enabled)
         if now_h >= next_delisting_h:
             take_closes(market, marks, marked, bar)
             marked = bar
@@ -149,12 +161,16 @@ def run(
         bar += 1
         if len(pending) > 0 or active[TREND] > 0 or active[FUNDING] > 0 or now_h >= next_delisting_h:
             orders = tape.counts[ORDERS]
-            states, pending = trade_bar(params, market, book, tape, lots, marks, states, pending, bar - 1)
-            next_delisting_h = next_end(market, now_h + 1)
-            if tape.counts[ORDERS] != orders:
+            states = trade_bar(params, market, book, tape, lots, marks, states, pending, bar - 1)
+            if tape.counts[ORDERS] != orders or now_h >= next_delisting_h:
+                count_active(book)
+                next_delisting_h = next_end(market, now_h + 1)
                 next_payment_h = next_payment(features, book, paid, now_h)
-        found = update_marks(market, marks, marked, bar - 1)
-        marked = bar
+        if trend_alone and mark_seen(features, calendar, market, book, marks, bar - 1):
+            found = ALL_BARS
+        else:
+            found = update_marks(market, marks, marked, bar - 1)
+            marked = bar
         if found == NO_BARS:
             tape.counts[BARS], tape.layout[PERIOD] = row, period
             continue
@@ -174,7 +190,7 @@ def run(
 def travel(
     params: Params,
     features: Features,
-    sides: Int64Array,
+    calendar: Int8Array,
     ahead: Ahead,
     market: Market,
     book: BookView,
@@ -192,17 +208,17 @@ def travel(
     next_payment_h: int,
 ) -> tuple[int, int, States]:
     """Pass what is quiet from `bar` on, whole days or hours of one; give the first bar left over, as `cruise` does."""
-    if (market.first_h + bar) % HOURS_PER_DAY == 0 and passes_days(params, market, tape):
-        end_bar = min(last_bar - 1, until_h - market.first_h)
-        reached, next_payment_h, states = pass_days(
-            params, features, sides, market, book, lots, marks, states, tape, paid, settled, month, marked, bar,
-            end_bar, next_payment_h,
+    if passes_days(params, market, tape):
+        end_bar = min(last_bar - 1, min(until_h, operator_due_h(params, states) - 1) - market.first_h)
+        bar, next_payment_h, states, wakes = pass_days(
+            params, features, calendar, market, book, lots, marks, states, tape, paid, settled, marked, bar, end_bar,
+            next_payment_h,
         )  # fmt: skip
-        if reached > bar:
-            return reached, next_payment_h, states
+        if wakes:
+            return bar, next_payment_h, states
     end_bar = quiet_until(params, states, market, bar, last_bar, until_h)
     return cruise(
-        params, features, sides, ahead, market, book, lots, marks, states, tape, paid, settled, month, marked, bar,
+        params, features, calendar, ahead, market, book, lots, marks, states, tape, paid, settled, month, marked, bar,
         end_bar, next_payment_h,
     )  # fmt: skip
 
@@ -226,15 +242,14 @@ def trade_bar(
     states: States,
     pending: list[Intent],
     bar: int,
-) -> tuple[States, list[Intent]]:
+) -> States:
     """Do what happens at a bar's open and inside it: fills, then stops, liquidation and delistings (U-8)."""
     if len(pending) > 0:
-        states, pending = fill_pending(params, market, book, tape, lots, states, pending, bar)
+        states = fill_pending(params, market, book, tape, lots, states, pending, bar)
     states = run_stops(params, market, book, tape, lots, states, bar)
-    liquidate_funding(params, market, book, tape, lots, marks, bar)
-    states = delist(params, market, book, tape, lots, marks, states, bar)
-    count_active(book)
-    return states, pending
+    if params.funding.enabled:
+        liquidate_funding(params, market, book, tape, lots, marks, bar)
+    return delist(params, market, book, tape, lots, marks, states, bar)
 
 
 def price_pairs(market: Market, book: BookView, marks: Marks, marked: int, bar: int) -> None:
@@ -309,6 +324,29 @@ def update_marks(market: Market, marks: Marks, marked: int, bar: int) -> int:
     return ALL_BARS if missing == 0 else SOME_BARS
 
 
+def mark_seen(features: Features, calendar: Int8Array, market: Market, book: BookView, marks: Marks, bar: int) -> bool:
+    """Take over only those closes of one bar that TREND alone looks at: of what it holds, or might enter at its close.
+
+    Give False where one of them is missing, or nothing says that the hour has any bar: then all are to be taken.
+    """
+    at_h = market.first_h + bar
+    day = -1
+    if (at_h + 1) % HOURS_PER_DAY == 0:
+        # Row of the day that ends.
+        day = at_h // HOURS_PER_DAY - features.first_day
+    found = False
+    for s in range(len(marks.spot)):
+        if book.perp_qty[TREND, s] != 0.0 or (day >= 0 and calendar[day, s] & trend.ENTERS):
+            if not has_bars(market, s, bar):
+                return False
+            marks.spot[s] = market.spot_close[s, bar]
+            marks.perp[s] = market.perp_close[s, bar]
+            marks.spot_h[s] = at_h
+            marks.perp_h[s] = at_h
+            found = True
+    return found or has_bars(market, 0, bar)
+
+
 def fill_pending(
     params: Params,
     market: Market,
@@ -318,14 +356,18 @@ def fill_pending(
     states: States,
     pending: list[Intent],
     bar: int,
-) -> tuple[States, list[Intent]]:
+) -> States:
     """Fill what can be filled at this bar's open; the rest waits for its next bar (U-5)."""
-    waiting = no_intents()
-    for intent in pending:
+    waiting = 0
+    for k in range(len(pending)):
+        intent = pending[k]
         done, states = fill_intent(params, market, book, tape, lots, states, intent, bar)
         if not done and market.first_h + bar < market.delisted_h[intent.symbol]:
-            waiting.append(intent)
-    return states, waiting
+            pending[waiting] = intent
+            waiting += 1
+    while len(pending) > waiting:
+        pending.pop()
+    return states
 
 
 def close_bar(
@@ -356,7 +398,7 @@ def close_bar(
         write_event(tape, now_h, records.DEPOSIT, CORE_HODL, -1, 0, deposit_usdt)
         if params.core.enabled:
             states = states._replace(core=core_hodl.on_deposit(params.core, states.core, deposit_usdt))
-    if decides:
+    if decides and params.funding.enabled:
         flows = share_funding_profit(params, book, marks, flows, tape, pending, now_h)
     equity = equities(book, marks, known)
     scope = scope_usdt(params, equity)
@@ -366,7 +408,8 @@ def close_bar(
     before = states.risk
     band = breaker.corridor(params.risk.breaker, before)
     inside = scope > band.low_usdt and scope <= band.high_usdt
-    if flow != 0.0 or not inside or breaker.day_of(now_h) != before.day:
+    # The operator whom a level waits for comes by the clock.
+    if flow != 0.0 or not inside or before.level >= breaker.WARNING or breaker.day_of(now_h) != before.day:
         states = states._replace(risk=breaker.with_flow(before, scope - flow, flow))
         states = advance_risk(params, states, now_h, equity)
         states = states._replace(risk=operate(params, states.risk, tape, now_h, scope, known))

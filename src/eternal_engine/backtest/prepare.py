@@ -18,8 +18,10 @@ Float64Array = npt.NDArray[np.float64]
 NEVER_H = 1 << 40
 
 
-def market_of(history: MarketHistory, day_ranges: Float64Array | None = None) -> Market:
-    """Take the price arrays of a history, without copies; `day_ranges` only help runs with a daily tape."""
+def market_of(
+    history: MarketHistory, day_ranges: Float64Array | None = None, settle_opens: Float64Array | None = None
+) -> Market:
+    """Take the price arrays of a history, without copies; what is optional only helps many runs with a daily tape."""
     delisted = np.where(history.delisted_ms >= 0, history.delisted_ms // HOUR_MS, NEVER_H).astype(np.int64)
     return Market(
         first_h=history.start_ms // HOUR_MS,
@@ -34,7 +36,18 @@ def market_of(history: MarketHistory, day_ranges: Float64Array | None = None) ->
         listed_h=(history.listed_ms // HOUR_MS).astype(np.int64),
         delisted_h=delisted,
         days=np.zeros((len(history.symbols), 0, days.COLUMNS)) if day_ranges is None else day_ranges,
+        settle_open=np.zeros((len(history.symbols), 0)) if settle_opens is None else settle_opens,
     )
+
+
+def settle_opens_of(history: MarketHistory) -> Float64Array:
+    """Gather the perps' opens at their settlements [S, K], in the order of the stamps; NaN outside the grid."""
+    out = np.full((len(history.symbols), max([1, *(len(rates.rate) for rates in history.funding)])), np.nan)
+    for s, rates in enumerate(history.funding):
+        bars = features.stamp_hours(rates.stamp_ms) - history.start_ms // HOUR_MS
+        inside = np.flatnonzero((bars >= 0) & (bars < history.hours))
+        out[s, inside] = history.perp.open[s, bars[inside]]
+    return out
 
 
 def day_ranges_of(history: MarketHistory) -> Float64Array:

@@ -19,22 +19,15 @@ NEVER_H: Final = 1 << 40
 STRIDE: Final = 8
 
 
-def count_settled(features: Features, settled: Int64Array, now_h: int) -> int:
-    """Advance, per symbol, the count of settlements stamped up to `now_h` (U-4); give the hour of the next one."""
+def count_settled(features: Features, settled: Int64Array, now_h: int, all_of_them: bool) -> None:
+    """Advance, per symbol, the count of settlements stamped up to `now_h` (U-4).
+
+    Not `all_of_them`: a symbol that has had its first one is left alone, since only FUNDING asks for more.
+    """
     stamps = features.funding.stamp_h
-    last = stamps.shape[1]
-    earliest = NEVER_H
     for s in range(len(settled)):
-        k = settled[s]
-        # After weeks in which nobody looked, by steps first.
-        while k + STRIDE < last and stamps[s, k + STRIDE] <= now_h:
-            k += STRIDE
-        while k < last and stamps[s, k] <= now_h:
-            k += 1
-        settled[s] = k
-        if k < last:
-            earliest = min(earliest, stamps[s, k])
-    return earliest
+        if settled[s] == 0 or all_of_them:
+            settled[s] = stamped_until(stamps, s, settled[s], now_h)
 
 
 def next_payment(features: Features, book: BookView, paid: Int64Array, now_h: int) -> int:
@@ -48,13 +41,23 @@ def next_payment(features: Features, book: BookView, paid: Int64Array, now_h: in
     for s in range(len(paid)):
         if perps[TREND, s] == 0.0 and perps[FUNDING, s] == 0.0:
             continue
-        k = paid[s]
-        while k < last and stamps[s, k] <= now_h:
-            k += 1
+        k = stamped_until(stamps, s, paid[s], now_h)
         paid[s] = k
         if k < last:
             earliest = min(earliest, stamps[s, k])
     return earliest
+
+
+def stamped_until(stamps: Int64Array, symbol: int, first: int, now_h: int) -> int:
+    """Count a symbol's settlements stamped up to `now_h`, of which there are at least `first`."""
+    last = stamps.shape[1]
+    k = first
+    # After weeks in which nobody looked, by steps first.
+    while k + STRIDE < last and stamps[symbol, k + STRIDE] <= now_h:
+        k += STRIDE
+    while k < last and stamps[symbol, k] <= now_h:
+        k += 1
+    return k
 
 
 def pay_funding(
@@ -74,6 +77,7 @@ def pay_funding(
     """
     stamps, rates, perps = features.funding.stamp_h, features.funding.rate, book.perp_qty
     last = stamps.shape[1]
+    marks_at_hand = market.settle_open.shape[1]
     now_h = market.first_h + bar
     row = row_of(tape, now_h)
     earliest = NEVER_H
@@ -82,7 +86,9 @@ def pay_funding(
             continue
         k = paid[s]
         while k < last and stamps[s, k] <= now_h:
-            mark = market.perp_open[s, bar]
+            # Of the marks at hand eight lie in the memory that one hourly open would touch.
+            at_hand = k < marks_at_hand and stamps[s, k] == now_h
+            mark = market.settle_open[s, k] if at_hand else market.perp_open[s, bar]
             if math.isnan(mark):
                 take_closes(market, marks, marked, bar)
                 mark = marks.perp[s]

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from eternal_engine.backtest.prepare import day_ranges_of, market_of
+from eternal_engine.backtest.prepare import day_ranges_of, market_of, settle_opens_of
 from eternal_engine.backtest.runner import switched
 from eternal_engine.backtest.simulate import simulate, tape_for
 from eternal_engine.backtest.tape import BARS, DAILY, ORDERS, ROW_HOURS, Tape
@@ -43,7 +43,7 @@ def sweep_trend(
 ) -> list[SweepRow]:
     """Run TREND alone once per variant over bars [first_bar, last_bar)."""
     alone = switched(params, ("trend",))
-    market = market_of(history, day_ranges_of(history))
+    market = market_of(history, day_ranges_of(history), settle_opens_of(history))
     bars = last_bar - first_bar
     daily_tape = tape_for(len(history.symbols), bars, DAILY)
     shared = _Indicators(daily, features.trend)

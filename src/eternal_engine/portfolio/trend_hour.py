@@ -10,6 +10,7 @@ from eternal_engine.portfolio.params import BookView, Decision, Equities, Featur
 from eternal_engine.portfolio.review import held_trend_positions, open_trend_positions, pass_reduction, review
 from eternal_engine.portfolio.valuation import is_busy
 from eternal_engine.risk import manager
+from eternal_engine.risk.breaker import RiskState
 from eternal_engine.risk.verdict import Exposure
 from eternal_engine.strategies import trend
 from eternal_engine.strategies.base import HOURS_PER_DAY, TREND
@@ -62,11 +63,11 @@ def decide_trend(
     return states
 
 
-def trend_refusal(params: Params, book: BookView, states: States, now_h: int) -> int:
+def trend_refusal(params: Params, book: BookView, risk: RiskState, now_h: int) -> int:
     """Give what refuses every entry of TREND now, or NONE: known equity, no operator halt, nothing on its way."""
     seen = Exposure(
         now_h=now_h,
-        state=states.risk,
+        state=risk,
         known=True,
         halted=False,
         stale_bars=0,

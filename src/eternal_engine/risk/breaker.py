@@ -317,14 +317,17 @@ def corridor_floor(params: BreakerParams, high_usdt: float) -> float:
 
 
 def corridor(params: BreakerParams, state: RiskState) -> Corridor:
-    """Give the band in which an hour leaves the state as it is; narrower is always safe.
+    """Give the band in which an hour leaves the state as it is, but for an operator's word; narrower is always safe.
 
-    Only in levels that nobody waits in: from level 2 on, and with an approval or a stop, every hour counts.
+    From level 3 on, where positions are closed until none is left, and with an approval or a stop every hour counts.
     """
-    if state.level > CAUTION or state.approved or state.halted:
+    if state.level > WARNING or state.approved or state.halted:
         return Corridor(1.0, 0.0)
     high = state.high_usdt
-    low = (1.0 - (params.caution_frac if state.level == NORMAL else params.warning_frac)) * high
+    next_frac = params.caution_frac
+    if state.level != NORMAL:
+        next_frac = params.warning_frac if state.level == CAUTION else params.alert_frac
+    low = (1.0 - next_frac) * high
     low = max(
         low,
         (1.0 - _next_loss_frac(params, params.daily_loss_frac, state.day_warned, state.day_breached))
@@ -338,6 +341,8 @@ def corridor(params: BreakerParams, state: RiskState) -> Corridor:
     if state.level == CAUTION:
         high = (1.0 - params.recover_frac) * high
         return Corridor(low * CLEARLY_ABOVE, high / CLEARLY_ABOVE)
+    if state.level == WARNING:
+        return Corridor(low * CLEARLY_ABOVE, high)
     return Corridor(max(low * CLEARLY_ABOVE, corridor_floor(params, high)), high)
 
 

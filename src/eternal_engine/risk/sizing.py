@@ -68,8 +68,10 @@ def kelly_frac(pnls: Float64Array, count: int, window: int, divisor: float) -> f
     losses = 0
     won = 0.0
     lost = 0.0
-    for k in range(trades):
-        pnl = pnls[(count - 1 - k) % len(pnls)]
+    slot = (count - 1) % len(pnls)
+    for _ in range(trades):
+        pnl = pnls[slot]
+        slot = slot - 1 if slot > 0 else len(pnls) - 1
         if pnl > 0.0:
             wins += 1
             won += pnl

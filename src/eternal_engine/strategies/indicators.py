@@ -79,11 +79,8 @@ def folded(hourly: Float64Array, pick: Callable[[Float64Array, Float64Array], Fl
 def _per_symbol(
     daily: DailyBars, indicator: Callable[[Float64Array, Float64Array, Float64Array, Float64Array], Float64Array]
 ) -> Float64Array:
-    """Run an indicator of (high, low, close, volume) over each symbol's days with bars; NaN on the others.
-
-    Days lie one after the other in memory, each with all its symbols, as decisions read them.
-    """
-    out = np.full(daily.close.shape, np.nan, order="F")
+    """Run an indicator of (high, low, close, volume) over each symbol's days with bars; NaN on the others."""
+    out = np.full(daily.close.shape, np.nan)
     known = ~np.isnan(daily.close)
     if known.size == 0:
         return out

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +12,7 @@ from eternal_engine.model.rule import Rule
 from eternal_engine.model.steps import steps_up, whole_steps
 from eternal_engine.strategies.base import (
     BUY,
+    HOURS_PER_DAY,
     PERP,
     SELL,
     TREND,
@@ -34,7 +35,15 @@ from eternal_engine.strategies.indicators import (
 
 Float64Array = npt.NDArray[np.float64]
 Int64Array = npt.NDArray[np.int64]
+Int8Array = npt.NDArray[np.int8]
 BoolArray = npt.NDArray[np.bool_]
+
+# Bits of `calendar`: the day has bars enough, all its bars, an entry, a close that ends longs, one that ends shorts.
+DECIDES: Final = 1
+WHOLE: Final = 2
+ENTERS: Final = 4
+ENDS_LONG: Final = 8
+ENDS_SHORT: Final = 16
 
 RULES = (
     Rule(
@@ -140,22 +149,18 @@ class TrendObservation(NamedTuple):
 
 
 def features(params: TrendParams, daily: DailyBars) -> TrendFeatures:
-    """Compute every indicator over the whole history at once (causal: row d uses days up to d).
-
-    All arrays lie day by day in memory: a daily decision reads one day of every symbol.
-    """
-    # Two by two, since the layout of a single row could not be told.
-    empty = np.full((2, 2), np.nan, order="F")
+    """Compute every indicator over the whole history at once (causal: row d uses days up to d)."""
+    empty = np.full((1, 1), np.nan)
     return TrendFeatures(
-        close=np.asfortranarray(daily.close),
+        close=daily.close,
         sma=sma(daily, params.sma_days),
         ema=ema(daily, params.ema_days),
         adx=adx(daily, params.adx_days),
         atr=atr(daily, params.atr_days),
-        volume=np.asfortranarray(daily.volume),
+        volume=daily.volume,
         volume_mean=volume_mean(daily, params.volume_days) if params.volume_filter else empty,
-        days_known=np.asfortranarray(days_known(daily)),
-        bars=np.asfortranarray(daily.bars),
+        days_known=days_known(daily),
+        bars=daily.bars,
     )
 
 
@@ -199,9 +204,16 @@ def entry_side(params: TrendParams, rows: TrendFeatures, symbol: int, day: int) 
     return 0
 
 
+def leaving_side(rows: TrendFeatures, symbol: int, day: int) -> int:
+    """Give the side that a daily close beyond SMA200 ends, +1 long, -1 short, 0 for none (TREND-X1)."""
+    if rows.close[symbol, day] < rows.sma[symbol, day]:
+        return BUY
+    return SELL if rows.close[symbol, day] > rows.sma[symbol, day] else 0
+
+
 def leaves(rows: TrendFeatures, state: TrendState, symbol: int, day: int) -> bool:
     """Tell whether a position ends on a daily close beyond SMA200 against it (TREND-X1)."""
-    return bool(state.side[symbol] * (rows.close[symbol, day] - rows.sma[symbol, day]) < 0.0)
+    return bool(state.side[symbol] * leaving_side(rows, symbol, day) > 0)
 
 
 def is_warm(params: TrendParams, rows: TrendFeatures, symbol: int, day: int) -> bool:
@@ -209,15 +221,26 @@ def is_warm(params: TrendParams, rows: TrendFeatures, symbol: int, day: int) -> 
     return bool(rows.days_known[symbol, day] >= params.warmup_days)
 
 
-def sides_by_day(params: TrendParams, rows: TrendFeatures) -> Int64Array:
-    """Give `entry_side` of every day [D, S] on which a symbol may be entered; no row when TREND is off."""
+def calendar(params: TrendParams, rows: TrendFeatures) -> Int8Array:
+    """Give what the close of every day [D, S] may bring, as bits, by the rules above; no row when TREND is off."""
     symbols, days = rows.close.shape
-    sides = np.zeros((days if params.enabled else 0, symbols), np.int64)
-    for day in range(len(sides)):
-        for s in range(symbols):
-            if day_decides(rows, s, day) and is_warm(params, rows, s, day):
-                sides[day, s] = entry_side(params, rows, s, day)
-    return sides
+    marked = np.zeros((days if params.enabled else 0, symbols), np.int8)
+    for s in range(symbols):
+        for day in range(len(marked)):
+            if not day_decides(rows, s, day):
+                continue
+            bits = DECIDES
+            if rows.bars[s, day] == HOURS_PER_DAY:
+                bits |= WHOLE
+            if is_warm(params, rows, s, day) and entry_side(params, rows, s, day) != 0:
+                bits |= ENTERS
+            against = leaving_side(rows, s, day)
+            if against > 0:
+                bits |= ENDS_LONG
+            elif against < 0:
+                bits |= ENDS_SHORT
+            marked[day, s] = bits
+    return marked
 
 
 def stop_price(params: TrendParams, side: int, entry: float, atr_usdt: float, tick: float) -> float:
@@ -246,66 +269,72 @@ def trail_after(
     return best, trailing, stop
 
 
+def trail_in_place(params: TrendParams, state: TrendState, symbol: int, close: float, tick: float) -> None:
+    """Advance the trail of one position by a daily close, in the arrays of a state that is the caller's alone."""
+    best, trailing, stop = trail_after(params, state, symbol, close, tick)
+    state.best_close[symbol] = best
+    state.trailing[symbol] = trailing
+    state.stop[symbol] = stop
+
+
 def trailed(params: TrendParams, state: TrendState, symbol: int, close: float, tick: float) -> TrendState:
     """Advance the trail of one position by a daily close (TREND-S2); the stop only ever tightens."""
     best, trailing, stop = trail_after(params, state, symbol, close, tick)
     if best == state.best_close[symbol] and trailing == state.trailing[symbol] and stop == state.stop[symbol]:
         return state
-    best_close = state.best_close.copy()
-    trailing_flags = state.trailing.copy()
-    stops = state.stop.copy()
-    best_close[symbol] = best
-    trailing_flags[symbol] = trailing
-    stops[symbol] = stop
-    return state._replace(best_close=best_close, trailing=trailing_flags, stop=stops)
+    fresh = copied(state)
+    trail_in_place(params, fresh, symbol, close, tick)
+    return fresh
+
+
+def copied(state: TrendState) -> TrendState:
+    """Give a state with arrays of its own."""
+    return state._replace(
+        side=state.side.copy(),
+        entry=state.entry.copy(),
+        atr=state.atr.copy(),
+        stop=state.stop.copy(),
+        best_close=state.best_close.copy(),
+        trailing=state.trailing.copy(),
+        base_qty=state.base_qty.copy(),
+    )
+
+
+def open_in_place(
+    state: TrendState, symbol: int, side: int, entry: float, atr_usdt: float, stop: float, qty: float
+) -> None:
+    """Take over a filled entry in the arrays of a state that is the caller's alone (TREND-S1)."""
+    state.side[symbol] = side
+    state.entry[symbol] = entry
+    state.atr[symbol] = atr_usdt
+    state.stop[symbol] = stop
+    state.best_close[symbol] = -np.inf if side > 0 else np.inf
+    state.trailing[symbol] = False
+    state.base_qty[symbol] = qty
 
 
 def opened(
-    state: TrendState,
-    symbol: int,
-    side: int,
-    entry: float,
-    atr_usdt: float,
-    stop: float,
-    qty: float,
+    state: TrendState, symbol: int, side: int, entry: float, atr_usdt: float, stop: float, qty: float
 ) -> TrendState:
     """Take over a filled entry: the stop counts from the fill price (TREND-S1)."""
-    sides = state.side.copy()
-    entries = state.entry.copy()
-    atrs = state.atr.copy()
-    stops = state.stop.copy()
-    best_close = state.best_close.copy()
-    trailing = state.trailing.copy()
-    base_qty = state.base_qty.copy()
-    sides[symbol] = side
-    entries[symbol] = entry
-    atrs[symbol] = atr_usdt
-    stops[symbol] = stop
-    best_close[symbol] = -np.inf if side > 0 else np.inf
-    trailing[symbol] = False
-    base_qty[symbol] = qty
-    return state._replace(
-        side=sides,
-        entry=entries,
-        atr=atrs,
-        stop=stops,
-        best_close=best_close,
-        trailing=trailing,
-        base_qty=base_qty,
-    )
+    fresh = copied(state)
+    open_in_place(fresh, symbol, side, entry, atr_usdt, stop, qty)
+    return fresh
+
+
+def close_in_place(state: TrendState, symbol: int) -> None:
+    """Forget a position that is flat again in the arrays of a state that is the caller's alone."""
+    state.side[symbol] = 0
+    state.stop[symbol] = 0.0
+    state.trailing[symbol] = False
+    state.base_qty[symbol] = 0.0
 
 
 def closed(state: TrendState, symbol: int) -> TrendState:
     """Forget a position that is flat again."""
-    sides = state.side.copy()
-    stops = state.stop.copy()
-    trailing = state.trailing.copy()
-    base_qty = state.base_qty.copy()
-    sides[symbol] = 0
-    stops[symbol] = 0.0
-    trailing[symbol] = False
-    base_qty[symbol] = 0.0
-    return state._replace(side=sides, stop=stops, trailing=trailing, base_qty=base_qty)
+    fresh = copied(state)
+    close_in_place(fresh, symbol)
+    return fresh
 
 
 def risk_qty(params: TrendParams, engine_usdt: float, atr_usdt: float) -> float:
@@ -348,6 +377,8 @@ def decide(
 
 def ranked(candidates: list[Signal], rows: TrendFeatures, day: int) -> list[Signal]:
     """Order candidates by falling ADX, ties in symbol order (TREND-E1)."""
+    if len(candidates) < 2:
+        return candidates
     out = no_signals()
     for candidate in candidates:
         at = len(out)

@@ -9,7 +9,7 @@ import pytest
 
 from core_builders import CAPITAL, QUICK_TREND, THREE, a_random_history, only
 from eternal_engine.backtest import days, loop
-from eternal_engine.backtest.prepare import day_ranges_of, features_of, market_of
+from eternal_engine.backtest.prepare import day_ranges_of, features_of, market_of, settle_opens_of
 from eternal_engine.backtest.simulate import Simulation, plain_run, simulate, tape_for
 from eternal_engine.backtest.tape import BARS, DAILY, ORDERS
 from eternal_engine.market_data.history import HOUR_MS, MarketHistory
@@ -24,7 +24,7 @@ def patient(**ladder: float) -> Params:
 
 
 def run_daily(history: MarketHistory, params: Params, ranges: bool) -> Simulation:
-    market = market_of(history, day_ranges_of(history) if ranges else None)
+    market = market_of(history, day_ranges_of(history), settle_opens_of(history)) if ranges else market_of(history)
     return simulate(
         plain_run, params, features_of(params, history), market,
         first_bar=0, last_bar=history.hours, capital=CAPITAL, tape=tape_for(3, history.hours, DAILY),
@@ -35,9 +35,9 @@ def counted_days(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     passed: list[int] = []
     honest = days.write_passed_day
 
-    def counted(*given: Any) -> None:
+    def counted(*given: Any) -> float:
         passed.append(int(given[-1]))
-        honest(*given)
+        return honest(*given)
 
     monkeypatch.setattr(days, "write_passed_day", counted)
     return passed
@@ -75,6 +75,74 @@ def test_days_are_passed_with_positions_held_and_funding_paid(monkeypatch: pytes
     assert all(done.tape.funding[TREND, row] != 0.0 for row in held)
 
 
+def rising(history: MarketHistory) -> MarketHistory:
+    """Let every coin rise steadily, so that equity is often at its high."""
+    for bars in (history.spot, history.perp):
+        for prices in (bars.open, bars.high, bars.low, bars.close):
+            prices *= np.exp(0.0004 * np.arange(prices.shape[1]))
+    return history
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_new_high_within_a_passed_day_is_the_highest_close_of_its_hours(
+    seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    history = rising(a_random_history(seed, days=60, vol=0.001))
+    # The fall from the high decides how the breaker acts later: a high missed by one bar would show.
+    params = patient(daily_loss_frac=0.3, weekly_loss_frac=0.5)
+    walked = run_daily(history, params, False)
+    rose: list[float] = []
+    honest = days.highest_usdt
+
+    def watched(*given: Any) -> float:
+        high_usdt = honest(*given)
+        if high_usdt > given[-1]:
+            rose.append(high_usdt)
+        return high_usdt
+
+    monkeypatch.setattr(days, "highest_usdt", watched)
+    fast = run_daily(history, params, True)
+    assert len(rose) > 5
+    assert fast.states.risk == walked.states.risk
+    assert np.array_equal(
+        fast.tape.order_f[: fast.tape.counts[ORDERS]], walked.tape.order_f[: walked.tape.counts[ORDERS]]
+    )
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_the_rest_of_a_day_is_passed_after_its_fills_and_up_to_its_last_bar(
+    seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    history = a_random_history(seed, days=60, vol=0.003)
+    params = patient(daily_loss_frac=0.3, weekly_loss_frac=0.5)
+    whole: list[int] = []
+    honest = loop.open_row
+
+    def opened(tape: Any, opens_h: int) -> None:
+        whole.append(opens_h % 24)
+        honest(tape, opens_h)
+
+    monkeypatch.setattr(loop, "open_row", opened)
+    done = run_daily(history, params, True)
+    # After a fill at midnight nothing but the day's last bar goes through the whole procedure, if that.
+    assert whole.count(0) > 2
+    inside = sum(0 < hour < 23 for hour in whole)
+    assert inside < len(whole) / 3
+    assert len(whole) < 24 * 60 / 8
+    assert int(done.tape.counts[BARS]) == 61
+
+
+def test_the_opens_at_settlements_are_those_of_the_hours() -> None:
+    history = a_random_history(4, days=12, symbols=3)
+    opens = settle_opens_of(history)
+    for s in range(3):
+        at = history.funding[s].stamp_ms // HOUR_MS - history.start_ms // HOUR_MS
+        inside = at < history.hours
+        assert inside.sum() > 20
+        assert opens[s, : len(at)][inside].tolist() == history.perp.open[s, at[inside]].tolist()
+        assert np.isnan(opens[s, len(at) :]).all()
+
+
 def test_the_extremes_of_a_day_are_those_of_its_hours() -> None:
     history = a_random_history(4, days=12, symbols=3)
     history.perp.low[1, 50] = np.nan
@@ -104,16 +172,16 @@ def test_the_extremes_of_a_day_are_those_of_its_hours() -> None:
 def test_a_day_that_touches_the_stop_or_the_corridor_is_walked(monkeypatch: pytest.MonkeyPatch) -> None:
     history = a_random_history(2, days=60, vol=0.002)
     params = patient()
-    features, market = features_of(params, history), market_of(history, day_ranges_of(history))
+    market = market_of(history, day_ranges_of(history))
     seen: list[tuple[bool, bool, bool]] = []
     honest = loop.pass_days
 
     def watched(*given: Any) -> Any:
-        book, states, bar = given[4], given[7], given[13]
-        close_h, day = market.first_h + bar + 24, bar // 24
+        book, states, bar = given[4], given[7], given[12]
+        day = bar // 24
 
         def is_quiet(changed: States) -> bool:
-            return days.day_is_quiet(params, features, market, book, changed, close_h)
+            return days.kind_of_day(params, market, book, changed.risk, changed.trend.stop, day) != days.RESTLESS
 
         for s in np.flatnonzero(book.perp_qty[TREND]) if day < market.days.shape[1] else ():
             stop = states.trend.stop.copy()

@@ -310,7 +310,7 @@ def test_risk_5_the_first_breach_of_the_next_week_counts_again() -> None:
     assert state.week_block_h == MONDAY_H + 170 + 168
 
 
-@pytest.mark.parametrize("changes", [{"level": WARNING}, {"level": ALERT}, {"approved": True}, {"halted": True}])
+@pytest.mark.parametrize("changes", [{"level": ALERT}, {"level": EMERGENCY}, {"approved": True}, {"halted": True}])
 def test_u_7_no_corridor_where_somebody_waits(changes: dict[str, object]) -> None:
     band = breaker.corridor(LADDER, at_high()._replace(**changes))
     assert band.low_usdt > band.high_usdt
@@ -325,6 +325,7 @@ def test_u_7_no_corridor_where_somebody_waits(changes: dict[str, object]) -> Non
         ({"day_breached": True, "week_warned": True}, 38_000.0, 40_000.0),
         ({"day_breached": True, "week_breached": True}, 36_000.0, 40_000.0),
         ({"level": CAUTION, "day_breached": True, "week_breached": True}, 34_000.0, 38_000.0),
+        ({"level": WARNING, "day_breached": True, "week_breached": True}, 32_000.0, 40_000.0),
         ({"level": CAUTION, "day_base_usdt": 37_000.0, "week_breached": True}, 36_408.0, 38_000.0),
     ],
 )

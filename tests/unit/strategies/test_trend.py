@@ -226,6 +226,45 @@ def test_trend_x1_waits_for_its_own_order() -> None:
     assert trend.decide(PARAMS, table, held(), busy)[1] == []
 
 
+def test_the_calendar_says_what_the_rules_say_of_every_day() -> None:
+    table = rows(
+        7,
+        close=[40_000.0, 29_000.0, 40_000.0, 40_000.0, 30_000.0, 40_000.0, np.nan],
+        adx=[30.0, 30.0, 20.0, 30.0, 30.0, 30.0, 30.0],
+        days_known=[200, 200, 200, 199, 200, 200, 200],
+        bars=[24, 24, 24, 23, 24, 19, 24],
+    )
+    always = trend.DECIDES | trend.WHOLE
+    assert trend.calendar(PARAMS, table).tolist() == [
+        [
+            always | trend.ENTERS | trend.ENDS_SHORT,
+            always | trend.ENDS_LONG,
+            always | trend.ENDS_SHORT,
+            trend.DECIDES | trend.ENDS_SHORT,
+            always,
+            0,
+            always,
+        ]
+    ]
+    for s in range(7):
+        for side in (BUY, SELL):
+            bit = trend.ENDS_LONG if side == BUY else trend.ENDS_SHORT
+            state = trend.initial_state(7)
+            state.side[s] = side
+            said = bool(trend.calendar(PARAMS, table)[0, s] & bit)
+            assert said == (trend.day_decides(table, s, 0) and trend.leaves(table, state, s, 0))
+    assert trend.calendar(PARAMS._replace(enabled=False), table).shape == (0, 7)
+
+
+def test_what_is_changed_in_place_leaves_copies_alone() -> None:
+    before = held()
+    mine = trend.copied(before)
+    trend.trail_in_place(PARAMS, mine, 0, 60_000.0, 0.5)
+    assert mine.stop[0] > before.stop[0]
+    trend.close_in_place(mine, 0)
+    assert (mine.side[0], before.side[0], before.trailing[0]) == (0, 1, False)
+
+
 def test_u_10_without_the_bar_just_closed_nothing_is_decided() -> None:
     table = rows(close=29_000.0)
     blind = seen(held_qty=np.array([0.1]), tradable=np.array([False]))
@@ -248,7 +287,7 @@ def test_features_hold_the_volume_mean_only_when_it_is_asked_for() -> None:
     bars = DailyBars(close + 1, close - 1, close, np.ones((1, days)), np.full((1, days), 24))
     off = trend.features(PARAMS, bars)
     on = trend.features(PARAMS._replace(volume_filter=True), bars)
-    assert off.volume_mean.shape == (2, 2)
+    assert off.volume_mean.shape == (1, 1)
     assert on.volume_mean[0, -1] == 1.0
     assert off.days_known[0, -1] == days
     assert trend.entry_side(PARAMS, off, 0, days - 1) == BUY
