@@ -10,8 +10,8 @@ from typing import Any, Final
 
 from eternal_engine.engine import bank, work
 from eternal_engine.engine.bank import Bank
-from eternal_engine.engine.order_manager import OrderManager
 from eternal_engine.engine.sender import Sender
+from eternal_engine.engine.stop_keeper import StopKeeper
 from eternal_engine.launch.caretaker import Caretaker
 from eternal_engine.ledger.transfers import attempt_id
 from eternal_engine.model.ids import TransferId
@@ -43,13 +43,13 @@ def _forgets_unknown_orders() -> None:
 
 def _confirms_stops_first() -> None:
     """Remember a stop as resting before the exchange was asked for it."""
-    set_stop = OrderManager._set_stop
+    set_stop = StopKeeper._set
 
-    async def hasty(self: OrderManager, s: int, symbol: str, price: Decimal) -> None:
-        await self._confirm_stop(s, symbol, price)
+    async def hasty(self: StopKeeper, s: int, symbol: str, price: Decimal) -> None:
+        await self._confirm(s, symbol, price)
         await set_stop(self, s, symbol, price)
 
-    OrderManager._set_stop = hasty  # type: ignore[method-assign]
+    StopKeeper._set = hasty  # type: ignore[method-assign]
 
 
 def _new_transfer_each_time() -> None:

@@ -18,16 +18,16 @@ from eternal_engine.engine.memory import Memory
 from eternal_engine.engine.price_look import PriceLook
 from eternal_engine.engine.recorder import Recorder
 from eternal_engine.engine.sender import RETRY_WAITS_S, Sender, Waiting
+from eternal_engine.engine.stop_keeper import StopKeeper, on_tick
 from eternal_engine.engine.timing import Clock, hour_of, hour_start
 from eternal_engine.engine.view import ENGINES
 from eternal_engine.engine.work import Done, PlanOrder, Scene
 from eternal_engine.model import reason
 from eternal_engine.model.conversion import exact_from_float
-from eternal_engine.model.errors import EternalError, ExchangeError, HaltTrading, RateLimited, RejectedForGood, Retry
-from eternal_engine.model.event import ErrorOccurred, Event, Noted, OrderPlanned
-from eternal_engine.model.ids import Account, ClientOrderId, Engine, Leg, RuleId, Symbol
+from eternal_engine.model.errors import EternalError, ExchangeError, HaltTrading, RateLimited, Retry
+from eternal_engine.model.event import ErrorOccurred, Event, OrderPlanned
+from eternal_engine.model.ids import ClientOrderId, Engine, Leg
 from eternal_engine.model.instrument import Market
-from eternal_engine.model.money import exact_arithmetic
 from eternal_engine.model.order import Order, OrderState
 from eternal_engine.model.rule import Rule
 from eternal_engine.portfolio.params import Intent, Params
@@ -74,6 +74,7 @@ class OrderManager:
         self._waiting = waiting
         self._levered: set[str] = set()
         self._levered_at = self._leverage()
+        self._stops = StopKeeper(sender, recorder, clock, waiting, self._desk)
         self._stops_turn = asyncio.Lock()
         self._deadlines: dict[ClientOrderId, datetime] = {}
         self._refused_h: dict[ClientOrderId, int] = {}
@@ -230,7 +231,7 @@ class OrderManager:
             return None
         tick = self.sender.rules(Market.PERP, self._recorder.memory.symbols[intent.symbol]).tick
         price = trend.stop_price(self.params.trend, intent.side, intent.price, intent.atr, float(tick))
-        return _on_tick(price, tick) if price > 0.0 else None
+        return on_tick(price, tick) if price > 0.0 else None
 
     def _planned(self, step: PlanOrder) -> OrderPlanned:
         rules = self.sender.rules(step.order.market, step.order.key.symbol)
@@ -328,74 +329,13 @@ class OrderManager:
     # Protective stops ------------------------------------------------------------------------------------------
 
     async def keep_stops(self) -> None:
-        """Make the exchange hold the stop that the rules want in every position of TREND (TREND-X3).
-
-        Setting a stop again changes nothing, so it is simply repeated until it is confirmed.
-        """
+        """Make the exchange hold the stops of TREND; a position whose stop cannot rest is left at once (TREND-X2)."""
         async with self._stops_turn:
             before = self._recorder.memory.pending
-            await self._keep_stops()
+            await self._stops.keep()
             leaving = [intent for intent in self._recorder.memory.pending if intent not in before and _is_stop(intent)]
         for intent in leaving:
             await self._carry(intent)
-
-    async def _keep_stops(self) -> None:
-        memory = self._recorder.memory
-        for s, symbol in enumerate(memory.symbols):
-            wanted = outcome.stop_wanted(memory.states, self._recorder.projection.books, memory.symbols, s)
-            known = memory.stop_of(s)
-            if wanted is None:
-                if known is not None:
-                    await self._recorder.commit(lambda now, _, s=s: (now.with_stop(s, None), ()))  # type: ignore[misc]
-                continue
-            tick = self.sender.rules(Market.PERP, symbol).tick
-            price = _on_tick(wanted, tick)
-            if price != known:
-                await self._set_stop(s, symbol, price)
-
-    async def _set_stop(self, s: int, symbol: str, price: Decimal) -> None:
-        for wait_s in (*RETRY_WAITS_S, None):
-            try:
-                await self.sender.exchange.set_stop(symbol, price)
-            except HaltTrading:
-                raise
-            except RejectedForGood as error:
-                await self._leave(s, error)
-                return
-            except ExchangeError as error:
-                if wait_s is None:
-                    where = f"setting the stop of {symbol} at {price}"
-                    await self._recorder.append(
-                        ErrorOccurred(self._clock.now(), error.message, where, error.mend, self.engine)
-                    )
-                    return
-                await self._waiting.sleep(wait_s)
-            else:
-                await self._confirm_stop(s, symbol, price)
-                return
-
-    async def _confirm_stop(self, s: int, symbol: str, price: Decimal) -> None:
-        note = Noted(self._clock.now(), RuleId("TREND-X3"), f"stop rests at {price}", self.engine, Symbol(symbol))
-        await self._recorder.commit(lambda memory, _: (memory.with_stop(s, price), (note,)))
-
-    async def _leave(self, s: int, refused: RejectedForGood) -> None:
-        """Ask for an exit at once: the stop cannot rest, mostly because the market is beyond it already (TREND-X2)."""
-
-        def make(memory: Memory, projection: Projection) -> tuple[Memory, tuple[Event, ...]]:
-            desk = self._desk(projection)
-            intent = exits.position_exit(desk, memory, projection.books.of(Account.TREND), s)
-            if intent is None or work.first_id(intent, memory.symbols) in projection.orders:
-                # What was tried in this hour already has ended; the next hour has an id of its own.
-                return memory, ()
-            symbol, stop = memory.symbols[s], float(memory.states.trend.stop[s])
-            words = f"the stop of {symbol} at {stop:g} cannot rest, so the position is closed: {refused.message}"
-            detail = f"{reason.words(intent.reason)}: the exchange takes no stop at {stop:g}: {refused.message}"
-            seen = {"symbols": {symbol: {"stop": stop}}, "stop_refused": refused.message}
-            said = ErrorOccurred(desk.now, words, f"trend {symbol}", refused.mend, self.engine)
-            told = (said, *exits.explained(desk, memory, intent, detail, seen))
-            return replace(memory, pending=(*memory.pending, intent)), told
-
-        await self._recorder.commit(make)
 
     # What no rule knows of ------------------------------------------------------------------------------------
 
@@ -447,12 +387,6 @@ async def in_turn_or_together(jobs: Sequence[Callable[[], Awaitable[None]]], *, 
     for ended in await asyncio.gather(*(job() for job in jobs), return_exceptions=True):
         if isinstance(ended, BaseException):
             raise ended
-
-
-def _on_tick(price: float, tick: Decimal) -> Decimal:
-    """Give a price of the kernels, which is a multiple of the tick already, as the exact one."""
-    with exact_arithmetic():
-        return round(price / float(tick)) * tick
 
 
 def _is_stop(intent: Intent) -> bool:
