@@ -357,3 +357,25 @@ async def test_ord_4_an_order_that_has_traded_but_whose_executions_stay_away_is_
         await bench.manager.run()
         assert (bench.states, bench.recorder.memory.pending) == (["tr-2401020000-BTCUSDT-in-1 filled"], ())
         assert len(bench.exchange.placed) == len(said()) == 1
+
+
+async def test_ord_3_an_exit_that_trades_while_it_is_given_up_stays_open_and_is_not_planned_anew(tmp_path: Path) -> None:
+    async with a_bench(tmp_path, Engine.TREND) as bench:
+        await bench.give(ENTRY)
+        await bench.manager.run()
+        bench.exchange.script = [Retry("no route")] * 6
+        sleep = bench.clock.sleep
+
+        async def trades(seconds: float) -> None:
+            await sleep(seconds)
+            if len(bench.exchange.placed) == 6:
+                whole = bench.exchange._execution(bench.exchange.placed[-1])
+                half = replace(whole, execution_id="half", qty=whole.qty / 2, value_usdt=whole.value_usdt / 2)
+                await bench.manager.sender.take(ExecutionSeen(half))
+
+        bench.clock.sleep = trades  # type: ignore[method-assign]
+        await bench.give(EXIT)
+        await bench.manager.run()
+        assert bench.states[-1].endswith(" open")
+        assert len(bench.exchange.placed) == 1 + 6
+        assert bench.recorder.memory.pending == (EXIT,)
