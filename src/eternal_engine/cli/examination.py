@@ -33,14 +33,13 @@ def examine(mode: DaemonMode, state_dir: Path | None, now: datetime, *, ask_exch
     """Look at everything; what cannot be looked at without a readable configuration is left out."""
     from eternal_engine.config import load
 
-    findings = [*_program()]
+    findings = [*_program(), *_secrets(Path())]
     try:
         settings = load(mode)
     except EternalError as problem:
         return [*findings, error_of("configuration", problem)]
     directory = state_dir or settings.paths.state_dir
     findings.append(Finding("configuration", OK, f"the configuration of {mode} reads, hash {settings.hash()[:12]}"))
-    findings += _secrets(Path())
     for name, folder in (("state directory", directory), ("log directory", settings.paths.log_dir)):
         findings += _folder(name, folder)
     findings += _database(directory)

@@ -57,6 +57,7 @@ def run(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON summary at the end.")] = False,
 ) -> None:
     """Run the daemon. SIGTERM or Ctrl-C ends it within ten seconds; resting stops stay at the exchange."""
+    from eternal_engine.launch.keys import refuse_committed_keys
     from eternal_engine.launch.markets import Wish
 
     asked = _Asked(mode, tuple(engine or ()), state_dir)
@@ -68,6 +69,8 @@ def run(
         raise UsageError(
             f"{mode} has its own market and time", where="--market, --start, --speed", mend="leave them out"
         )
+    # Before anything is read into settings: half a pair of keys is committed all the same.
+    refuse_committed_keys(Path())
     settings = asked.settings()
     if mode == "live":
         confirm_live(settings)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final, Literal
 
 from eternal_engine.config import Settings
 from eternal_engine.config.env_layer import read_dotenv
-from eternal_engine.config.keys import ENV_PREFIX
+from eternal_engine.config.keys import ENV_PREFIX, all_keys
 from eternal_engine.model.errors import RefusedError, UsageError
 from eternal_engine.model.ids import Account, Engine
 
@@ -20,16 +20,17 @@ PREFIX: Final = f"{ENV_PREFIX}KEYS__"
 
 
 def refuse_committed_keys(directory: Path) -> None:
-    """Refuse to start while the committed .env holds a key: whoever sees the repository could use it.
+    """Refuse to start while the committed .env holds a key or an alert address: whoever sees it could use it.
 
     Raises RefusedError (exit 4) naming file, line and variable, never the key.
     """
+    secret = {entry.env for entry in all_keys().values() if entry.secret}
     for name, (text, origin) in read_dotenv(directory / ".env").items():
-        if name.upper().startswith(PREFIX) and text:
+        if text and (name.upper().startswith(PREFIX) or name.upper() in secret):
             raise RefusedError(
                 f"{name} holds a key in a file that is committed",
                 where=origin,
-                mend="delete it there and at the exchange (it may be known), make a new one, write it to .env.local",
+                mend="delete it there and where it was issued (it may be known), write a new one to .env.local",
             )
 
 

@@ -177,3 +177,13 @@ def test_k3_an_engine_named_alone_leaves_the_others_off_and_the_state_dir_takes_
     assert settings.paths.state_dir == tmp_path / "here"
     assert settings.paths.log_dir == tmp_path / "here" / "logs"
     assert settings.hash() != run_cli._Asked("paper", (), None).settings().hash()
+
+
+def test_k5_half_a_pair_of_keys_in_the_committed_file_is_refused_as_a_key(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / ".env").write_text("ETERNAL_KEYS__DEMO__TREND__API_KEY=planted\n")
+    assert cli.run(["run", "--mode", "paper", "--state-dir", str(tmp_path / "state")]) == 4
+    assert "holds a key in a file that is committed" in capsys.readouterr().err
+    assert not (tmp_path / "state").exists()

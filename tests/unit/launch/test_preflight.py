@@ -233,17 +233,18 @@ async def test_an_environment_without_key_information_is_looked_at_without() -> 
         await arena.close()
 
 
-def test_k5_a_key_in_the_committed_file_refuses_every_start_without_repeating_it(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["ETERNAL_KEYS__LIVE__TREND__API_SECRET", "ETERNAL_ALERTS__URLS"])
+def test_k5_a_key_in_the_committed_file_refuses_every_start_without_repeating_it(tmp_path: Path, name: str) -> None:
     secret = "planted" + "Secret" * 3
-    (tmp_path / ".env").write_text(f"# keys\nETERNAL_KEYS__LIVE__TREND__API_SECRET={secret}\n")
+    (tmp_path / ".env").write_text(f"# keys\n{name}={secret}\n")
     with pytest.raises(RefusedError) as caught:
         refuse_committed_keys(tmp_path)
     assert caught.value.exit_code == 4
     assert caught.value.where == ".env:2"
     assert secret not in str(caught.value)
-    (tmp_path / ".env").write_text("ETERNAL_KEYS__LIVE__TREND__API_SECRET=\n")
+    (tmp_path / ".env").write_text(f"{name}=\n")
     refuse_committed_keys(tmp_path)
-    (tmp_path / ".env.local").write_text(f"ETERNAL_KEYS__LIVE__TREND__API_SECRET={secret}\n")
+    (tmp_path / ".env.local").write_text(f"{name}={secret}\n")
     refuse_committed_keys(tmp_path)
 
 
