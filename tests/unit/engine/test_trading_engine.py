@@ -12,6 +12,8 @@ import pytest
 
 from core_builders import OFF, QUICK_TREND, TWO, a_history, some_params
 from eternal_engine.engine.hour import ALL_HALTED
+from eternal_engine.engine.memory import OWNER, write
+from eternal_engine.engine.recorder import Make, Recorder
 from eternal_engine.engine.timing import hour_start
 from eternal_engine.exchange.capability import Environment
 from eternal_engine.ledger.transfers import plan_transfer
@@ -31,6 +33,7 @@ from eternal_engine.model.event import (
 )
 from eternal_engine.model.ids import Account, Engine, ExecutionId, RuleId, Symbol
 from eternal_engine.storage.history import Paid
+from eternal_engine.storage.store import Appended
 from eternal_engine.strategies.base import HOURS_PER_DAY
 from hours_bench import Daemon, ScriptedTeller, World, a_daemon
 
@@ -139,6 +142,30 @@ async def test_c6_restarts_at_any_hour_give_the_orders_of_an_undisturbed_run(tmp
     found = daemon.recorder.memory
     assert (found.cycle_h, found.pending, found.started_h) == (wanted.cycle_h, wanted.pending, wanted.started_h)
     assert found.states.risk == wanted.states.risk
+
+
+async def test_c6_what_stands_saved_is_the_whole_memory_after_every_write(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    writes = 0
+    once = Recorder._write
+
+    async def checked(self: Recorder, make: Make) -> Appended:
+        nonlocal writes
+        appended = await once(self, make)
+        # Parts that are the same objects as before are not written anew: whoever changed one in place would lose it.
+        assert self.store.projection.states[OWNER].document == write(self.memory)
+        writes += 1
+        return appended
+
+    world = World(a_market())
+    start = world.first_h + BEGIN
+    params = some_params(TWO, trend=QUICK_TREND)
+    async with a_daemon(tmp_path, world, params, at_h=start) as daemon:
+        monkeypatch.setattr(Recorder, "_write", checked)
+        await daemon.each(start, start + 4 * DAY)
+    assert writes > 4 * DAY
+    assert {ENTRY, EXIT} <= set(world.placed(Engine.TREND))
 
 
 async def test_u_7_an_hour_without_any_bar_decides_nothing(tmp_path: Path) -> None:
