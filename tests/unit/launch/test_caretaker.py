@@ -105,6 +105,43 @@ async def test_the_configuration_says_how_often_the_line_is_looked_at_and_accoun
     assert waits == [3, 3]
 
 
+@pytest.mark.parametrize(
+    ("environment", "asked"), [(Environment.LIVE, 1), (Environment.DEMO, 1), (Environment.PAPER, 0)]
+)
+async def test_u_2_the_exchanges_time_is_asked_for_before_an_hour_where_this_machines_clock_counts(
+    environment: Environment, asked: int
+) -> None:
+    calls: list[datetime] = []
+
+    async def server_time() -> datetime:
+        calls.append(AT)
+        return AT
+
+    async def nothing() -> None:
+        return
+
+    place = SimpleNamespace(
+        pumps={},
+        ports={Account.TREND: SimpleNamespace(server_time=server_time)},
+        environment=environment,
+        clock=SimpleNamespace(now=lambda: AT),
+        waiting=SimpleNamespace(sleep=None),
+    )
+
+    async def append(*_: Event) -> None:
+        return
+
+    crew = SimpleNamespace(recorder=SimpleNamespace(append=append), engine=SimpleNamespace(lockouts=None))
+    keeper = Caretaker(cast("Any", place), cast("Any", crew), OWNERS, lambda _: None, Daemon())
+    await keeper.see_clock()
+    assert calls == [], "nobody watches the line yet"
+    keeper.duties(nothing, lambda: None)
+    await keeper.see_clock()
+    assert len(calls) == asked
+    # A clock that is years off is told of, and entries wait.
+    assert keeper.entries_wait is bool(asked)
+
+
 async def test_core_12_a_lost_purchase_that_only_a_later_comparison_finds_counts_for_the_rules_too(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
