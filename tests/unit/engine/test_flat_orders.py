@@ -359,7 +359,7 @@ async def test_ord_4_an_order_that_has_traded_but_whose_executions_stay_away_is_
         assert len(bench.exchange.placed) == len(said()) == 1
 
 
-async def test_ord_3_an_exit_that_trades_while_it_is_given_up_stays_open_and_is_not_planned_anew(tmp_path: Path) -> None:
+async def test_ord_3_an_exit_that_trades_while_it_is_given_up_is_not_planned_anew(tmp_path: Path) -> None:
     async with a_bench(tmp_path, Engine.TREND) as bench:
         await bench.give(ENTRY)
         await bench.manager.run()

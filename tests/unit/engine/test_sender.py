@@ -7,8 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from engine_bench import AT, a_bench
+from engine_bench import AT, OWNERS, a_bench
+from eternal_engine.engine.order_manager import OrderManager
+from eternal_engine.engine.sender import Sender
 from eternal_engine.engine.timing import hour_of
+from eternal_engine.exchange.orders import OrderAck, OrderRequest
 from eternal_engine.model import reason
 from eternal_engine.model.errors import (
     BadReply,
@@ -21,6 +24,7 @@ from eternal_engine.model.errors import (
 )
 from eternal_engine.model.event import ErrorOccurred
 from eternal_engine.model.ids import Account, Engine
+from eternal_engine.model.instrument import BYBIT_2025
 from eternal_engine.portfolio.params import NO_INTENT
 from eternal_engine.strategies.base import BUY, CORE_HODL, PERP, SELL, SPOT, TREND
 
@@ -70,6 +74,15 @@ async def test_d6_a_rate_limit_waits_and_does_not_count(tmp_path: Path) -> None:
         assert len(bench.exchange.placed) == 8
 
 
+async def test_ord_3_a_rate_limit_between_them_gives_no_new_retries(tmp_path: Path) -> None:
+    async with a_bench(tmp_path, Engine.CORE_HODL) as bench:
+        bench.exchange.script = [*[Retry("later")] * 3, RateLimited("slow down"), *[Retry("later")] * 3]
+        await bench.give(BUYING)
+        await bench.manager.run()
+        assert len(bench.exchange.placed) == 7
+        assert bench.states == [f"{ID} rejected"]
+
+
 async def test_d5_a_rejection_for_good_is_not_repeated(tmp_path: Path) -> None:
     async with a_bench(tmp_path, Engine.CORE_HODL) as bench:
         bench.exchange.script = [RejectedForGood("no money", code=170131)]
@@ -106,6 +119,31 @@ async def test_ord_2_a_lost_request_goes_again_under_the_same_id_when_it_can_arr
         await bench.manager.run()
         assert [request.client_order_id for request in bench.exchange.placed] == [ID, ID]
         assert sum(bench.clock.slept) >= 30.0
+        assert bench.states == [f"{ID} filled"]
+
+
+async def test_ord_2_after_a_restart_an_order_may_still_arrive_for_half_a_minute(tmp_path: Path) -> None:
+    async with a_bench(tmp_path, Engine.CORE_HODL) as bench:
+        bench.exchange.script = [UnknownOutcome("reset")]
+        bench.exchange.look_script = [Retry("no connection")] * 6
+        await bench.give(BUYING)
+        await bench.manager.run()
+        assert bench.states == [f"{ID} unknown"]
+        # Nobody remembers when the killed process has sent it: it may have been just now.
+        again = Sender(
+            Engine.CORE_HODL, bench.exchange, bench.recorder, BYBIT_2025, OWNERS, bench.clock, bench.clock,
+        )  # type: ignore[arg-type]  # fmt: skip
+        began, at = bench.clock.at, list[float]()
+        place = bench.exchange.place
+
+        async def noted(request: OrderRequest) -> OrderAck:
+            at.append((bench.clock.at - began).total_seconds())
+            return await place(request)
+
+        bench.exchange.place = noted  # type: ignore[method-assign]
+        await OrderManager(again, bench.recorder, bench.params, bench.clock, bench.clock).run()
+        assert len(at) == 1
+        assert at[0] >= 30.0
         assert bench.states == [f"{ID} filled"]
 
 
