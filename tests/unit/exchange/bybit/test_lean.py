@@ -9,7 +9,9 @@ import pytest
 import requests
 from pybit.exceptions import FailedRequestError
 from pybit.unified_trading import HTTP
+from urllib3.connection import HTTPConnection, HTTPSConnection
 
+from eternal_engine.exchange.bybit import lean
 from eternal_engine.exchange.bybit.lean import LeanSession
 from eternal_engine.exchange.bybit.sessions import Access, new_http
 from scripted_server import Said, ScriptedServer, ok
@@ -71,6 +73,22 @@ def test_the_connection_is_used_again_and_cookies_go_along(server: ScriptedServe
     again = http.client.prepare_request(requests.Request("GET", f"{server.url}/v5/market/time", headers={}))
     pool = http.client.get_adapter(server.url).get_connection_with_tls_context(again, True)
     assert (pool.num_connections, pool.num_requests) == (1, 3)
+
+
+@pytest.mark.parametrize(("scheme", "kind"), [("http", HTTPConnection), ("https", HTTPSConnection)])
+def test_both_kinds_of_connection_let_the_other_orders_leave_first(
+    scheme: str, kind: type[HTTPConnection], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session = LeanSession(f"{scheme}://h.example", trusts_environment=False)
+    request = session.prepare_request(requests.Request("POST", f"{scheme}://h.example/v5/order/create", data="{}"))
+    pool = session.get_adapter(str(request.url)).get_connection_with_tls_context(request, True)
+    assert issubclass(pool.ConnectionCls, kind)
+    done: list[str] = []
+    monkeypatch.setattr(lean.DEPARTURES, "left", lambda: done.append("left"))
+    monkeypatch.setattr(lean.DEPARTURES, "wait", lambda: done.append("waited"))
+    monkeypatch.setattr(HTTPConnection, "getresponse", lambda _: done.append("read"))
+    pool.ConnectionCls("h.example").getresponse()
+    assert done == ["left", "waited", "read"]
 
 
 def test_a_status_that_is_not_200_is_pybits_own_error(server: ScriptedServer, http: HTTP) -> None:
