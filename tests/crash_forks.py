@@ -24,6 +24,7 @@ from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final
+from unittest.mock import patch
 
 # Not a thread may exist when a process forks.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
@@ -32,6 +33,7 @@ from crash_daemon import QUICK, SLOW, Knife, live
 from crash_market import SCENARIOS, Scenario
 from crash_market import scenario as find_scenario
 from crash_plants import PLANTS
+from eternal_engine.launch.caretaker import Caretaker
 from eternal_engine.model.ids import Leg
 from eternal_engine.simulator.venue import VenueConfig
 
@@ -78,6 +80,7 @@ class Bench:
     history: Any
     template: Path
     config: VenueConfig
+    wired: bool = False
     wanted: dict[str, Any] = field(default_factory=dict)
     names: list[str] = field(default_factory=list)
     images: list[int] = field(default_factory=list)
@@ -112,13 +115,15 @@ def in_this_process(work: Callable[[], Any]) -> Life:
         return Life(None, killed=False, error=traceback.format_exc())
 
 
-def prepare(scenario: Scenario, directory: Path, config: VenueConfig = QUICK, *, looks: bool = True) -> Bench:
+def prepare(
+    scenario: Scenario, directory: Path, config: VenueConfig = QUICK, *, looks: bool = True, wired: bool = False
+) -> Bench:
     """Live to the procedure, keep the files, and live through it undisturbed; `looks`: at the disk at each point."""
-    bench = Bench(scenario, scenario.history(), directory / f"{scenario.name}-template", config)
+    bench = Bench(scenario, scenario.history(), directory / f"{scenario.name}-template", config, wired)
     bench.template.mkdir(parents=True)
 
     def run(state: Path, until: int, knife: Knife) -> dict[str, Any]:
-        return asyncio.run(live(state, scenario, bench.history, until, knife, config=config))
+        return _live_until(bench, state, until, knife)
 
     # In the parent itself, so that its children find everything imported and compiled.
     before = {"orders": []} if scenario.from_nothing else run(bench.template, scenario.before, Knife())
@@ -150,8 +155,9 @@ def strike(bench: Bench, points: Sequence[int], directory: Path) -> Strike:
         if life.error and not life.killed:
             return Strike(bench.scenario.name, tuple(points), " then ".join(names), (life.error,))
         if not life.killed:
-            # A recovery that is shorter than the point is deep has simply ended.
-            assert number > 0, f"{bench.scenario.name} never came to point {at}"
+            # A recovery that is shorter than the point is deep has simply ended; so has a life whose tasks took turns
+            # otherwise than those of the one that was counted.
+            assert number > 0 or bench.wired, f"{bench.scenario.name} never came to point {at}"
             break
         names.append(bench.names[at - 1] if number == 0 else f"point {at} of recovery {number}")
     # Another process than the killed one, and nothing of its lives is left in memory: a start reads all from the files.
@@ -164,7 +170,16 @@ def strike(bench: Bench, points: Sequence[int], directory: Path) -> Strike:
 
 
 def _live(bench: Bench, state: Path, at: int) -> dict[str, Any]:
-    return asyncio.run(live(state, bench.scenario, bench.history, bench.scenario.until, Knife(at), config=bench.config))
+    return _live_until(bench, state, bench.scenario.until, Knife(at))
+
+
+def _live_until(bench: Bench, state: Path, until: int, knife: Knife) -> dict[str, Any]:
+    life = live(state, bench.scenario, bench.history, until, knife, config=bench.config, is_wired=bench.wired)
+    if not bench.wired:
+        return asyncio.run(life)
+    # The line of an exchange inside this process never breaks, and is watched by the clock on the wall.
+    with patch.object(Caretaker, "duties", lambda *_: ()):
+        return asyncio.run(life)
 
 
 def compare(wanted: dict[str, Any], found: dict[str, Any]) -> Iterable[str]:
@@ -309,6 +324,9 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--point", type=int, action="append", help="strike at these points alone, one after the other")
     parser.add_argument("--dir", type=Path, help="where the files are; a temporary directory when left out")
     parser.add_argument("--slow", action="store_true", help="let the exchange's lists lag behind its orders")
+    parser.add_argument(
+        "--wired", action="store_true", help="let streams have tasks and orders leave together, as over a wire"
+    )
     parser.add_argument("--plant", choices=sorted(PLANTS), help="put a bug in first")
     asked = parser.parse_args(arguments)
     if asked.plant:
@@ -317,18 +335,19 @@ def main(arguments: Sequence[str]) -> int:
     bad = 0
     with tempfile.TemporaryDirectory(prefix="crash-", dir=asked.dir) as directory:
         for name in names:
-            scenario, looks = find_scenario(name), not (asked.twice or asked.whole or asked.point)
+            scenario = find_scenario(name)
+            looks = not (asked.twice or asked.whole or asked.point or asked.wired)
             if asked.slow:
                 # What is seen late is done within the next hour.
                 bench = prepare(replace(scenario, until=scenario.until + 1), Path(directory), SLOW, looks=looks)
             else:
-                bench = prepare(scenario, Path(directory), looks=looks)
+                bench = prepare(scenario, Path(directory), looks=looks, wired=asked.wired)
             if asked.point:
                 cases = [tuple(asked.point)]
             elif asked.twice:
                 cases = sample_twice(bench, asked.twice, asked.seed)
             else:
-                cases = (enumerate_whole if asked.whole else enumerate_all)(bench, asked.stride)
+                cases = (enumerate_whole if asked.whole or asked.wired else enumerate_all)(bench, asked.stride)
             strikes = strike_all(bench, cases, Path(directory), asked.jobs)
             failed = [one for one in strikes if one.wrong]
             bad += len(failed)
@@ -337,7 +356,7 @@ def main(arguments: Sequence[str]) -> int:
                 "points": len(bench.names),
                 "writes": len(set(bench.images)),
                 **({"unlike": len(unlike_inside(bench))} if looks else {}),
-                "struck": len(strikes),
+                "struck": sum(bool(one.at) for one in strikes),
                 "undone": sum(one.undone for one in strikes),
                 "failed": len(failed),
             }

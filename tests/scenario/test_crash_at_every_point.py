@@ -25,6 +25,8 @@ STRIDE = os.environ.get("CRASH_STRIDE", "11")
 # Kills during recovery from a kill, a scenario; CRASH_TWICE=60 makes more than 500 in all.
 TWICE = os.environ.get("CRASH_TWICE", "4")
 PLANT_STRIDE = "3"
+# There every point is counted, not only those at which the disk is another.
+WIRED_STRIDE = "31"
 NAMES = [scenario.name for scenario in SCENARIOS]
 
 
@@ -66,6 +68,14 @@ def test_c8_where_the_exchanges_lists_lag_behind_its_orders_the_end_is_the_same(
 
     assert counted["failed"] == 0
     assert counted["struck"] == int(TWICE)
+
+
+@pytest.mark.parametrize("name", ["funding_open", "breaker_3"])
+def test_c8_where_orders_leave_side_by_side_the_end_is_the_same(name: str, tmp_path: Path) -> None:
+    counted = strike(name, tmp_path, "--wired", "--stride", WIRED_STRIDE)
+
+    assert counted["failed"] == 0
+    assert counted["struck"] > 0
 
 
 @pytest.mark.parametrize("plant", [name for name, bug in PLANTS.items() if bug.is_caught])
