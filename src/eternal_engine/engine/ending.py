@@ -35,7 +35,8 @@ def ending(intent: Intent, done: Done, scene: Scene, parts: Iterable[ClosedPart]
         events += _measured(intent, scene, at)
     for leg in done.legs:
         if not leg.complete and leg.leg is not Leg.SPOT_UNWIND:
-            words = f"{leg.leg.value} of {symbol} ended with {leg.qty} coins filled, not all that was wanted"
+            what = leg.leg.name.lower().replace("_", " ")
+            words = f"{what} of {symbol} ended with {leg.qty} coins filled, not all that was wanted"
             events.append(ErrorOccurred(at, words, f"{engine.value} {symbol}", _mend(intent), engine))
     return events
 

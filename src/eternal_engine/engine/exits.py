@@ -70,6 +70,13 @@ def strays(desk: Desk, engine: Engine, memory: Memory, book: Book) -> list[Inten
     return [intent for intent in found if intent is not None]
 
 
+def stray_words(engine: Engine, symbol: str) -> str:
+    """Say why a stray is closed: of a pair's bare leg many things may be the cause, the exchange among them."""
+    if engine is Engine.FUNDING:
+        return f"one leg of {symbol} stands alone and is closed: the other was given up, or closed elsewhere"
+    return f"a holding of {symbol} that no rule knows of is closed: an order given up has traded after all"
+
+
 def _leg_exit(desk: Desk, memory: Memory, book: Book, s: int) -> Intent | None:
     symbol = Symbol(memory.symbols[s])
     holding, position = book.spot.get(symbol), book.perp.get(symbol)

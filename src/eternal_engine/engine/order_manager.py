@@ -350,9 +350,9 @@ class OrderManager:
             for intent in self._strays(memory, projection):
                 asked.append(intent)
                 symbol, where = memory.symbols[intent.symbol], f"{self.engine.value} {memory.symbols[intent.symbol]}"
-                detail = f"{reason.words(intent.reason)}: held by no rule, an order given up has traded after all"
-                words = f"a holding of {symbol} that no rule knows of is closed: an order given up has traded after all"
-                events.append(ErrorOccurred(desk.now, words, where, "`eternal orders` shows it; nothing is to be done"))
+                words = exits.stray_words(self.engine, symbol)
+                detail = f"{reason.words(intent.reason)}: {words}"
+                events.append(ErrorOccurred(desk.now, words, where, "`eternal fills` shows how it came about"))
                 events += exits.explained(desk, memory, intent, detail, {"stray": symbol})
             return replace(memory, pending=(*memory.pending, *asked)), events
 

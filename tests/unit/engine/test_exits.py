@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,7 @@ from eternal_engine.model.errors import RejectedForGood, UnknownOutcome
 from eternal_engine.model.event import Decided, ErrorOccurred, Event, OrderPlanned, Reviewed
 from eternal_engine.model.ids import Account, Engine, Symbol
 from eternal_engine.portfolio.params import NO_INTENT
-from eternal_engine.strategies.base import BUY, CORE_HODL, FUNDING, PAIR, PERP, SPOT, TACTICAL, TREND
+from eternal_engine.strategies.base import BUY, CORE_HODL, FUNDING, PAIR, PERP, SELL, SPOT, TACTICAL, TREND
 
 BTC = Symbol("BTCUSDT")
 HOUR = hour_of(AT)
@@ -109,6 +110,41 @@ async def test_fund_3_a_first_leg_that_fills_after_it_was_given_up_is_sold(tmp_p
             (Market.SPOT, Side.BUY), (Market.SPOT, Side.SELL),
         ]  # fmt: skip
         assert BTC not in bench.recorder.projection.books.of(Account.FUNDING).spot
+
+
+async def test_fund_3_a_perp_that_cannot_be_bought_back_is_tried_once_more_and_then_each_hour(tmp_path: Path) -> None:
+    async with a_bench(tmp_path, Engine.FUNDING) as bench:
+        await bench.give(PAIR_IN)
+        await bench.manager.run()
+        seen: list[Event] = []
+        bench.recorder._observers = [seen.append]
+        bench.exchange.script = [None, *[REFUSED] * 9]
+        await bench.give(PAIR_IN._replace(side=SELL, reduces=True, reason=reason.FUND_EXIT))
+        for _ in range(3):
+            await bench.manager.run()
+        closing = [(request.market, request.side) for request in bench.exchange.placed[2:]]
+        assert closing == [(Market.SPOT, Side.SELL), (Market.PERP, Side.BUY), (Market.PERP, Side.BUY)]
+        told = [event.what for event in seen if isinstance(event, ErrorOccurred)]
+        assert "one leg of BTCUSDT stands alone and is closed: the other was given up, or closed elsewhere" in told
+        bench.clock.at += timedelta(hours=1)
+        for _ in range(3):
+            await bench.manager.run()
+        assert len(bench.exchange.placed) == 2 + 4
+
+
+async def test_fund_3_a_pair_whose_coins_cannot_be_sold_stays_whole_and_is_asked_for_once(tmp_path: Path) -> None:
+    async with a_bench(tmp_path, Engine.FUNDING) as bench:
+        await bench.give(PAIR_IN)
+        await bench.manager.run()
+        bench.exchange.script = [REFUSED] * 9
+        await bench.give(PAIR_IN._replace(side=SELL, reduces=True, reason=reason.FUND_EXIT))
+        for _ in range(3):
+            await bench.manager.run()
+        assert len(bench.exchange.placed) == 2 + 1
+        book = bench.recorder.projection.books.of(Account.FUNDING)
+        assert book.perp[BTC].qty == Decimal("-0.05")
+        assert bench.recorder.memory.states.funding.opened_h[0] == hour_of(AT)
+        assert bench.recorder.memory.pending == ()
 
 
 @pytest.mark.parametrize("intent", [CYCLE, CRASH_BUY])
