@@ -39,6 +39,7 @@ KIN: Final = {
     "TREND": "TREND or FUNDING",
     "FUNDING": "TREND or FUNDING",
 }
+SET_LEVERAGE: Final = "/v5/position/set-leverage"
 GATHERED: Final = "a task of its own"
 # What the books are made of; positions and wallets are told, too, and nothing is booked from them.
 TOPICS: Final = frozenset({"order", "execution"})
@@ -108,6 +109,9 @@ class Spy:
             procedure, shown = ("first start", _one(account)) if self.is_first else ("start", KIN[account])
         elif not COMPARING.isdisjoint(names):
             shown = KIN[account]
+        elif "lever_ahead" in names or (path == SET_LEVERAGE and not names):
+            # What is gathered there runs in tasks of its own, with nobody of the daemon's on the stack.
+            procedure, shown = "start over a wire", KIN[account]
         elif not HOURLY.isdisjoint(names):
             procedure = "every hour"
         self._note(Key(procedure, path, shown, step), path, account, _place(frames))
