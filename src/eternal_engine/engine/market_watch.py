@@ -25,7 +25,7 @@ RATE_HISTORY_H: Final = 60 * HOURS_PER_DAY
 RATE_OVERLAP_H: Final = 4
 # How long a bar that was missing is asked for again, and how long a symbol counts as one that should have bars.
 LATE_BAR_H: Final = HOURS_PER_DAY
-# How far back the last price of a silent symbol is looked for.
+# How far back the last price of a silent symbol counts: then it is taken for delisted, as in a backtest (0022).
 MARK_HISTORY_H: Final = 7 * HOURS_PER_DAY
 
 
@@ -86,6 +86,7 @@ class MarketWatch:
             self._store.put(bars)
         for bar in bars:
             self._take(bar)
+        self._forget_silent(now_h)
         self._count_hours(since_h)
         self._today = {day: hours for day, hours in self._today.items() if day >= today_h // HOURS_PER_DAY - 1}
         self._missing = _gaps(bars, now_h)
@@ -122,6 +123,7 @@ class MarketWatch:
         self._note_missing(bars, now_h)
         for bar in bars:
             self._take(bar)
+        self._forget_silent(now_h)
         refolded = self._refold(late)
         rates = await self._read_rates(now_h)
         if self._store is not None and (bars or rates):
@@ -177,6 +179,12 @@ class MarketWatch:
             if day not in self._today:
                 self._today[day] = np.full((4, len(self._symbols), HOURS_PER_DAY), np.nan)
             self._today[day][:, s, hour] = (bar.high, bar.low, bar.close, bar.volume)
+
+    def _forget_silent(self, now_h: int) -> None:
+        """Let a symbol that has been silent for so long be one not listed, as it is to a start, and to a backtest."""
+        for prices, hours in ((self.marks.spot, self.marks.spot_h), (self.marks.perp, self.marks.perp_h)):
+            silent = (hours >= 0) & (hours < now_h - MARK_HISTORY_H)
+            prices[silent], hours[silent] = np.nan, -1
 
     def _close_day(self, day: int) -> None:
         """Fold the hours of a finished day into a row of the daily bars, and forget them."""

@@ -339,3 +339,24 @@ async def test_c_6_other_parameters_make_other_features_of_the_same_days() -> No
     other = PARAMS._replace(trend=PARAMS.trend._replace(sma_days=2))
     watch.use(other)
     assert_same(watch.features(), features_of(other, known_at(history, 130)))
+
+
+async def test_u_10_a_symbol_silent_for_a_week_is_one_not_listed_with_and_without_a_restart() -> None:
+    history = a_history(np.full((3, 24 * 24), 40_000.0))
+    gone = 6 * 24
+    for column in (history.spot.open, history.spot.high, history.spot.low, history.spot.close):
+        column[1, gone:] = np.nan
+    first_h = history.start_ms // HOUR_MS
+    watch = a_watch(Source(history))
+    await watch.start(first_h + gone)
+    last_h = first_h + gone - 1
+    for hour in range(first_h + gone + 1, first_h + gone + MARK_HISTORY_H):
+        await watch.advance(hour)
+        assert watch.marks.spot_h[1] == last_h
+    await watch.advance(last_h + MARK_HISTORY_H + 1)
+    assert (watch.marks.spot_h[1], np.isnan(watch.marks.spot[1])) == (-1, True)
+    assert watch.marks.perp_h[1] == last_h + MARK_HISTORY_H
+    again = a_watch(Source(history))
+    await again.start(last_h + MARK_HISTORY_H + 1)
+    np.testing.assert_array_equal(again.marks.spot_h, watch.marks.spot_h)
+    np.testing.assert_array_equal(again.marks.spot, watch.marks.spot)
