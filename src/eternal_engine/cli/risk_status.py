@@ -19,8 +19,13 @@ Document = dict[str, Any]
 Marks = Mapping[str, Decimal | None]
 
 
-def breaker_status(memory: Remembered, settings: Settings | None, changed: Record | None, marks: Marks) -> Document:
-    """Say the breaker's level, how far below its high the equity in scope is, and what it waits for."""
+def breaker_status(
+    memory: Remembered, settings: Settings | None, changed: Record | None, marks: Marks, *, may_be_fast: bool = False
+) -> Document:
+    """Say the breaker's level, how far below its high the equity in scope is, and what it waits for.
+
+    `may_be_fast`: a market that can run faster than people, where approvals come by themselves (decision 0132).
+    """
     risk = memory.risk
     level = risk["level"]
     equity = scope_equity(settings, marks)
@@ -36,10 +41,16 @@ def breaker_status(memory: Remembered, settings: Settings | None, changed: Recor
         "high_usdt": number_text(high),
         "drawdown_frac": None if equity is None else number_text(max(loss_frac(high, equity), 0.0)),
         "approved": bool(risk["approved"]),
-        "waits_for": waits_for(memory, settings),
+        "waits_for": waits_for(memory, settings) + (_by_itself(level, settings) if may_be_fast else ""),
         "reduced_frac": number_text(risk["reduced_frac"]) if reduced else None,
         "reduced_until": hour_text(risk["reduced_until_h"]) if reduced else None,
     }
+
+
+def _by_itself(level: int, settings: Settings | None) -> str:
+    if level < WARNING or settings is None:
+        return ""
+    return f"; faster than real time it is approved by itself after {settings.backtest.approval_delay_h} h"
 
 
 def waits_for(memory: Remembered, settings: Settings | None) -> str:

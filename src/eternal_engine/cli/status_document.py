@@ -52,7 +52,9 @@ def status_document(view: View, database: Path, now: datetime) -> Document:
         "pnl_today_usdt": _sum(engine["pnl_today_usdt"] for engine in engines.values()),
         "engines": engines,
         "core_hodl": None if memory is None else core_status(memory, settings),
-        "breaker": None if memory is None else breaker_status(memory, settings, view.breaker(), _marks(engines)),
+        "breaker": None
+        if memory is None
+        else breaker_status(memory, settings, view.breaker(), _marks(engines), may_be_fast=_may_be_fast(run)),
         "loss_limits": None if memory is None else limits_status(memory, settings, _marks(engines)),
         "arming": arming,
         "halts": halts(view, memory, arming),
@@ -64,6 +66,11 @@ def status_document(view: View, database: Path, now: datetime) -> Document:
         "last_notes": [_noted(row) for row in view.events("Noted", limit=LAST)],
         "last_reconcile": _reconciled(view),
     }
+
+
+def _may_be_fast(run: Record) -> bool:
+    """Tell whether time may run faster than people: on every market but the live one."""
+    return run.get("mode") == "paper" and not str(run.get("market")).startswith("LIVE")
 
 
 def _arming(

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from eternal_engine.model.conversion import exact_from_float
-from eternal_engine.model.errors import SchemaError, StorageError
+from eternal_engine.model.errors import DataError, SchemaError, StorageError
 
 Record: TypeAlias = dict[str, Any]
 
@@ -219,6 +219,12 @@ def open_view(path: Path) -> Iterator[View]:
 
 def _require_ours(connection: sqlite3.Connection, path: Path) -> None:
     found = {row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+    if found <= {"alembic_version"}:
+        raise DataError(
+            "the database has no tables yet: its daemon has only just begun",
+            where=str(path),
+            mend="look again in a moment",
+        )
     missing = sorted({"journal", "orders", "books", "runs", "engine_states", "equity_marks"} - found)
     if missing:
         raise SchemaError(

@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import json
 import resource
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -18,7 +20,7 @@ from rich.console import Console
 from eternal_engine.cli import remembered, run
 from eternal_engine.engine import memory
 from eternal_engine.market_data.bar_store import BarStore, HourBar
-from eternal_engine.model.event import CommandApplied, EquityMarked, ErrorOccurred, Event, Noted
+from eternal_engine.model.event import CommandApplied, DaemonStarted, EquityMarked, ErrorOccurred, Event, Noted
 from eternal_engine.model.ids import CommandId, Engine, RuleId
 from eternal_engine.storage.store import Store
 from eternal_engine.strategies import core_hodl
@@ -81,7 +83,10 @@ def test_f11_the_status_says_what_the_breaker_waits_for(state_dir: Path, capsys:
     assert (breaker["level"], breaker["name"]) == (2, "WARNING")
     assert breaker["equity_usdt"] == "39300"
     assert breaker["drawdown_frac"] == "0.0175"
-    assert breaker["waits_for"] == "the operator (`eternal approve`), and 2024-01-04 00:00 UTC"
+    assert breaker["waits_for"] == (
+        "the operator (`eternal approve`), and 2024-01-04 00:00 UTC; faster than real time it is approved by itself "
+        "after 72 h"
+    )
 
 
 @pytest.mark.parametrize(
@@ -98,7 +103,19 @@ def test_brk1_every_level_says_how_it_ends(
     state_dir: Path, capsys: pytest.CaptureFixture[str], risk: dict[str, Any], words: str
 ) -> None:
     asyncio.run(write_events(state_dir / "eternal.db", with_risk(**risk)))
-    assert shown(capsys, "status", "--state-dir", str(state_dir))["breaker"]["waits_for"] == words
+    found = shown(capsys, "status", "--state-dir", str(state_dir))["breaker"]["waits_for"]
+    by_itself = "; faster than real time it is approved by itself after 72 h"
+    assert found == words + (by_itself if risk["level"] > 1 else "")
+
+
+@pytest.mark.parametrize(("mode", "market"), [("paper", "LIVE PUBLIC DATA"), ("live", "REAL MONEY"), ("demo", "demo")])
+def test_brk3_where_time_is_real_only_a_person_approves(
+    state_dir: Path, capsys: pytest.CaptureFixture[str], mode: str, market: str
+) -> None:
+    start = DaemonStarted(datetime(2024, 1, 3, tzinfo=UTC), "0.1.0", mode, "c0ffee", market)
+    asyncio.run(write_events(state_dir / "eternal.db", [*with_risk(level=3), start]))
+    waits = shown(capsys, "status", "--state-dir", str(state_dir))["breaker"]["waits_for"]
+    assert waits == "the operator (`eternal approve`)"
 
 
 def test_risk1_all_that_keeps_entries_back_is_listed_with_its_end(
@@ -221,12 +238,21 @@ def test_without_a_state_the_mend_is_named(tmp_path: Path, capsys: pytest.Captur
 
 
 def test_a_file_that_is_no_database_of_ours_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (tmp_path / "eternal.db").write_bytes(b"")
+    with closing(sqlite3.connect(tmp_path / "eternal.db")) as foreign:
+        foreign.execute("CREATE TABLE positions (id INTEGER, size REAL)")
     assert run(["orders", "--state-dir", str(tmp_path)]) == 4
     assert "table" in capsys.readouterr().err
     (tmp_path / "eternal.db").write_bytes(b"not a database, and longer than a header of one" * 99)
     assert run(["orders", "--state-dir", str(tmp_path)]) == 1
     assert "eternal journal verify" in capsys.readouterr().err
+
+
+def test_a_database_whose_daemon_has_only_just_begun_is_not_called_a_foreign_one(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "eternal.db").touch()
+    assert run(["status", "--state-dir", str(tmp_path)]) == 3
+    assert "look again in a moment" in capsys.readouterr().err
 
 
 def test_positions_orders_and_fills_are_arrays_of_exact_texts(
