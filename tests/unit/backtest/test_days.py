@@ -7,14 +7,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from core_builders import CAPITAL, QUICK_TREND, THREE, a_random_history, only
+from core_builders import CAPITAL, QUICK_TREND, THREE, a_random_history, only, play
 from eternal_engine.backtest import days, loop
 from eternal_engine.backtest.prepare import day_ranges_of, features_of, market_of, settle_opens_of
 from eternal_engine.backtest.simulate import Simulation, plain_run, simulate, tape_for
-from eternal_engine.backtest.tape import BARS, DAILY, ORDERS
+from eternal_engine.backtest.tape import BARS, DAILY, EVENTS, ORDERS
 from eternal_engine.market_data.history import HOUR_MS, MarketHistory
 from eternal_engine.portfolio.params import Params, States
-from eternal_engine.strategies.base import TREND
+from eternal_engine.risk import breaker
+from eternal_engine.strategies.base import FUNDING, TACTICAL, TREND
 
 
 def patient(**ladder: float) -> Params:
@@ -88,25 +89,75 @@ def test_a_new_high_within_a_passed_day_is_the_highest_close_of_its_hours(
     seed: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     history = rising(a_random_history(seed, days=60, vol=0.001))
-    # The fall from the high decides how the breaker acts later: a high missed by one bar would show.
     params = patient(daily_loss_frac=0.3, weekly_loss_frac=0.5)
-    walked = run_daily(history, params, False)
+    hourly = play(history, params)
+    assert hourly.states.risk.events == 0
+    # What the breaker watches, in its own order of sums; the idle engines are their cash.
+    scope = (hourly.tape.equity[TREND] + CAPITAL[FUNDING]) + CAPITAL[TACTICAL]
+    reached: list[tuple[float, float]] = []
+    inside: list[bool] = []
     rose: list[float] = []
-    honest = days.highest_usdt
+    honest_pass, honest_advance, honest_high = loop.pass_days, breaker.advance, days.highest_usdt
 
-    def watched(*given: Any) -> float:
-        high_usdt = honest(*given)
+    def passing(*given: Any) -> Any:
+        inside.append(True)
+        bar, payment_h, states, wakes = honest_pass(*given)
+        inside.pop()
+        if bar > given[12]:
+            reached.append((states.risk.high_usdt, scope[1 : bar + 1].max()))
+        return bar, payment_h, states, wakes
+
+    def advancing(ladder: Any, state: Any, now_h: int, equity_usdt: float) -> Any:
+        if inside:
+            reached.append((state.high_usdt, scope[1 : now_h - history.start_ms // HOUR_MS + 1].max()))
+        return honest_advance(ladder, state, now_h, equity_usdt)
+
+    def counted(*given: Any) -> float:
+        high_usdt = honest_high(*given)
         if high_usdt > given[-1]:
             rose.append(high_usdt)
         return high_usdt
 
-    monkeypatch.setattr(days, "highest_usdt", watched)
-    fast = run_daily(history, params, True)
-    assert len(rose) > 5
-    assert fast.states.risk == walked.states.risk
-    assert np.array_equal(
-        fast.tape.order_f[: fast.tape.counts[ORDERS]], walked.tape.order_f[: walked.tape.counts[ORDERS]]
+    monkeypatch.setattr(loop, "pass_days", passing)
+    monkeypatch.setattr(breaker, "advance", advancing)
+    monkeypatch.setattr(days, "highest_usdt", counted)
+    run_daily(history, params, True)
+    assert min(len(rose), len(reached)) > 20
+    assert [mine for mine, _ in reached] == [theirs for _, theirs in reached]
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_brk_5_waiting_for_the_operator_is_passed_up_to_the_hour_of_his_word(
+    seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    history = a_random_history(seed, days=60, vol=0.002)
+    params = patient(
+        daily_loss_frac=0.3, weekly_loss_frac=0.5, caution_frac=0.001, warning_frac=0.002, recover_frac=0.0
     )
+    # An hour that is no multiple of a day.
+    params = params._replace(approval_delay_h=77)
+    whole: list[int] = []
+    honest = loop.open_row
+
+    def opened(tape: Any, opens_h: int) -> None:
+        whole.append(opens_h)
+        honest(tape, opens_h)
+
+    monkeypatch.setattr(loop, "open_row", opened)
+    passed = run_daily(history, params, True)
+    walked = play(history, params)
+    assert len(whole) < 60 * 24 / 2
+    monkeypatch.setattr(loop, "quiet_until", lambda *given: given[3])
+    slow = play(history, params)
+    assert slow.states.risk.approvals > 1
+    events = int(slow.tape.counts[EVENTS])
+    for fast in (passed, walked):
+        assert fast.states.risk == slow.states.risk
+        assert fast.tape.event_i[: fast.tape.counts[EVENTS]].tolist() == slow.tape.event_i[:events].tolist()
+        assert np.array_equal(fast.tape.denials, slow.tape.denials)
+        assert (
+            fast.tape.equity[TREND, fast.tape.counts[BARS] - 1] == slow.tape.equity[TREND, slow.tape.counts[BARS] - 1]
+        )
 
 
 @pytest.mark.parametrize("seed", range(4))
