@@ -85,6 +85,14 @@ async def test_d5_a_key_that_stays_refused_is_said_once_and_again_after_a_resume
     assert len(said(daemon)) == 3
 
 
+async def test_d5_each_refused_key_halts_its_own_engine_beside_those_that_are_halted(daemon: Daemon) -> None:
+    lockouts = Lockouts(daemon.recorder, daemon.world.clock)
+    for account, halted in ((Account.TREND, 0b0010), (Account.MASTER, 0b0010), (Account.TACTICAL, 0b1010)):
+        await lockouts.refuse(account, KEY)
+        assert daemon.recorder.memory.halted == halted
+    assert lockouts.refused == {Account.TREND, Account.MASTER, Account.TACTICAL}
+
+
 async def test_cap_2_while_master_is_refused_transfers_wait_and_every_engine_trades(
     world: World, daemon: Daemon
 ) -> None:
