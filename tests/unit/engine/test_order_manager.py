@@ -80,6 +80,20 @@ async def test_trend_x3_a_stop_is_set_again_until_it_is_confirmed(tmp_path: Path
         assert bench.exchange.stops["BTCUSDT"] == bench.recorder.memory.stop_of(0)
 
 
+async def test_trend_x3_a_stop_that_could_not_be_set_counts_as_none_and_is_set_next_time(tmp_path: Path) -> None:
+    async with a_bench(tmp_path, Engine.TREND) as bench:
+        told: list[Event] = []
+        bench.recorder._observers = [told.append]
+        bench.exchange.stop_script = [Retry("no route")] * 99
+        await carried(bench, ENTRY)
+        assert bench.recorder.memory.stop_of(0) is None
+        wheres = {event.where for event in told if isinstance(event, ErrorOccurred)}
+        assert wheres == {"setting the stop of BTCUSDT at 38000.0"}
+        bench.exchange.stop_script = []
+        await bench.manager.run()
+        assert bench.exchange.stops["BTCUSDT"] == bench.recorder.memory.stop_of(0) == Decimal(38_000)
+
+
 async def test_trend_x3_an_entry_of_unknown_fate_brings_its_stop_along(tmp_path: Path) -> None:
     async with a_bench(tmp_path, Engine.TREND) as bench:
         bench.exchange.script = [("taken", UnknownOutcome("time-out"))]
