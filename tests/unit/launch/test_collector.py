@@ -11,9 +11,16 @@ from eternal_engine.launch.collector import no_collection
 
 def test_the_collector_rests_and_goes_on_even_after_an_error() -> None:
     assert gc.isenabled()
-    with pytest.raises(ZeroDivisionError), no_collection():
-        assert not gc.isenabled()
-        raise ZeroDivisionError
+    seen: list[bool] = []
+
+    def fails() -> None:
+        with no_collection():
+            seen.append(gc.isenabled())
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fails()
+    assert seen == [False]
     assert gc.isenabled()
 
 
