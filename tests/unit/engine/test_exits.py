@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from engine_bench import AT, Bench, a_bench
+from eternal_engine.engine.exits import Desk, position_exit
 from eternal_engine.engine.timing import hour_of
 from eternal_engine.exchange.events import ExecutionSeen
 from eternal_engine.exchange.orders import OrderRequest
@@ -17,6 +19,7 @@ from eternal_engine.model import reason
 from eternal_engine.model.errors import RejectedForGood, UnknownOutcome
 from eternal_engine.model.event import Decided, ErrorOccurred, Event, OrderPlanned, Reviewed
 from eternal_engine.model.ids import Account, Engine, Symbol
+from eternal_engine.model.instrument import BYBIT_2025
 from eternal_engine.portfolio.params import NO_INTENT
 from eternal_engine.strategies.base import BUY, CORE_HODL, FUNDING, PAIR, PERP, SELL, SPOT, TACTICAL, TREND
 
@@ -62,6 +65,20 @@ async def test_ord_4_an_entry_of_trend_that_fills_after_it_was_given_up_is_close
         assert told[-1].startswith("a holding of BTCUSDT that no rule knows of is closed")
         # Until then the stop that came with the order protected it.
         assert bench.exchange.placed[0].stop_loss == 38_000
+
+
+async def test_trend_x2_a_position_with_an_order_under_way_is_asked_no_second_exit(tmp_path: Path) -> None:
+    async with a_bench(tmp_path, Engine.TREND) as bench:
+        await bench.give(ENTRY)
+        await bench.manager.run()
+        memory, book = bench.recorder.memory, bench.recorder.projection.books.of(Account.TREND)
+        desk = Desk(bench.params, BYBIT_2025, bench.recorder.marks, AT, "")
+        out = position_exit(desk, memory, book, 0)
+        assert out is not None
+        assert (out.reduces, out.side, out.qty_steps) == (True, SELL, 100)
+        for pending, is_busy in ((out, True), (out._replace(symbol=1), False), (out._replace(engine=FUNDING), False)):
+            found = position_exit(desk, replace(memory, pending=(pending,)), book, 0)
+            assert (found is None) == is_busy
 
 
 async def test_ord_4_a_stray_that_cannot_be_closed_is_tried_once_an_hour(tmp_path: Path) -> None:
