@@ -74,7 +74,11 @@ def run(
     settings = asked.settings()
     if mode == "live":
         confirm_live(settings)
-    outcome = _run(asked, settings, wish, end, shows_view=sys.stdout.isatty() and not as_json)
+    shows_view = sys.stdout.isatty() and not as_json
+    if shows_view:
+        # Until the view comes, some seconds of imports and of looking for prices: nobody should wonder.
+        typer.echo(f"starting in {mode} mode, state in {settings.paths.state_dir} ...", err=True)
+    outcome = _run(asked, settings, wish, end, shows_view=shows_view)
     if as_json:
         print_json(outcome.summary.document())
     else:

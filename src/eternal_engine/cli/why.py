@@ -63,7 +63,7 @@ def _print(document: dict[str, Any]) -> None:
         seen = [*decision["inputs"].items(), *(decision["symbol_inputs"] or {}).items()]
         out.print(titled(f"What {order['engine']} saw", facts((name, _shown(value)) for name, value in seen)))
         for signal in decision["signals"]:
-            out.print(titled("What it wanted", facts((name, _shown(value)) for name, value in signal.items())))
+            out.print(titled("What it wanted", facts(_wanted(signal))))
     verdicts = [
         (review["verdict"], review["rule"], number(review["asked"]), number(review["allowed"]), review["detail"])
         for review in document["reviews"]
@@ -71,6 +71,11 @@ def _print(document: dict[str, Any]) -> None:
     body = table(("verdict", "rule", "asked", "allowed", "why"), verdicts) if verdicts else None
     out.print(titled("What the risk manager said", body, empty="nothing: it is not in the journal here"))
     out.print(titled("What happened", _steps(document)))
+
+
+def _wanted(signal: dict[str, Any]) -> list[tuple[str, str]]:
+    """Give what a signal says to people: sizes in steps are for programs, the verdict has them in USDT."""
+    return [(name, _shown(value)) for name, value in signal.items() if value != "" and not name.endswith("_steps")]
 
 
 def _print_fill(document: dict[str, Any]) -> None:

@@ -247,7 +247,8 @@ def _inputs(
         elif engine == TACTICAL and 0 <= day < features.tactical.close.shape[1]:
             rows[symbol] = {"close": features.tactical.close[s, day], "price": marks.spot[s]}
     if engine == CORE_HODL:
-        common |= {"phase": PHASES[states.core.phase], "weeks_remaining": int(states.core.weeks_remaining)}
+        # The gap is the one before this cycle's fills, the weeks are those after it: gap / (weeks + 1) is the leg.
+        common |= {"phase": PHASES[states.core.phase], "weeks_left_after": int(states.core.weeks_remaining)}
     if engine == TACTICAL and 0 <= day < len(features.tactical.btc_high):
         common["btc_high"] = _number(features.tactical.btc_high[day])
     common["symbols"] = {symbol: {name: _number(value) for name, value in row.items()} for symbol, row in rows.items()}

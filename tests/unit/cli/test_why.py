@@ -14,6 +14,7 @@ import pytest
 
 from builders import a_fill, an_intent
 from eternal_engine.cli import run
+from eternal_engine.cli.why import _wanted
 from eternal_engine.model.event import (
     CommandApplied,
     Decided,
@@ -167,3 +168,8 @@ def test_dca_status_says_each_coins_part_of_the_plan(state_dir: Path, capsys: py
     assert len(found["coins"]) == 10
     assert run(["dca", "status", "--state-dir", str(state_dir)]) == 0
     assert "week 5 of 12 done" in capsys.readouterr().out
+
+
+def test_what_a_signal_wanted_is_said_in_words_without_steps_and_blanks() -> None:
+    signal = {"symbol": "BTCUSDT", "qty_steps": 0, "quote_steps": 250000622, "resized_by": "", "price_usdt": 1.5}
+    assert _wanted(signal) == [("symbol", "BTCUSDT"), ("price_usdt", "1.5")]
