@@ -23,7 +23,7 @@ from eternal_engine.ledger.transfers import (
     tactical_profit,
     transfer_id,
 )
-from eternal_engine.model.errors import UsageError
+from eternal_engine.model.errors import ModelError, UsageError
 from eternal_engine.model.event import Deposited
 from eternal_engine.model.ids import Account, Coin, RecordId, RuleId, TransferId
 
@@ -145,3 +145,18 @@ def test_cap2_an_attempt_names_the_transfer_it_is_an_attempt_at(first: uuid.UUID
     assert TransferId(str(first)) in possible_firsts(identifier)
     assert (identifier == str(first)) == (attempt == 1)
     assert possible_firsts("tx-1") == ()
+
+
+def test_cap2_attempts_count_the_last_byte_on_and_no_other() -> None:
+    first = TransferId("12345678-9abc-4def-8123-4567890abcfe")
+    ends = [attempt_id(first, attempt)[-4:] for attempt in range(1, MAX_ATTEMPTS + 1)]
+    assert ends == ["bcfe", "bcff", "bc00", "bc01", "bc02"]
+
+
+@pytest.mark.parametrize("attempt", [0, MAX_ATTEMPTS + 1])
+def test_cap2_an_attempt_beyond_the_last_is_refused(attempt: int) -> None:
+    with pytest.raises(ModelError) as caught:
+        attempt_id(TransferId("12345678-9abc-4def-8123-4567890abcfe"), attempt)
+    assert caught.value.message == f"attempt {attempt} is outside 1-{MAX_ATTEMPTS}"
+    assert caught.value.where == "transfer 12345678-9abc-4def-8123-4567890abcfe"
+    assert caught.value.mend == "give it up"
