@@ -116,6 +116,19 @@ def test_risk_13_an_arming_that_ends_while_running_stops_entries(tmp_path: Path)
     assert armed.reasons(NOW + timedelta(days=31)) == ("live trading was never armed here",)
 
 
+def test_risk_13_a_record_that_is_edited_in_place_while_running_stops_entries(tmp_path: Path) -> None:
+    path = tmp_path / ARMING_FILE
+    save(path, RECORD)
+    armed = Armed(path, FACTS)
+    assert armed(NOW)
+    before = path.stat()
+    path.write_text(path.read_text().replace("5000", "9000"))
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns + 1))
+    assert path.stat().st_ino == before.st_ino
+    assert armed.cap_usdt(NOW) == 0
+    assert "changed after it was made" in armed.reasons(NOW)[0]
+
+
 def test_the_machine_is_known_by_its_own_id_else_by_its_name(tmp_path: Path) -> None:
     path = tmp_path / "machine-id"
     by_name = machine_id(path)
