@@ -4,6 +4,8 @@ set -eu
 cd "$(dirname "$0")/.."
 unset PYTHONDONTWRITEBYTECODE PYTHONPATH PYTHONHOME VIRTUAL_ENV || true
 export PIP_DISABLE_PIP_VERSION_CHECK=1
+# Else a Ctrl-C ends one installer only, and the next way is tried.
+trap 'exit 130' INT TERM
 
 say() { printf '%s\n' "$*" >&2; }
 fail() { say "error: $1"; say "mend:  $2"; exit 2; }

@@ -18,7 +18,7 @@ from eternal_engine.storage.views import Record
 
 Document = dict[str, Any]
 
-NEVER: Final = "live trading is not armed"
+NEVER: Final = "live trading was never armed, or the arming was revoked"
 
 
 def void_reasons(record: Arming, config_hash: str, directory: Path, now: datetime) -> tuple[str, ...]:

@@ -66,7 +66,7 @@ def arm(facts: Facts, cap_usdt: Decimal, now: datetime, days: int) -> Arming:
 def verify(record: Arming | None, facts: Facts, now: datetime) -> tuple[str, ...]:
     """List every reason why a record does not allow live trading; none means armed."""
     if record is None:
-        return ("live trading was never armed here",)
+        return ("live trading was never armed here, or the arming was revoked",)
     bound = record.facts
     reasons = []
     if now >= record.expires_at:
@@ -125,7 +125,8 @@ def read(path: Path) -> Arming | None:
         try:
             return _read_document(json.load(file))
         except (AttributeError, KeyError, TypeError, ValueError, InvalidOperation) as error:
-            raise _refused(path, f"{type(error).__name__}: {error}") from error
+            why = str(error) if type(error) is ValueError else f"{type(error).__name__}: {error}"
+            raise _refused(path, why) from error
 
 
 def revoke(path: Path) -> bool:

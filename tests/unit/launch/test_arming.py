@@ -48,7 +48,7 @@ def test_risk_13_any_change_voids_the_arming_and_is_named(facts: Facts, later: t
 def test_risk_13_every_reason_is_listed_not_only_the_first() -> None:
     reasons = verify(RECORD, Facts({}, "x", "y", "z"), NOW + timedelta(days=31))
     assert len(reasons) == 5
-    assert verify(None, FACTS, NOW) == ("live trading was never armed here",)
+    assert verify(None, FACTS, NOW) == ("live trading was never armed here, or the arming was revoked",)
 
 
 def test_a_record_comes_back_exactly_and_only_its_owner_may_read_it(tmp_path: Path) -> None:
@@ -113,7 +113,7 @@ def test_risk_13_an_arming_that_ends_while_running_stops_entries(tmp_path: Path)
     path.chmod(0o666)
     assert not armed(NOW + timedelta(days=31))
     path.unlink()
-    assert armed.reasons(NOW + timedelta(days=31)) == ("live trading was never armed here",)
+    assert armed.reasons(NOW + timedelta(days=31)) == ("live trading was never armed here, or the arming was revoked",)
 
 
 def test_risk_13_a_record_that_is_edited_in_place_while_running_stops_entries(tmp_path: Path) -> None:
