@@ -8,7 +8,7 @@ import numpy as np
 
 from eternal_engine.portfolio.params import BookView, Decision, Equities, Features, Intent, Marks, Params, States
 from eternal_engine.portfolio.review import held_trend_positions, open_trend_positions, pass_reduction, review
-from eternal_engine.portfolio.valuation import is_busy
+from eternal_engine.portfolio.valuation import is_busy, step_of
 from eternal_engine.risk import manager
 from eternal_engine.risk.breaker import RiskState
 from eternal_engine.risk.verdict import Exposure
@@ -92,7 +92,7 @@ def _left_after(params: Params, pending: list[Intent], symbol: int, held: float)
     step = params.instruments.perp_step[symbol]
     for intent in pending:
         if intent.engine == TREND and intent.symbol == symbol and intent.reduces:
-            left -= intent.qty_steps * step
+            left -= intent.qty_steps * step_of(params, intent)
     if left < 0.5 * step:
         return 0.0
     return left if held > 0.0 else -left

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
-from core_builders import THREE, some_params
+import numpy as np
+import pytest
+
+from core_builders import THREE, TWO, some_params
 from eternal_engine.model import reason
 from eternal_engine.portfolio import trend_hour
+from eternal_engine.portfolio.params import NO_INTENT
+from eternal_engine.portfolio.trend_hour import _left_after
 from eternal_engine.strategies import funding
+from eternal_engine.strategies.base import TREND
 from portfolio_desk import NOW_H, Desk, a_trending
 
 TREND_ONLY = {"core": {"enabled": False}, "funding": {"enabled": False}, "tactical": {"enabled": False}}
@@ -63,3 +69,13 @@ def test_trend_x1_an_exit_of_the_same_hour_sells_what_a_cut_leaves() -> None:
     features.trend.close[0] = 0.5
     found = [(i.symbol, i.qty_steps, i.reason) for i in desk.decide(features) if i.symbol == 0]
     assert found == [(0, 25, reason.BREAKER_CUT), (0, 75, reason.TREND_EXIT)]
+
+
+def test_trend_x1_an_exit_on_its_way_counts_in_the_steps_it_was_decided_in() -> None:
+    params = some_params(TWO)
+    # Decided in thousandths; since then the exchange's step is a hundredth.
+    exit_ = NO_INTENT._replace(engine=TREND, symbol=0, reduces=True, qty_steps=100, unit=0.001)
+    table = params.instruments._replace(perp_step=np.full(2, 0.01))
+    coarse = params._replace(instruments=table)
+    assert _left_after(coarse, [exit_], 0, 0.3) == pytest.approx(0.2)
+    assert _left_after(coarse, [exit_], 0, 0.1) == 0.0
