@@ -267,7 +267,7 @@ def at_rest(
             if not state.fired[level]:
                 return False
             for s in range(len(params.weights)):
-                if state.armed_usdt[level, s] >= min_usdt[s]:
+                if reached(state.armed_usdt[level, s], min_usdt[s]):
                     return False
     return True
 
@@ -294,7 +294,7 @@ def decide(
             state = _fired(params, state, seen, level, budget)
         for s in range(len(params.weights)):
             wanted = state.armed_usdt[level, s]
-            if wanted >= seen.min_usdt[s] and seen.fresh[s] and not seen.busy[s]:
+            if reached(wanted, seen.min_usdt[s]) and seen.fresh[s] and not seen.busy[s]:
                 buys.append(buy_quote_signal(TACTICAL, s, wanted, seen.price[s], reason.TACT_LEVEL, 0.0, level))
     option = _triggered(params, rows, state, seen.day, seen.now_h)
     if option != NO_LEVEL:
@@ -306,7 +306,7 @@ def decide(
         left = max(seen.cash_usdt - armed_usdt(state), 0.0)
         for s in range(len(params.weights)):
             wanted = params.weights[s] * share * left
-            if wanted >= seen.min_usdt[s] and seen.fresh[s] and not seen.busy[s]:
+            if reached(wanted, seen.min_usdt[s]) and seen.fresh[s] and not seen.busy[s]:
                 buys.append(buy_quote_signal(TACTICAL, s, wanted, seen.price[s], why, 0.0, NO_LEVEL))
     return state, exits, buys
 

@@ -296,3 +296,9 @@ def test_tact_x1_dust_left_by_a_sale_does_not_disturb_a_day(held: float, rests: 
     assert (len(exits) == 0) is rests
     assert after == state
     assert buys == []
+
+
+def test_u_3_a_leg_at_the_minimum_within_rounding_is_bought() -> None:
+    life, table = Life(cash=50.0 - 4e-12), rows([69_000, 34_000])
+    life.day(table, 0)
+    assert set(life.day(table, 1)[0]) == {BTC, ETH}
