@@ -125,7 +125,10 @@ class Double:
         opens = np.array([[price], [price]])
         lows, no_days = opens * low, np.zeros((2, 0, days.COLUMNS))
         listed, delisted = np.zeros(2, np.int64), np.full(2, NEVER_H)
-        return fills.Market(FIRST_H, opens, opens, lows, lows, opens, opens, lows, lows, listed, delisted, no_days)
+        no_settles = np.zeros((2, 0))
+        return fills.Market(
+            FIRST_H, opens, opens, lows, lows, opens, opens, lows, lows, listed, delisted, no_days, no_settles
+        )
 
     # The exact side -------------------------------------------------------------------------------------------------
 
