@@ -22,13 +22,15 @@ from eternal_engine.engine.sender import Sender
 from eternal_engine.engine.timing import hour_of
 from eternal_engine.exchange.orders import Execution, OrderAck, OrderLookup, OrderReport, OrderRequest
 from eternal_engine.exchange.terms import ExecutionKind, Market, OrderKind, OrderStatus, QtyUnit, TimeInForce
+from eternal_engine.model import reason
 from eternal_engine.model.errors import ExchangeError
 from eternal_engine.model.event import Deposited
 from eternal_engine.model.ids import Coin, Engine, RecordId
 from eternal_engine.model.instrument import BYBIT_2025
 from eternal_engine.portfolio.flows import month_of
-from eternal_engine.portfolio.params import Intent, Marks, Params
+from eternal_engine.portfolio.params import NO_INTENT, Intent, Marks, Params
 from eternal_engine.storage.store import Store
+from eternal_engine.strategies.base import BUY, CORE_HODL, FUNDING, PAIR, PERP, SPOT, TREND
 
 AT = datetime(2024, 1, 2, tzinfo=UTC)
 PRICE = Decimal(40_000)
@@ -40,6 +42,20 @@ OWNERS = Owners(
     },
     frozenset(TEN),
 )
+
+# What a decision at AT may ask for: a purchase of the plan, a long, a pair.
+BUYING = NO_INTENT._replace(
+    engine=CORE_HODL, market=SPOT, side=BUY, quote_steps=1_000_000_000, price=40_000.0, reason=reason.CORE_PLAN,
+    decided_h=hour_of(AT), plan_usdt=100.0,
+)  # fmt: skip
+ENTRY = NO_INTENT._replace(
+    engine=TREND, market=PERP, side=BUY, qty_steps=100, price=40_000.0, atr=1_000.0, stop_distance=2_000.0,
+    reason=reason.TREND_ENTRY, decided_h=hour_of(AT),
+)  # fmt: skip
+PAIR_IN = NO_INTENT._replace(
+    engine=FUNDING, market=PAIR, side=BUY, qty_steps=50, price=40_000.0, reason=reason.FUND_ENTRY,
+    decided_h=hour_of(AT),
+)  # fmt: skip
 
 
 @dataclass

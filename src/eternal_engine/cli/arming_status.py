@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
-from eternal_engine.launch.arming import Arming, Facts, machine_id, read, verify
+from eternal_engine.launch.arming import NEVER_ARMED, Arming, Facts, machine_id, read, verify
 from eternal_engine.launch.files import ARMING_FILE, DATABASE_FILE
 from eternal_engine.model.errors import EternalError
 from eternal_engine.model.money import ZERO, exact_arithmetic, text
@@ -17,8 +17,6 @@ from eternal_engine.storage.times import time_text
 from eternal_engine.storage.views import Record
 
 Document = dict[str, Any]
-
-NEVER: Final = "live trading was never armed, or the arming was revoked"
 
 
 def void_reasons(record: Arming, config_hash: str, directory: Path, now: datetime) -> tuple[str, ...]:
@@ -37,7 +35,7 @@ def arming_status(
     """
     try:
         record = read(directory / ARMING_FILE)
-        reasons = (NEVER,) if record is None else void_reasons(record, config_hash, directory, now)
+        reasons = (NEVER_ARMED,) if record is None else void_reasons(record, config_hash, directory, now)
     except EternalError as problem:
         record, reasons = None, (problem.message,)
     return {

@@ -30,11 +30,11 @@ from eternal_engine.cli.backtest_request import (
     parse_period,
     read_settings,
     run_wish,
-    uncollected,
     wish,
 )
 from eternal_engine.cli.dates import parse_day
 from eternal_engine.clock import monotonic
+from eternal_engine.launch.collector import no_collection
 from eternal_engine.model.errors import UsageError
 from eternal_engine.reports.assemble import build_report
 from eternal_engine.reports.report import Report
@@ -91,7 +91,7 @@ def run(
     _check_trials(trials)
     check_targets(orders, html, markdown, save_to)
     settings = read_settings()
-    with busy("running the backtest"), uncollected():
+    with busy("running the backtest"), no_collection():
         result = run_wish(wanted, settings)
         report = _timed_report(result, trials, detail=bool(html or save_to))
     if orders:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import math
 import os
 import sys
@@ -176,18 +175,6 @@ def busy(text: str) -> Iterator[None]:
         patience.start()
         stack.callback(patience.cancel)
         yield
-
-
-@contextmanager
-def uncollected() -> Iterator[None]:
-    """Look for no garbage cycles inside the block: a short run makes few, and looking takes a tenth of its time."""
-    was_on = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_on:
-            gc.enable()
 
 
 @contextmanager

@@ -75,21 +75,26 @@ class Recorder:
         self._queue.append((events, asked))
         if self._flushing is None:
             self._flushing = asyncio.ensure_future(self._flush())
-        return await asyncio.shield(asked)
+        # A defect ends the writing, and so reaches all who wait for it.
+        await asyncio.shield(self._flushing)
+        return asked.result()
 
     async def _flush(self) -> None:
         """Write all that waits; what comes while that is written makes the next one."""
         async with self._turn:
             queue, self._queue, self._flushing = self._queue, [], None
-            with _Handing(queue):
-                try:
-                    together = await self._write(lambda memory, _: (memory, [one for row, _ in queue for one in row]))
-                except ModelError:
-                    if len(queue) == 1:
-                        raise
-                    for row in queue:
-                        await self._write_alone(*row)
+            try:
+                together = await self._write(lambda memory, _: (memory, [one for row, _ in queue for one in row]))
+            except ModelError as error:
+                if len(queue) == 1:
+                    queue[0][1].set_exception(error)
                     return
+                for row in queue:
+                    await self._write_alone(*row)
+            except EternalError as error:
+                for _, waiting in queue:
+                    waiting.set_exception(error)
+            else:
                 seen = 0
                 for events, waiting in queue:
                     waiting.set_result(replace(together, new=together.new[seen : seen + len(events)]))
@@ -161,26 +166,6 @@ class Recorder:
             self._parts[part.account].append(part)
         if any(part.account is Account.TREND for part in fresh):
             self._trend_pnls = [trade.net_usdt for trade in closed_trades(self._parts[Account.TREND])]
-
-
-class _Handing:
-    """Hand what ends a write, a defect included, to all who wait for it: nobody may wait for ever."""
-
-    def __init__(self, queue: Queue) -> None:
-        self._queue = queue
-
-    def __enter__(self) -> None:
-        return
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> bool:
-        for _, waiting in self._queue:
-            if waiting.done():
-                continue
-            if isinstance(error, Exception):
-                waiting.set_exception(error)
-            else:
-                waiting.cancel()
-        return isinstance(error, Exception)
 
 
 def _came_to_core(entry: BookEntry) -> Decimal:

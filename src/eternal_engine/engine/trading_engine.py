@@ -18,12 +18,12 @@ from eternal_engine.engine.order_manager import OrderManager, in_turn_or_togethe
 from eternal_engine.engine.recorder import Recorder
 from eternal_engine.engine.sender import stamp_hour
 from eternal_engine.engine.timing import Clock, hour_of, hour_start
-from eternal_engine.engine.view import ENGINES, BookViews, flowed_usdt
+from eternal_engine.engine.view import ENGINES, BookViews, flowed_usdt, without_paid
 from eternal_engine.ledger.transfers import TRANSFER_STEP, funding_profit
 from eternal_engine.model.conversion import exact_from_float
 from eternal_engine.model.event import EquityMarked, Event
 from eternal_engine.model.ids import Account, Engine
-from eternal_engine.model.money import ZERO, exact_arithmetic, floor_to
+from eternal_engine.model.money import ZERO, floor_to
 from eternal_engine.model.rule import Rule
 from eternal_engine.portfolio.flows import FlowState, funding_share_usdt, month_of, peak_after_usdt
 from eternal_engine.portfolio.params import BookView, Equities, Params
@@ -207,14 +207,8 @@ class TradingEngine:
         """
         window = self.params.risk.kelly_window
         view = self._views.view(projection.books, memory.symbols, window, self.recorder.trend_pnls)
-        early = [paid for paid in self.paid_before if stamp_hour(paid.settled_at) >= now_h]
-        for number, engine in enumerate(ENGINES):
-            amounts = [paid.amount_usdt for paid in early if paid.account is engine.account]
-            if amounts:
-                with exact_arithmetic():
-                    view.cash[number] = float(projection.books.of(engine.account).cash_usdt - sum(amounts, ZERO))
-        self.paid_before = early
-        return view
+        self.paid_before = [paid for paid in self.paid_before if stamp_hour(paid.settled_at) >= now_h]
+        return without_paid(view, projection.books, self.paid_before)
 
     def _share(self, memory: Memory, projection: Projection, now_h: int) -> tuple[Memory, list[Event]]:
         """Plan FUNDING's monthly share of new profit for TACTICAL (CAP-2)."""

@@ -8,9 +8,10 @@ from decimal import Decimal
 from eternal_engine.ledger.book import Book
 from eternal_engine.ledger.books import Books
 from eternal_engine.model.ids import Engine, Symbol
-from eternal_engine.model.money import exact_arithmetic
+from eternal_engine.model.money import ZERO, exact_arithmetic
 from eternal_engine.portfolio.params import BookView, empty_book
 from eternal_engine.portfolio.valuation import count_active
+from eternal_engine.storage.history import Paid
 
 ENGINES: tuple[Engine, ...] = tuple(Engine)
 
@@ -30,6 +31,16 @@ class BookViews:
         if self._last is None or not is_same:
             self._of, self._last = of, book_view(books, symbols, kelly_window, trend_pnls)
         return BookView._make(part.copy() for part in self._last)
+
+
+def without_paid(view: BookView, books: Books, paid: Sequence[Paid]) -> BookView:
+    """Give a view of books as they were before some funding was paid, in the arrays of `view`."""
+    for number, engine in enumerate(ENGINES):
+        amounts = [one.amount_usdt for one in paid if one.account is engine.account]
+        if amounts:
+            with exact_arithmetic():
+                view.cash[number] = float(books.of(engine.account).cash_usdt - sum(amounts, ZERO))
+    return view
 
 
 def book_view(books: Books, symbols: Sequence[str], kelly_window: int, trend_pnls: Sequence[Decimal]) -> BookView:

@@ -35,6 +35,7 @@ RULES: tuple[Rule, ...] = (
 )
 
 VERSION: Final = 2
+NEVER_ARMED: Final = "live trading was never armed here, or the arming was revoked"
 MACHINE_ID: Final = Path("/etc/machine-id")
 
 
@@ -66,7 +67,7 @@ def arm(facts: Facts, cap_usdt: Decimal, now: datetime, days: int) -> Arming:
 def verify(record: Arming | None, facts: Facts, now: datetime) -> tuple[str, ...]:
     """List every reason why a record does not allow live trading; none means armed."""
     if record is None:
-        return ("live trading was never armed here, or the arming was revoked",)
+        return (NEVER_ARMED,)
     bound = record.facts
     reasons = []
     if now >= record.expires_at:

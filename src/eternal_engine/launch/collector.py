@@ -1,4 +1,4 @@
-"""The garbage collector stays away from imports: they make hundreds of thousands of objects that all stay."""
+"""The garbage collector stays away from what makes many objects that stay, or few cycles: imports, a short run."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 @contextmanager
 def no_collection() -> Iterator[None]:
-    """Look for no garbage meanwhile: a sixth of the time that imports take."""
+    """Look for no garbage inside the block: that takes a sixth of the time of imports, a tenth of a backtest's."""
     was_on = gc.isenabled()
     gc.disable()
     try:

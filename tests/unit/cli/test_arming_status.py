@@ -13,9 +13,9 @@ import pytest
 
 from eternal_engine import clock
 from eternal_engine.cli import run
-from eternal_engine.cli.arming_status import NEVER, arming_status
+from eternal_engine.cli.arming_status import arming_status
 from eternal_engine.launch import arming
-from eternal_engine.launch.arming import Facts, machine_id
+from eternal_engine.launch.arming import NEVER_ARMED, Facts, machine_id
 from eternal_engine.launch.files import ARMING_FILE
 from eternal_engine.model.event import DaemonStarted
 from eternal_engine.storage.backup import read_database_id
@@ -60,7 +60,7 @@ def test_risk_13_an_arming_that_holds_says_cap_end_and_what_is_used(
 @pytest.mark.parametrize(
     ("how", "words"),
     [
-        ("never", NEVER),
+        ("never", NEVER_ARMED),
         ("other configuration", "the configuration changed"),
         ("expired", "the arming expired"),
         ("open to others", "others can read or write it"),

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from engine_bench import AT, Bench, a_bench
+from engine_bench import AT, BUYING, ENTRY, PAIR_IN, Bench, a_bench
 from eternal_engine.engine.exits import Desk, position_exit
 from eternal_engine.engine.timing import hour_of
 from eternal_engine.exchange.events import ExecutionSeen
@@ -20,23 +20,11 @@ from eternal_engine.model.errors import RejectedForGood, UnknownOutcome
 from eternal_engine.model.event import Decided, ErrorOccurred, Event, OrderPlanned, Reviewed
 from eternal_engine.model.ids import Account, Engine, Symbol
 from eternal_engine.model.instrument import BYBIT_2025
-from eternal_engine.portfolio.params import NO_INTENT
-from eternal_engine.strategies.base import BUY, CORE_HODL, FUNDING, PAIR, PERP, SELL, SPOT, TACTICAL, TREND
+from eternal_engine.strategies.base import FUNDING, SELL, TACTICAL
 
 BTC = Symbol("BTCUSDT")
 HOUR = hour_of(AT)
-ENTRY = NO_INTENT._replace(
-    engine=TREND, market=PERP, side=BUY, qty_steps=100, price=40_000.0, atr=1_000.0, stop_distance=2_000.0,
-    reason=reason.TREND_ENTRY, decided_h=HOUR,
-)  # fmt: skip
-PAIR_IN = NO_INTENT._replace(
-    engine=FUNDING, market=PAIR, side=BUY, qty_steps=50, price=40_000.0, reason=reason.FUND_ENTRY, decided_h=HOUR,
-)  # fmt: skip
-CYCLE = NO_INTENT._replace(
-    engine=CORE_HODL, market=SPOT, side=BUY, quote_steps=1_000_000_000, price=40_000.0, reason=reason.CORE_PLAN,
-    decided_h=HOUR, plan_usdt=100.0,
-)  # fmt: skip
-CRASH_BUY = CYCLE._replace(engine=TACTICAL, reason=reason.TACT_LEVEL, plan_usdt=0.0, level=0)
+CRASH_BUY = BUYING._replace(engine=TACTICAL, reason=reason.TACT_LEVEL, plan_usdt=0.0, level=0)
 REFUSED = RejectedForGood("no", code=110007)
 
 
@@ -164,11 +152,11 @@ async def test_fund_3_a_pair_whose_coins_cannot_be_sold_stays_whole_and_is_asked
         assert bench.recorder.memory.pending == ()
 
 
-@pytest.mark.parametrize("intent", [CYCLE, CRASH_BUY])
+@pytest.mark.parametrize("intent", [BUYING, CRASH_BUY])
 async def test_core_3_coins_of_an_order_that_was_given_up_are_kept_and_count_as_bought(
     tmp_path: Path, intent: object
 ) -> None:
-    engine = Engine.CORE_HODL if intent is CYCLE else Engine.TACTICAL
+    engine = Engine.CORE_HODL if intent is BUYING else Engine.TACTICAL
     async with a_bench(tmp_path, engine) as bench:
 
         def armed(memory, _):  # type: ignore[no-untyped-def]

@@ -9,11 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from engine_bench import AT, OWNERS, a_bench
+from engine_bench import AT, ENTRY, OWNERS, PAIR_IN, a_bench
 from eternal_engine.engine.lockout import Lockouts
 from eternal_engine.engine.order_manager import OrderManager
 from eternal_engine.engine.sender import Sender
-from eternal_engine.engine.timing import hour_of
 from eternal_engine.exchange.events import ExecutionSeen, OrderUpdated
 from eternal_engine.exchange.orders import OrderLookup, OrderRequest
 from eternal_engine.exchange.terms import Market, OrderStatus, Side
@@ -30,17 +29,8 @@ from eternal_engine.model.errors import (
 from eternal_engine.model.event import ErrorOccurred, Event, OrderPlanned, Reviewed
 from eternal_engine.model.ids import Account, Engine
 from eternal_engine.model.instrument import BYBIT_2025
-from eternal_engine.portfolio.params import NO_INTENT
-from eternal_engine.strategies.base import BUY, FUNDING, PAIR, PERP, SELL, TREND
+from eternal_engine.strategies.base import SELL
 
-ENTRY = NO_INTENT._replace(
-    engine=TREND, market=PERP, side=BUY, qty_steps=100, price=40_000.0, atr=1_000.0, stop_distance=2_000.0,
-    reason=reason.TREND_ENTRY, decided_h=hour_of(AT),
-)  # fmt: skip
-PAIR_IN = NO_INTENT._replace(
-    engine=FUNDING, market=PAIR, side=BUY, qty_steps=50, price=40_000.0, reason=reason.FUND_ENTRY,
-    decided_h=hour_of(AT),
-)  # fmt: skip
 EXIT = ENTRY._replace(side=SELL, reduces=True, reason=reason.TREND_EXIT)
 
 

@@ -6,26 +6,17 @@ from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
-from engine_bench import AT, Bench, a_bench
+from engine_bench import AT, BUYING, PAIR_IN, Bench, a_bench
 from eternal_engine.engine.command import mask_of, resuming
 from eternal_engine.engine.memory import VERSION, Memory, read, write
 from eternal_engine.engine.timing import hour_of
 from eternal_engine.engine.view import ENGINES
 from eternal_engine.exchange.terms import Side
-from eternal_engine.model import reason
 from eternal_engine.model.errors import RejectedForGood
 from eternal_engine.model.event import Event, Noted
 from eternal_engine.model.ids import Engine
-from eternal_engine.portfolio.params import NO_INTENT, Intent
-from eternal_engine.strategies.base import BUY, CORE_HODL, FUNDING, PAIR, SPOT
+from eternal_engine.portfolio.params import Intent
 
-PAIR_IN = NO_INTENT._replace(
-    engine=FUNDING, market=PAIR, side=BUY, qty_steps=50, price=40_000.0, reason=reason.FUND_ENTRY,
-)  # fmt: skip
-BUYING = NO_INTENT._replace(
-    engine=CORE_HODL, market=SPOT, side=BUY, quote_steps=1_000_000_000, price=40_000.0, reason=reason.CORE_PLAN,
-    plan_usdt=100.0,
-)  # fmt: skip
 REFUSED = RejectedForGood("not now", code=110007)
 
 

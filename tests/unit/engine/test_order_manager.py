@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from engine_bench import AT, Bench, a_bench
+from engine_bench import AT, ENTRY, PAIR_IN, Bench, a_bench
 from eternal_engine.engine.memory import Memory
 from eternal_engine.engine.order_manager import in_turn_or_together
 from eternal_engine.engine.timing import hour_of
@@ -29,18 +29,10 @@ from eternal_engine.model.errors import (
 from eternal_engine.model.event import ErrorOccurred, Event
 from eternal_engine.model.ids import Account, Engine, Symbol
 from eternal_engine.portfolio.params import NO_INTENT
-from eternal_engine.strategies.base import BUY, FUNDING, PAIR, PERP, SELL, SPOT, TACTICAL, TREND
+from eternal_engine.strategies.base import BUY, SELL, SPOT, TACTICAL
 
 BTC = Symbol("BTCUSDT")
-ENTRY = NO_INTENT._replace(
-    engine=TREND, market=PERP, side=BUY, qty_steps=100, price=40_000.0, atr=1_000.0, stop_distance=2_000.0,
-    reason=reason.TREND_ENTRY, decided_h=hour_of(AT),
-)  # fmt: skip
 EXIT = ENTRY._replace(side=SELL, reduces=True, reason=reason.TREND_EXIT)
-PAIR_IN = NO_INTENT._replace(
-    engine=FUNDING, market=PAIR, side=BUY, qty_steps=50, price=40_000.0, reason=reason.FUND_ENTRY,
-    decided_h=hour_of(AT),
-)  # fmt: skip
 CRASH_BUY = NO_INTENT._replace(
     engine=TACTICAL, market=SPOT, side=BUY, quote_steps=10**9, price=40_000.0, reason=reason.TACT_LEVEL,
     decided_h=hour_of(AT),

@@ -8,28 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from engine_bench import AT, Bench, a_bench
-from eternal_engine.engine.timing import hour_of
+from engine_bench import BUYING, ENTRY, PAIR_IN, Bench, a_bench
 from eternal_engine.exchange.terms import Market, Side
 from eternal_engine.model import reason
 from eternal_engine.model.errors import Retry
 from eternal_engine.model.event import ErrorOccurred, Event
 from eternal_engine.model.ids import Engine
-from eternal_engine.portfolio.params import NO_INTENT
-from eternal_engine.strategies.base import BUY, CORE_HODL, FUNDING, PAIR, PERP, SELL, SPOT, TREND
-
-CYCLE = NO_INTENT._replace(
-    engine=CORE_HODL, market=SPOT, side=BUY, quote_steps=1_000_000_000, price=40_000.0, reason=reason.CORE_PLAN,
-    decided_h=hour_of(AT), plan_usdt=100.0,
-)  # fmt: skip
-ENTRY = NO_INTENT._replace(
-    engine=TREND, market=PERP, side=BUY, qty_steps=100, price=40_000.0, atr=1_000.0, stop_distance=2_000.0,
-    reason=reason.TREND_ENTRY, decided_h=hour_of(AT),
-)  # fmt: skip
-PAIR_IN = NO_INTENT._replace(
-    engine=FUNDING, market=PAIR, side=BUY, qty_steps=50, price=40_000.0, reason=reason.FUND_ENTRY,
-    decided_h=hour_of(AT),
-)  # fmt: skip
+from eternal_engine.strategies.base import SELL
 
 
 async def held_up(bench: Bench, *intents: object, minutes: int = 40) -> None:
@@ -46,11 +31,11 @@ async def held_up(bench: Bench, *intents: object, minutes: int = 40) -> None:
     ("now", "sent"),
     [("42000", 1), ("42000.1", 0), ("38000", 1), ("37999.9", 0), ("20000", 0), ("39999.7", 1), (None, 0)],
 )
-@pytest.mark.parametrize("intent", [CYCLE, ENTRY])
+@pytest.mark.parametrize("intent", [BUYING, ENTRY])
 async def test_risk_12_an_entry_held_up_by_a_lost_line_is_refused_where_its_price_has_gone(
     tmp_path: Path, intent: object, now: str | None, sent: int
 ) -> None:
-    async with a_bench(tmp_path, Engine.CORE_HODL if intent is CYCLE else Engine.TREND) as bench:
+    async with a_bench(tmp_path, Engine.CORE_HODL if intent is BUYING else Engine.TREND) as bench:
         bench.exchange.prices["BTCUSDT"] = None if now is None else Decimal(now)
         await held_up(bench, intent)
         assert len(bench.exchange.placed) == sent
@@ -64,7 +49,7 @@ async def test_risk_12_an_entry_held_up_by_a_lost_line_is_refused_where_its_pric
 async def test_risk_12_prices_need_not_divide_evenly(tmp_path: Path) -> None:
     async with a_bench(tmp_path, Engine.CORE_HODL) as bench:
         bench.exchange.prices["BTCUSDT"] = Decimal("41003.7")
-        await held_up(bench, CYCLE._replace(price=39_001.3))
+        await held_up(bench, BUYING._replace(price=39_001.3))
         assert bench.exchange.placed == []
         (order,) = bench.recorder.projection.orders.values()
         assert order.order.note == "RISK-12: BTCUSDT is at 41003.7, too far from 39001.3, at which it was decided"
@@ -106,7 +91,7 @@ async def test_fund_3_a_second_leg_covers_its_first_at_any_price(tmp_path: Path)
 
 async def test_risk_12_prices_are_read_once_for_all_orders_of_a_moment(tmp_path: Path) -> None:
     async with a_bench(tmp_path, Engine.CORE_HODL) as bench:
-        await held_up(bench, *(CYCLE._replace(symbol=s) for s in range(5)))
+        await held_up(bench, *(BUYING._replace(symbol=s) for s in range(5)))
         assert len(bench.exchange.placed) == 5
         assert bench.exchange.looked == [Market.SPOT, Market.PERP]
 
@@ -116,9 +101,9 @@ async def test_risk_12_an_entry_waits_while_nobody_tells_a_price(tmp_path: Path)
         told: list[Event] = []
         bench.recorder._observers = [told.append]
         bench.exchange.ticker_script = [Retry("no route")]
-        await held_up(bench, CYCLE)
+        await held_up(bench, BUYING)
         assert bench.exchange.placed == []
-        assert bench.recorder.memory.pending == (CYCLE,)
+        assert bench.recorder.memory.pending == (BUYING,)
         assert [event.what for event in told if isinstance(event, ErrorOccurred)] == ["no route"]
         await bench.manager.run()
         assert len(bench.exchange.placed) == 1

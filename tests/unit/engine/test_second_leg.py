@@ -7,25 +7,18 @@ from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 
-from engine_bench import AT, OWNERS, Bench, a_bench
+from engine_bench import AT, OWNERS, PAIR_IN, Bench, a_bench
 from eternal_engine.engine.order_manager import OrderManager
 from eternal_engine.engine.sender import Sender
 from eternal_engine.engine.timing import hour_of
 from eternal_engine.exchange.orders import OrderReport, OrderRequest
 from eternal_engine.exchange.terms import Market, OrderStatus, Side
-from eternal_engine.model import reason
 from eternal_engine.model.errors import Retry, UnknownOutcome
 from eternal_engine.model.event import Event, Noted
 from eternal_engine.model.ids import Account, Engine, Symbol
 from eternal_engine.model.instrument import BYBIT_2025
-from eternal_engine.portfolio.params import NO_INTENT
-from eternal_engine.strategies.base import BUY, FUNDING, PAIR
 
 BTC = Symbol("BTCUSDT")
-PAIR_IN = NO_INTENT._replace(
-    engine=FUNDING, market=PAIR, side=BUY, qty_steps=50, price=40_000.0, reason=reason.FUND_ENTRY,
-    decided_h=hour_of(AT),
-)  # fmt: skip
 SPOT_BUY, PERP_SELL = (Market.SPOT, Side.BUY), (Market.PERP, Side.SELL)
 SPOT_SELL = (Market.SPOT, Side.SELL)
 

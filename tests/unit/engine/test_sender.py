@@ -7,10 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from engine_bench import AT, OWNERS, a_bench
+from engine_bench import AT, BUYING, ENTRY, OWNERS, a_bench
 from eternal_engine.engine.order_manager import OrderManager
 from eternal_engine.engine.sender import Sender
-from eternal_engine.engine.timing import hour_of
 from eternal_engine.exchange.orders import OrderAck, OrderRequest
 from eternal_engine.model import reason
 from eternal_engine.model.errors import (
@@ -25,17 +24,8 @@ from eternal_engine.model.errors import (
 from eternal_engine.model.event import ErrorOccurred
 from eternal_engine.model.ids import Account, Engine
 from eternal_engine.model.instrument import BYBIT_2025
-from eternal_engine.portfolio.params import NO_INTENT
-from eternal_engine.strategies.base import BUY, CORE_HODL, PERP, SELL, SPOT, TREND
+from eternal_engine.strategies.base import SELL
 
-BUYING = NO_INTENT._replace(
-    engine=CORE_HODL, market=SPOT, side=BUY, quote_steps=1_000_000_000, price=40_000.0, reason=reason.CORE_PLAN,
-    decided_h=hour_of(AT), plan_usdt=100.0,
-)  # fmt: skip
-ENTRY = NO_INTENT._replace(
-    engine=TREND, market=PERP, side=BUY, qty_steps=100, price=40_000.0, atr=1_000.0, stop_distance=2_000.0,
-    reason=reason.TREND_ENTRY, decided_h=hour_of(AT),
-)  # fmt: skip
 EXIT = ENTRY._replace(side=SELL, reduces=True, reason=reason.TREND_EXIT)
 ID = "co-2401020000-BTCUSDT-buy-1"
 

@@ -123,13 +123,7 @@ class Transport:
     def _warm(self, method: Method, lent: Lent) -> None:
         try:
             method(lent.http)
-        except (
-            requests.exceptions.RequestException,
-            urllib3.exceptions.HTTPError,
-            InvalidRequestError,
-            FailedRequestError,
-            *UNREAD,
-        ):
+        except NOT_WARMED:
             return
         finally:
             self._sessions.give_back(lent)
