@@ -20,6 +20,7 @@ import threading
 import traceback
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from pathlib import Path
@@ -47,6 +48,7 @@ LEDGER: Final = {
 }
 UNWIND: Final = Leg.SPOT_UNWIND.value
 MOST_RECOVERY_POINTS: Final = 400
+MOST_DRAWS: Final = 5
 
 
 @dataclass(frozen=True)
@@ -62,7 +64,7 @@ class Life:
 class Strike:
     """Hold one case: where the process was killed, in its life and in its recoveries, and what was wrong then.
 
-    `undone`: the crash fell between a pair's legs, and the first was sold again.
+    `undone`: the crash fell between a pair's legs, and the first was sold again. `kills`: how often it was killed.
     """
 
     scenario: str
@@ -70,6 +72,7 @@ class Strike:
     at: str
     wrong: tuple[str, ...]
     undone: bool = False
+    kills: int = 0
 
 
 @dataclass
@@ -145,28 +148,39 @@ def _ours(found: dict[str, Any]) -> list[Any]:
 
 def strike(bench: Bench, points: Sequence[int], directory: Path) -> Strike:
     """Kill one life after the other at the given points, then let one live to the end, and compare."""
+    struck = list(points)
+    for _ in range(MOST_DRAWS):
+        names, life = _killed(bench, struck, directory)
+        if len(names) == len(struck) or not names or not isinstance(life.result, dict):
+            break
+        # This recovery is over before it comes to its point: strike the same one anew, within its length.
+        struck[len(names)] = 1 + (struck[len(names)] - 1) % life.result["passed"]
+    at, kills = " then ".join(names), len(names)
+    if life.error and not life.killed:
+        return Strike(bench.scenario.name, tuple(struck), at, (life.error,), kills=kills)
+    # Another process than the killed one, and nothing of its lives is left in memory: a start reads all from the files.
+    last = in_this_process(lambda: _live(bench, directory / "state", 0))
+    if last.error:
+        return Strike(bench.scenario.name, tuple(struck), at, (last.error,), kills=kills)
+    undone = is_undone(bench.wanted, last.result)
+    wrong = tuple((compare_undone if undone else compare)(bench.wanted, last.result))
+    return Strike(bench.scenario.name, tuple(struck), at, wrong, undone, kills)
+
+
+def _killed(bench: Bench, points: Sequence[int], directory: Path) -> tuple[list[str], Life]:
+    """Kill lives on a fresh copy of the files until all points are struck or one is not; name those, give the last."""
     state = directory / "state"
     shutil.rmtree(state, ignore_errors=True)
     shutil.copytree(bench.template, state)
-    note = directory / "note.json"
     names: list[str] = []
     for number, at in enumerate(points):
-        life = in_child(lambda at=at: _live(bench, state, at), note)  # type: ignore[misc]
-        if life.error and not life.killed:
-            return Strike(bench.scenario.name, tuple(points), " then ".join(names), (life.error,))
+        life = in_child(lambda at=at: _live(bench, state, at), directory / "note.json")  # type: ignore[misc]
         if not life.killed:
-            # A recovery that is shorter than the point is deep has simply ended; so has a life whose tasks took turns
-            # otherwise than those of the one that was counted.
-            assert number > 0 or bench.wired, f"{bench.scenario.name} never came to point {at}"
+            # Tasks behind a wire take turns otherwise than in the life that was counted.
+            assert number > 0 or bench.wired or life.error, f"{bench.scenario.name} never came to point {at}"
             break
         names.append(bench.names[at - 1] if number == 0 else f"point {at} of recovery {number}")
-    # Another process than the killed one, and nothing of its lives is left in memory: a start reads all from the files.
-    last = in_this_process(lambda: _live(bench, state, 0))
-    if last.error:
-        return Strike(bench.scenario.name, tuple(points), " then ".join(names), (last.error,))
-    undone = is_undone(bench.wanted, last.result)
-    wrong = tuple((compare_undone if undone else compare)(bench.wanted, last.result))
-    return Strike(bench.scenario.name, tuple(points), " then ".join(names), wrong, undone)
+    return names, life
 
 
 def _live(bench: Bench, state: Path, at: int) -> dict[str, Any]:
@@ -175,11 +189,9 @@ def _live(bench: Bench, state: Path, at: int) -> dict[str, Any]:
 
 def _live_until(bench: Bench, state: Path, until: int, knife: Knife) -> dict[str, Any]:
     life = live(state, bench.scenario, bench.history, until, knife, config=bench.config, is_wired=bench.wired)
-    if not bench.wired:
-        return asyncio.run(life)
     # The line of an exchange inside this process never breaks, and is watched by the clock on the wall.
-    with patch.object(Caretaker, "duties", lambda *_: ()):
-        return asyncio.run(life)
+    with patch.object(Caretaker, "duties", lambda *_: ()) if bench.wired else nullcontext():
+        return {**asyncio.run(life), "passed": knife.passed}
 
 
 def compare(wanted: dict[str, Any], found: dict[str, Any]) -> Iterable[str]:
@@ -306,7 +318,7 @@ def strike_all(bench: Bench, cases: Sequence[tuple[int, ...]], directory: Path, 
         _, status = os.waitpid(worker, 0)
         assert status == 0, f"a worker of {bench.scenario.name} failed"
         strikes += [
-            Strike(row["scenario"], tuple(row["points"]), row["at"], tuple(row["wrong"]), row["undone"])
+            Strike(**{**row, "points": tuple(row["points"]), "wrong": tuple(row["wrong"])})
             for row in json.loads((notes / "strikes.json").read_text(encoding="utf-8"))
         ]
     return strikes
@@ -356,7 +368,8 @@ def main(arguments: Sequence[str]) -> int:
                 "points": len(bench.names),
                 "writes": len(set(bench.images)),
                 **({"unlike": len(unlike_inside(bench))} if looks else {}),
-                "struck": sum(bool(one.at) for one in strikes),
+                "struck": sum(one.kills > 0 for one in strikes),
+                "twice": sum(one.kills > 1 for one in strikes),
                 "undone": sum(one.undone for one in strikes),
                 "failed": len(failed),
             }
