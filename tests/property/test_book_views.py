@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from builders import a_fill
 from core_builders import TWO, some_params
 from eternal_engine.backtest import days, fills, tape
-from eternal_engine.backtest.prepare import NEVER_H
+from eternal_engine.backtest.settlements import NEVER_H
 from eternal_engine.engine.timing import hour_start
 from eternal_engine.engine.view import ENGINES, book_view, flowed_usdt
 from eternal_engine.ledger.books import Books

@@ -13,6 +13,7 @@ from eternal_engine.model import reason
 from eternal_engine.model.rule import Rule
 from eternal_engine.model.steps import steps_up, whole_steps
 from eternal_engine.portfolio.params import BookView, Intent, Marks, Params, States
+from eternal_engine.portfolio.valuation import coins_are_a_pair
 from eternal_engine.risk.sizing import fill_price
 from eternal_engine.strategies import core_hodl, funding, tactical, trend
 from eternal_engine.strategies.base import BUY, CORE_HODL, DUST_USDT, FUNDING, PAIR, PERP, SELL, SPOT, TACTICAL, TREND
@@ -288,7 +289,7 @@ def _fill_spot(
             if e == TACTICAL and profit > 0.0:
                 _hand_over(book, tape, profit, filled_h)
                 states = states._replace(core=core_hodl.on_deposit(params.core, states.core, profit))
-            states = _after_spot_sale(book, tape, lots, states, intent, open_, filled_h)
+            states = _after_spot_sale(params, book, tape, lots, states, intent, open_, filled_h)
         return states
     quote = intent.quote_steps * table.quote_step[s]
     price = fill_price(open_, BUY, params.risk.slippage_frac, table.spot_tick[s])
@@ -314,15 +315,41 @@ def _hand_over(book: BookView, tape: Tape, profit: float, at_h: int) -> None:
 
 
 def _after_spot_sale(
-    book: BookView, tape: Tape, lots: Lots, states: States, intent: Intent, open_: float, filled_h: int
+    params: Params,
+    book: BookView,
+    tape: Tape,
+    lots: Lots,
+    states: States,
+    intent: Intent,
+    open_: float,
+    filled_h: int,
 ) -> States:
     e, s = intent.engine, intent.symbol
-    if book.spot_qty[e, s] * open_ < DUST_USDT and book.perp_qty[e, s] == 0.0:
-        side = 0 if e == FUNDING else BUY
-        _close_lot(tape, book, lots, e, s, side, filled_h, intent.reason, open_)
-        if e == FUNDING:
-            states = states._replace(funding=funding.closed(states.funding, s))
+    if e == FUNDING:
+        return _forget_pair(params, book, tape, lots, states, intent, open_, filled_h)
+    if book.spot_qty[e, s] * open_ < DUST_USDT:
+        _close_lot(tape, book, lots, e, s, BUY, filled_h, intent.reason, open_)
     return states
+
+
+def _forget_pair(
+    params: Params,
+    book: BookView,
+    tape: Tape,
+    lots: Lots,
+    states: States,
+    intent: Intent,
+    spot: float,
+    filled_h: int,
+) -> States:
+    """Close the record of a pair of which nothing is left that could be sold."""
+    s = intent.symbol
+    if book.perp_qty[FUNDING, s] != 0.0:
+        return states
+    if coins_are_a_pair(params.instruments, s, book.spot_qty[FUNDING, s], spot):
+        return states
+    _close_lot(tape, book, lots, FUNDING, s, 0, filled_h, intent.reason, spot)
+    return states._replace(funding=funding.closed(states.funding, s))
 
 
 def _fill_pair(
@@ -370,10 +397,7 @@ def _fill_pair(
             intent.reason,
             intent.rule,
         )
-    if book.perp_qty[e, s] == 0.0 and book.spot_qty[e, s] * spot < DUST_USDT:
-        _close_lot(tape, book, lots, e, s, 0, filled_h, intent.reason, spot)
-        states = states._replace(funding=funding.closed(states.funding, s))
-    return states
+    return _forget_pair(params, book, tape, lots, states, intent, spot, filled_h)
 
 
 def _fill_perp(

@@ -13,8 +13,9 @@ import numpy.typing as npt
 from eternal_engine.backtest.fills import Market
 from eternal_engine.backtest.worth import Ahead
 from eternal_engine.portfolio.params import BookView, Features, Params, States
+from eternal_engine.portfolio.valuation import coins_are_a_pair
 from eternal_engine.strategies import funding
-from eternal_engine.strategies.base import DUST_USDT, FUNDING
+from eternal_engine.strategies.base import FUNDING
 
 Int64Array = npt.NDArray[np.int64]
 
@@ -63,7 +64,7 @@ def pair_rests_until(
         drift = funding.hedge_drift_qty(params.funding, book.spot_qty[FUNDING, s], -book.perp_qty[FUNDING, s])
         if drift != 0.0 or states.funding.opened_h[s] == 0:
             return first_bar
-    elif book.spot_qty[FUNDING, s] != 0.0 and not stays_dust(market, book, s, first_bar, end_bar):
+    elif book.spot_qty[FUNDING, s] != 0.0 and not stays_closed(params, market, book, s, first_bar, end_bar):
         return first_bar
     last = stamps.shape[1]
     k = settled[s]
@@ -134,12 +135,12 @@ def lacks_coins(
     return not target * (1.0 + NEAR) < -book.perp_qty[FUNDING, symbol]
 
 
-def stays_dust(market: Market, book: BookView, symbol: int, first_bar: int, end_bar: int) -> bool:
-    """Tell whether the coins that a closed pair has left stay below dust at every close (ORD-5)."""
+def stays_closed(params: Params, market: Market, book: BookView, symbol: int, first_bar: int, end_bar: int) -> bool:
+    """Tell whether the coins that a closed pair has left are too few for a sale at every close (ORD-5, RISK-10)."""
     left = book.spot_qty[FUNDING, symbol]
     for bar in range(first_bar, end_bar):
         # A missing bar prices nothing, and nothing is decided on it.
-        if left * market.spot_close[symbol, bar] >= DUST_USDT:
+        if coins_are_a_pair(params.instruments, symbol, left, market.spot_close[symbol, bar]):
             return False
     return True
 

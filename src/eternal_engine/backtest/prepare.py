@@ -7,6 +7,7 @@ import numpy.typing as npt
 
 from eternal_engine.backtest import days
 from eternal_engine.backtest.fills import Market
+from eternal_engine.backtest.settlements import NEVER_H
 from eternal_engine.market_data.history import DAY_MS, HOUR_MS, MarketHistory
 from eternal_engine.portfolio import features
 from eternal_engine.portfolio.params import Features, Params
@@ -14,8 +15,6 @@ from eternal_engine.strategies import indicators
 from eternal_engine.strategies.base import HOURS_PER_DAY
 
 Float64Array = npt.NDArray[np.float64]
-
-NEVER_H = 1 << 40
 
 
 def market_of(

@@ -131,7 +131,8 @@ class _Desk:
                 number, place, PERP, base.SELL if perp > 0.0 else base.BUY, abs(perp), price, reason.FLATTENED
             )
         elif engine is Engine.FUNDING:
-            held, price = pair_is_open(book, marks, place), float(marks.perp[place])
+            table = self.asked.context.params.instruments
+            held, price = pair_is_open(table, book, marks, place), float(marks.perp[place])
             wish = reduce_signal(number, place, PAIR, base.SELL, abs(perp), price, reason.FLATTENED)
         else:
             price = float(marks.spot[place])

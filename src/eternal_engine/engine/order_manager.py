@@ -306,7 +306,7 @@ class OrderManager:
             book = projection.books.of(self.sender.account)
             now_h = hour_of(self._clock.now())
             states = outcome.after_intent(self.params, memory.states, intent, done, book, memory.symbols, now_h)
-            states = outcome.after_books(states, projection.books, memory.symbols, self._recorder.marks)
+            states = outcome.after_books(self.params, states, projection.books, memory.symbols, self._recorder.marks)
             scene, at = self._scene(intent, projection, memory), self._clock.now()
             parts = self._recorder.parts_of(self.sender.account) if self.engine is Engine.TACTICAL else ()
             after, events = replace(memory.without(intent), states=states), ending(intent, done, scene, parts, at)

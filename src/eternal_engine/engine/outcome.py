@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
 from itertools import pairwise
+from math import isfinite
 from typing import Final
 
 from eternal_engine.engine.timing import hour_of
@@ -20,7 +21,7 @@ from eternal_engine.model.money import ONE, ZERO, exact_arithmetic, ratio
 from eternal_engine.model.order import Order
 from eternal_engine.model.rule import Rule
 from eternal_engine.portfolio.params import Intent, Marks, Params, States
-from eternal_engine.portfolio.valuation import step_of
+from eternal_engine.portfolio.valuation import coins_are_a_pair, step_of
 from eternal_engine.strategies import core_hodl, funding, tactical, trend
 from eternal_engine.strategies.base import CORE_HODL, DUST_USDT, FUNDING, PAIR, TACTICAL, TREND
 
@@ -124,16 +125,16 @@ def alone(orders: Sequence[Order], spot_fee_frac: Decimal) -> tuple[Decimal, Dec
     return usdt_s, seconds
 
 
-def after_books(states: States, books: Books, symbols: Sequence[str], marks: Marks) -> States:
+def after_books(params: Params, states: States, books: Books, symbols: Sequence[str], marks: Marks) -> States:
     """Forget positions that are flat, however that came about: exit, stop, liquidation, a hand at the exchange."""
-    trend_book, funding_book = books.of(Account.TREND), books.of(Account.FUNDING)
+    trend_book, funding_book, table = books.of(Account.TREND), books.of(Account.FUNDING), params.instruments
     for s, symbol in enumerate(symbols):
         name = Symbol(symbol)
         if states.trend.side[s] != 0 and name not in trend_book.perp:
             states = states._replace(trend=trend.closed(states.trend, s))
         if states.funding.opened_h[s] != 0 and name not in funding_book.perp:
-            held = funding_book.spot.get(name)
-            if held is None or float(held.qty) * marks.spot[s] < DUST_USDT:
+            held, price = funding_book.spot.get(name), float(marks.spot[s])
+            if held is None or (isfinite(price) and not coins_are_a_pair(table, s, float(held.qty), price)):
                 states = states._replace(funding=funding.closed(states.funding, s))
     return states
 

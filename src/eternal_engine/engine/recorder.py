@@ -150,7 +150,7 @@ class Recorder:
             states = after_deposit(self.params, states, _came_to_core(entry))
             if isinstance(entry, Filled) and (stored := self._ordered(entry)) is not None:
                 states = after_late_fill(states, entry.fill, stored.order, memory.pending, memory.symbols)
-        return replace(memory, states=after_books(states, books, memory.symbols, self.marks))
+        return replace(memory, states=after_books(self.params, states, books, memory.symbols, self.marks))
 
     def _ordered(self, entry: Filled) -> StoredOrder | None:
         identifier = entry.fill.client_order_id

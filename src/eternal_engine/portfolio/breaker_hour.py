@@ -72,7 +72,7 @@ def breaker_orders(
                     pass_reduction(params, cut, now_h, pending, decisions)
     if level >= breaker.ALERT:
         for s in range(len(marks.perp)):
-            if pair_is_open(book, marks, s) and not is_busy(pending, FUNDING, s):
+            if pair_is_open(params.instruments, book, marks, s) and not is_busy(pending, FUNDING, s):
                 qty = abs(book.perp_qty[FUNDING, s])
                 close = reduction_at_mark(FUNDING, s, PAIR, SELL, qty, marks, reason.BREAKER_CLOSE)
                 pass_reduction(params, close, now_h, pending, decisions)

@@ -43,7 +43,7 @@ def decide_funding(
     for s in range(len(weights)):
         if weights[s] <= 0.0 or settled[s] < 1 or spot_h[s] != now_h - 1 or perp_h[s] != now_h - 1:
             continue
-        held = pair_is_open(book, marks, s)
+        held = pair_is_open(params.instruments, book, marks, s)
         if not held and (margin_low or not pays[s, settled[s] - 1]):
             continue
         if len(pending) > 0 and is_busy(pending, FUNDING, s):
@@ -149,7 +149,7 @@ def _cut_pairs(
     decisions: list[Decision],
     now_h: int,
 ) -> States:
-    """Cut every pair by a third when the margin ratio is low (FUND-X2)."""
+    """Cut every pair by a third when the margin ratio is low (FUND-X2); one of too few steps is denied, and said."""
     for s in range(len(marks.perp)):
         held = abs(book.perp_qty[FUNDING, s])
         step = params.instruments.perp_step[s]
@@ -159,4 +159,8 @@ def _cut_pairs(
                 cut = reduction_at_mark(FUNDING, s, PAIR, SELL, steps * step, marks, reason.FUND_CUT)
                 pass_reduction(params, cut, now_h, pending, decisions)
                 states = states._replace(funding=funding.was_cut(states.funding, s, now_h))
+            else:
+                # A third of one or two steps is none (U-3): without a word the margin would just run out.
+                wanted = held * params.funding.cut_frac * marks.perp[s]
+                decisions.append(Decision(now_h, FUNDING, s, reason.FUND_CUT, False, reason.RISK_10_CASH, wanted))
     return states

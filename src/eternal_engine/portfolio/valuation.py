@@ -7,7 +7,9 @@ import math
 import numpy as np
 import numpy.typing as npt
 
+from eternal_engine.model.steps import whole_steps
 from eternal_engine.portfolio.params import BookView, Equities, Intent, Marks, Params
+from eternal_engine.risk.sizing import Instruments
 from eternal_engine.strategies.base import CORE_HODL, DUST_USDT, FUNDING, PAIR, PERP, SPOT, TACTICAL, TREND
 
 Float64Array = npt.NDArray[np.float64]
@@ -203,10 +205,21 @@ def engine_is_busy(pending: list[Intent], engine: int) -> bool:
     return False
 
 
-def pair_is_open(book: BookView, marks: Marks, symbol: int) -> bool:
-    """Tell whether FUNDING holds either leg beyond dust (ORD-5)."""
-    spot = book.spot_qty[FUNDING, symbol]
-    return bool(book.perp_qty[FUNDING, symbol] != 0.0 or (spot > 0.0 and spot * marks.spot[symbol] >= DUST_USDT))
+def pair_is_open(table: Instruments, book: BookView, marks: Marks, symbol: int) -> bool:
+    """Tell whether FUNDING holds a pair or what is left of one: a perp, or coins that can be sold (ORD-5, RISK-10)."""
+    if book.perp_qty[FUNDING, symbol] != 0.0:
+        return True
+    return coins_are_a_pair(table, symbol, book.spot_qty[FUNDING, symbol], marks.spot[symbol])
+
+
+def coins_are_a_pair(table: Instruments, symbol: int, coins: float, price: float) -> bool:
+    """Tell whether coins without a perp are still a pair: dust is not, nor what the exchange would not take (RISK-10).
+
+    Else a crumb whose price rises would keep its symbol from entries for ever, and ask each hour for a sale that none
+    may make. Coins without a price (NaN) are none.
+    """
+    sellable = whole_steps(coins, table.spot_step[symbol]) * table.spot_step[symbol]
+    return bool(sellable * price >= max(DUST_USDT, table.spot_min_usdt[symbol]))
 
 
 def exposure_usdt(params: Params, book: BookView, marks: Marks, pending: list[Intent]) -> float:

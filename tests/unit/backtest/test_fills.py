@@ -427,6 +427,17 @@ def test_a_spot_correction_of_a_pair_closes_nothing_but_the_surplus() -> None:
     assert bench.tape.counts[ORDERS] == 1
 
 
+def test_a_pair_is_over_when_what_is_left_cannot_be_sold() -> None:
+    bench = Bench(prices=(4_000_000.0, 2_000.0, 100.0))
+    bench.hold_pair(0.1)
+    # Not a whole step is left, worth 2 USDT.
+    bench.book.spot_qty[FUNDING, 0] = 0.1 + 0.5e-6
+    bench.fill(engine=FUNDING, symbol=0, market=PAIR, side=SELL, qty_steps=100, reduces=True)
+    assert bench.book.spot_qty[FUNDING, 0] * 4_000_000.0 == pytest.approx(2.0)
+    assert bench.tape.counts[TRADES] == 1
+    assert bench.lots.qty[FUNDING, 0] == 0.0
+
+
 def test_what_is_left_of_a_liquidated_pair_is_sold_as_one_trade() -> None:
     bench = Bench()
     bench.hold_pair(0.1)

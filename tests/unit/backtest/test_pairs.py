@@ -125,13 +125,38 @@ def test_fund_x2_margin_counts_what_will_be_paid() -> None:
     assert pairs.clear_of_margin(params, features, market, book, room, paid, stamp - 4, stamp + 2) == stamp - 4
 
 
-def test_coins_below_dust_stay_dust_only_while_their_price_allows() -> None:
-    _, _, market, book = a_pair()
+def test_coins_too_few_to_be_sold_stay_so_only_while_their_price_allows() -> None:
+    params, _, market, book = a_pair()
     book.spot_qty[FUNDING, 1] = 0.004
-    assert pairs.stays_dust(market, book, 1, 24, 48)
-    market.spot_close[1, 40] = 1e6
-    assert not pairs.stays_dust(market, book, 1, 24, 48)
-    assert pairs.stays_dust(market, book, 1, 24, 40)
+    assert pairs.stays_closed(params, market, book, 1, 24, 48)
+    market.spot_close[1, 40] = 1_200.0
+    assert pairs.stays_closed(params, market, book, 1, 24, 48)
+    market.spot_close[1, 40] = 1_300.0
+    assert not pairs.stays_closed(params, market, book, 1, 24, 48)
+    assert pairs.stays_closed(params, market, book, 1, 24, 40)
+
+
+def test_fund_e1_a_crumb_grown_dear_keeps_no_pair_from_its_symbol(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The coin's price is 100 until its first pair has been left, and 3,000 when the rates call for a second."""
+    price = np.full((3, HOURS), 100.0)
+    rate = np.full((3, HOURS // 8 + 1), 0.002)
+    rate[:, 6:18] = -0.002
+    price[2, 24 * 5 :] = 3_000.0
+    params = some_params(
+        THREE, core={"enabled": False}, trend={"enabled": False}, tactical={"enabled": False},
+        funding={"weights": np.array([0.4, 0.4, 0.2]), "positive_settlements": 1, "rate_window": 3},
+    )  # fmt: skip
+    fast = play(a_history(price, rate=rate), params)
+    count = int(fast.tape.counts[ORDERS])
+    entered = [
+        at_h for at_h, s, why in fast.tape.order_i[:count, [1, 3, 6]].tolist() if (s, why) == (2, reason.FUND_ENTRY)
+    ]
+    assert len(entered) == 4  # both legs of two pairs
+    assert reason.FUND_HEDGE not in reasons_of(fast)
+    monkeypatch.setattr(loop, "quiet_until", lambda params, states, market, first_bar, *given: first_bar)
+    slow = play(a_history(price, rate=rate), params)
+    assert np.array_equal(fast.tape.order_i[:count], slow.tape.order_i[:count])
+    assert np.array_equal(fast.tape.denials, slow.tape.denials)
 
 
 @pytest.mark.parametrize("seed", [0, 1, 4])

@@ -132,20 +132,23 @@ def test_fund_3_a_pair_is_open_only_with_its_second_leg() -> None:
 
 def test_a_position_that_is_flat_is_forgotten_however_it_came_about() -> None:
     states = after_intent(PARAMS, fresh(), ENTRY, done(Leg.ENTRY, "0.2", "8000"), perp(Account.TREND, "0.2"), TWO, 9)
-    held = after_books(states, books(perp(Account.TREND, "0.2")), TWO, MARKS)
+    held = after_books(PARAMS, states, books(perp(Account.TREND, "0.2")), TWO, MARKS)
     assert held.trend.side[0] == 1
     assert stop_wanted(held, books(perp(Account.TREND, "0.2")), TWO, 0) == pytest.approx(states.trend.stop[0])
-    gone = after_books(states, books(Book(Account.TREND)), TWO, MARKS)
+    gone = after_books(PARAMS, states, books(Book(Account.TREND)), TWO, MARKS)
     assert gone.trend.side[0] == 0
     assert stop_wanted(gone, books(Book(Account.TREND)), TWO, 0) is None
 
 
-@pytest.mark.parametrize(("coins", "opened_h"), [("0.00002", 0), ("0.001", 7)])
-def test_fund_2_a_liquidated_pair_is_open_until_its_spot_is_dust(coins: str, opened_h: int) -> None:
+@pytest.mark.parametrize(("coins", "opened_h"), [("0.00002", 0), ("0.0001", 0), ("0.001", 7)])
+def test_fund_2_a_liquidated_pair_is_open_while_its_spot_can_be_sold(coins: str, opened_h: int) -> None:
     states = fresh()
     states = states._replace(funding=states.funding._replace(opened_h=np.array([7, 0])))
-    after = after_books(states, books(spot(Account.FUNDING, coins)), TWO, MARKS)
+    after = after_books(PARAMS, states, books(spot(Account.FUNDING, coins)), TWO, MARKS)
     assert after.funding.opened_h[0] == opened_h
+    # Before the first candle nobody knows.
+    unpriced = MARKS._replace(spot=np.full(2, np.nan))
+    assert after_books(PARAMS, states, books(spot(Account.FUNDING, coins)), TWO, unpriced).funding.opened_h[0] == 7
 
 
 def test_core_10_money_that_comes_widens_a_plan_and_a_withdrawal_does_not() -> None:

@@ -6,6 +6,7 @@ import pytest
 
 from core_builders import THREE, some_params
 from eternal_engine.model import reason
+from eternal_engine.portfolio.valuation import pair_is_open
 from eternal_engine.strategies import funding
 from eternal_engine.strategies.base import (
     BUY,
@@ -104,6 +105,40 @@ def test_fund_x2_a_cut_pair_grows_back_at_a_later_settlement() -> None:
     poor.hold_pair(0, 0.08)
     poor.states = poor.states._replace(funding=funding.was_cut(poor.states.funding, 0, NOW_H - 8))
     assert [i for i in poor.decide(poor.features(rate=0.0001)) if i.symbol == 0] == []
+
+
+@pytest.mark.parametrize(("left_usdt", "enters"), [(0.9, True), (1.5, True), (4.99, True), (5.01, False)])
+def test_fund_e1_a_crumb_that_cannot_be_sold_keeps_nothing_from_its_symbol(left_usdt: float, enters: bool) -> None:
+    desk = Desk(some_params(THREE, **FUNDING_ONLY))
+    desk.book.spot_qty[FUNDING, 0] = left_usdt / PRICES[0]
+    found = [(i.reason, i.market) for i in desk.decide(desk.features(rate=0.0003)) if i.symbol == 0]
+    assert found == ([(reason.FUND_ENTRY, PAIR)] if enters else [(reason.FUND_HEDGE, SPOT)])
+    assert all(decision.approved for decision in desk.decisions)
+
+
+def test_fund_e1_less_than_a_step_is_no_pair_however_dear_the_coin() -> None:
+    desk = Desk(some_params(THREE, **FUNDING_ONLY))
+    step = desk.params.instruments.spot_step[0]
+    desk.marks.spot[0] = desk.marks.perp[0] = 20.0 / step
+    for coins, is_pair in ((0.9 * step, False), (1.0 * step, True)):
+        desk.book.spot_qty[FUNDING, 0] = coins
+        assert pair_is_open(desk.params.instruments, desk.book, desk.marks, 0) is is_pair
+    desk.book.perp_qty[FUNDING, 0] = -desk.params.instruments.perp_step[0]
+    desk.book.spot_qty[FUNDING, 0] = 0.0
+    assert pair_is_open(desk.params.instruments, desk.book, desk.marks, 0)
+
+
+@pytest.mark.parametrize(("steps", "cut"), [(1, 0), (2, 0), (3, 1)])
+def test_fund_x2_a_pair_too_small_to_be_cut_is_denied_and_not_marked_as_cut(steps: int, cut: int) -> None:
+    desk = Desk(some_params(THREE, **FUNDING_ONLY))
+    coins = steps * float(desk.params.instruments.perp_step[0])
+    desk.hold_pair(0, coins)
+    desk.book.cash[FUNDING] = 0.1 * coins * PRICES[0]
+    assert [i.qty_steps for i in desk.decide(desk.features(rate=0.0001)) if i.symbol == 0] == ([cut] if cut else [])
+    assert bool(desk.states.funding.cut[0]) is bool(cut)
+    (said,) = [one for one in desk.decisions if one.symbol == 0]
+    assert (said.reason, said.approved) == (reason.FUND_CUT, bool(cut))
+    assert said.rule == (reason.NONE if cut else reason.RISK_10_CASH)
 
 
 def test_fund_no_entry_while_the_margin_is_low() -> None:

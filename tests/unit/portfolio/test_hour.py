@@ -83,6 +83,12 @@ def test_brk_4_a_leftover_leg_is_closed_as_well() -> None:
     assert dust.breaker(breaker.ALERT, breaker.ALERT) == []
 
 
+def test_brk_4_a_crumb_that_cannot_be_sold_is_asked_nothing() -> None:
+    desk = Desk()
+    desk.book.spot_qty[FUNDING, 1] = 0.002  # 4 USDT
+    assert desk.breaker(3, 3) == []
+
+
 def test_brk_6_no_level_sells_spot_of_core_or_tactical() -> None:
     for level in range(5):
         desk = Desk()
