@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Final
 
+from eternal_engine.engine.lost_share import lost_share
 from eternal_engine.engine.ownership import Owners, symbol_of
 from eternal_engine.engine.snapshot import Horizon, Snapshot, row_key
 from eternal_engine.exchange.account import LedgerRow
@@ -49,8 +50,11 @@ def external_entries(
     foreign: list[LedgerRow] = []
     for row in rows:
         planned = _planned(row, account, projection.pending_transfers.values())
+        lost = lost_share(row, account, projection, at) if planned is None else None
         if planned is not None:
             entries.append(completed(planned, at))
+        elif lost is not None:
+            entries.append(lost)
         else:
             foreign.append(row)
     for entry in entries:

@@ -15,6 +15,7 @@ from typing import Final
 from eternal_engine.engine.comparison import CASH, Comparison, IsDue
 from eternal_engine.engine.findings import Alert, Findings, after_findings
 from eternal_engine.engine.lockout import Lockouts
+from eternal_engine.engine.lost_share import after_shares
 from eternal_engine.engine.memory import Memory
 from eternal_engine.engine.ownership import Owners
 from eternal_engine.engine.recorder import Recorder
@@ -221,7 +222,8 @@ class Reconciler:
             if found.corrections and _sides(projection, found.account) != compared:
                 found = replace(_without_corrections(found), alerts=())
             events = found.events if found.differences or not on_record else (*found.events, found.summary)
-            return after_findings(memory, found), events
+            share_frac = self._recorder.params.funding.profit_share_frac
+            return after_shares(after_findings(memory, found), found.booked, share_frac), events
 
         await self._recorder.commit(make)
         return found

@@ -95,8 +95,9 @@ def tactical_profit(net_profit_usdt: Decimal, at: datetime, subject: str) -> Tra
 
 
 def funding_profit(amount_usdt: Decimal, at: datetime) -> TransferPlanned | None:
-    """Plan the monthly move of FUNDING's share to TACTICAL."""
-    return plan_transfer(Account.FUNDING, Account.TACTICAL, amount_usdt, at, _CAP_2)
+    """Plan the move of FUNDING's share to TACTICAL; its id is that of the month, whatever hour it is planned in."""
+    month = at.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+    return plan_transfer(Account.FUNDING, Account.TACTICAL, amount_usdt, month, _CAP_2)
 
 
 def completed(planned: TransferPlanned, at: datetime) -> Transferred:
