@@ -153,6 +153,11 @@ def test_cap2_attempts_count_the_last_byte_on_and_no_other() -> None:
     assert ends == ["bcfe", "bcff", "bc00", "bc01", "bc02"]
 
 
+def test_cap2_the_first_attempt_goes_under_the_id_as_it_was_written() -> None:
+    for written in ("tx-1", "12345678-9ABC-4DEF-8123-4567890ABCFE"):
+        assert attempt_id(TransferId(written), 1) == written
+
+
 @pytest.mark.parametrize("attempt", [0, MAX_ATTEMPTS + 1])
 def test_cap2_an_attempt_beyond_the_last_is_refused(attempt: int) -> None:
     with pytest.raises(ModelError) as caught:

@@ -53,6 +53,13 @@ def test_brk_1_ladder_and_gap(equity: float, level: int, scale: float) -> None:
     assert after.high_usdt == 40_000.0 * scale
 
 
+def test_brk_1_an_hour_that_ends_the_first_level_at_a_new_high_keeps_that_high() -> None:
+    state = breaker.advance_level(LADDER, at_high(), MONDAY_H + 1, 36_000.0)
+    assert state.level == CAUTION
+    state = breaker.advance_level(LADDER, state, MONDAY_H + 2, 42_000.0)
+    assert (state.level, state.high_usdt) == (NORMAL, 42_000.0)
+
+
 def test_brk_1_levels_only_rise_but_for_the_first() -> None:
     state = at_high()
     levels = []

@@ -99,6 +99,11 @@ def test_risk_7_a_smaller_window_looks_at_the_newest() -> None:
     assert sizing.kelly_frac(pnls, 60, 60, 8.0) == 0.0
 
 
+def test_risk_7_the_window_goes_on_at_the_end_of_the_ring() -> None:
+    pnls = np.array([10.0, 7.0, 7.0, 10.0, -10.0])  # the newest is the first, before it come the last two
+    assert sizing.kelly_frac(pnls, 6, 3, 1.0) == pytest.approx(2 / 3 - 1 / 3)
+
+
 def test_risk_7_a_trade_of_nothing_is_neither_won_nor_lost() -> None:
     pnls = np.array([20.0] * 6 + [-10.0] * 3 + [0.0])
     assert sizing.kelly_frac(pnls, 10, 10, 1.0) == pytest.approx(0.6 - 0.4 / 2.0)
