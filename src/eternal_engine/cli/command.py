@@ -17,7 +17,6 @@ from eternal_engine.launch.files import INBOX_FILE
 from eternal_engine.model.errors import EternalError, RefusedError, UsageError
 
 POLL_S: Final = 0.1
-EXPIRED: Final = "expired"  # what the inbox answers by itself
 ENGINES: Final = ("core_hodl", "trend", "funding", "tactical")
 
 WaitOption = Annotated[
@@ -47,7 +46,7 @@ def send(
     expires.
     """
     from eternal_engine.storage.holder import lock_holder
-    from eternal_engine.storage.inbox import EXPIRY, Inbox
+    from eternal_engine.storage.inbox import EXPIRED, EXPIRY, Inbox
 
     database = running_database(state_dir, mode)
     inbox = Inbox(database.with_name(INBOX_FILE))

@@ -14,7 +14,7 @@ from eternal_engine.engine.command import Reply
 from eternal_engine.model.errors import EternalError, StorageError
 from eternal_engine.model.ids import CommandId
 from eternal_engine.storage.database import reading_engine, translated
-from eternal_engine.storage.inbox import Command, Inbox
+from eternal_engine.storage.inbox import EXPIRED, Command, Inbox
 from eternal_engine.storage.schema import COMMANDS
 
 POLL_S: Final = 1.0
@@ -59,17 +59,18 @@ class InboxBroken(Exception):
         self.problem = problem
 
 
-async def read_reply(database: Path, identifier: CommandId) -> Reply:
-    """Read what the journal says was answered to a command. Raises StorageError when it holds no such command."""
+async def read_reply(database: Path, identifier: CommandId) -> Reply | None:
+    """Read what the journal says was answered to a command, None when it holds no such command."""
     return await asyncio.to_thread(_read_reply, database, identifier)
 
 
 async def _serve_once(inbox: Inbox, apply: Apply, database: Path, wall: Callable[[], datetime]) -> None:
-    commands = await _of_inbox(inbox, lambda: inbox.pending(wall()))
+    commands = await _of_inbox(inbox, lambda: inbox.unanswered(wall()))
     for command in commands[:MOST_PER_POLL]:
-        if command.expires_at <= wall():
-            continue  # while the ones before it were applied; the next poll answers it as expired
-        reply = await apply(command) or await read_reply(database, command.id)
+        reply = None if command.expires_at <= wall() else await apply(command)
+        # A daemon that died between journal and answer leaves a command that was applied, and may have expired since:
+        # called undone, it would be given, and done, again.
+        reply = reply or await read_reply(database, command.id) or Reply(EXPIRED, accepted=False)
         await _of_inbox(inbox, _answering(inbox, command, reply, wall()))
 
 
@@ -93,7 +94,7 @@ async def _of_inbox(inbox: Inbox, call: Callable[[], tuple[Command, ...]]) -> tu
         ) from problem
 
 
-def _read_reply(database: Path, identifier: CommandId) -> Reply:
+def _read_reply(database: Path, identifier: CommandId) -> Reply | None:
     engine = reading_engine(database)
     try:
         with translated(str(database)), engine.connect() as connection:
@@ -102,8 +103,4 @@ def _read_reply(database: Path, identifier: CommandId) -> Reply:
             ).one_or_none()
     finally:
         engine.dispose()
-    if row is None:
-        raise StorageError(
-            f"the journal holds no command {identifier}", where=str(database), mend="`eternal journal verify`"
-        )
-    return Reply(row.answer, bool(row.accepted))
+    return None if row is None else Reply(row.answer, bool(row.accepted))

@@ -19,6 +19,8 @@ from eternal_engine.storage.codec import canonical
 from eternal_engine.storage.times import read_time, time_text
 
 EXPIRY = timedelta(minutes=5)
+# The answer to a command that nobody took in time.
+EXPIRED = "expired"
 _KEPT = timedelta(days=7)
 _TABLE = """
 CREATE TABLE IF NOT EXISTS commands (
@@ -68,17 +70,13 @@ class Inbox:
             )
         return identifier
 
-    def pending(self, now: datetime) -> tuple[Command, ...]:
-        """Give the commands without an answer, oldest first; expired ones are answered as expired and left out.
+    def unanswered(self, now: datetime) -> tuple[Command, ...]:
+        """Give the commands without an answer, oldest first, and forget answers of more than a week ago.
 
-        A command left in the future (a clock that was set back) is pending, too: its expiry bounds it.
+        Expired ones are among them: only the journal knows whether one was applied before a daemon died. A command
+        left in the future (a clock that was set back) is, too: its expiry bounds it.
         """
         with self._open() as connection:
-            connection.execute(
-                "UPDATE commands SET answer = 'expired', accepted = 0, answered_at = :now "
-                "WHERE answer IS NULL AND expires_at <= :now",
-                {"now": time_text(now)},
-            )
             connection.execute("DELETE FROM commands WHERE answered_at < ?", (time_text(now - _KEPT),))
             rows = connection.execute(
                 "SELECT id, verb, arguments, left_at, expires_at FROM commands WHERE answer IS NULL "

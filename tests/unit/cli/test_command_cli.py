@@ -20,7 +20,7 @@ from eternal_engine.engine.memory import saves
 from eternal_engine.model.event import Deposited
 from eternal_engine.model.ids import Account, Coin, RecordId
 from eternal_engine.risk import breaker
-from eternal_engine.storage.inbox import Inbox
+from eternal_engine.storage.inbox import EXPIRED, Inbox
 from eternal_engine.storage.store import Store
 
 USDT = Coin("USDT")
@@ -115,7 +115,7 @@ async def test_a_daemon_that_does_not_answer_is_said_with_the_time_until_which_i
     await store.close()
     said = capsys.readouterr().err
     assert "no answer within 1 s: the daemon is busy; the command may still be applied until" in said
-    assert len(Inbox(tmp_path / "inbox.db").pending(clock.now())) == 1
+    assert len(Inbox(tmp_path / "inbox.db").unanswered(clock.now())) == 1
 
 
 async def test_a_command_that_expired_unseen_was_not_done(tmp_path, capsys, monkeypatch) -> None:
@@ -125,7 +125,8 @@ async def test_a_command_that_expired_unseen_was_not_done(tmp_path, capsys, monk
     inbox = Inbox(tmp_path / "inbox.db")
     while not waiting.done():
         await asyncio.sleep(0.05)
-        inbox.pending(clock.now())
+        for command in inbox.unanswered(clock.now()):
+            inbox.answer(command.id, EXPIRED, accepted=False, now=clock.now())
     await store.close()
     assert await waiting == 1
     assert "did not take the command in time" in capsys.readouterr().err
@@ -135,7 +136,7 @@ async def test_a_misspelt_engine_ends_with_2_before_anything_is_sent(tmp_path, c
     async with a_daemon(tmp_path):
         assert await _run(tmp_path, "halt", "trent") == 2
     assert "no engine trent" in capsys.readouterr().err
-    assert not (tmp_path / "inbox.db").exists() or Inbox(tmp_path / "inbox.db").pending(clock.now()) == ()
+    assert not (tmp_path / "inbox.db").exists() or Inbox(tmp_path / "inbox.db").unanswered(clock.now()) == ()
 
 
 async def test_dca_trigger_is_a_dry_run_and_buys_only_with_execute(tmp_path, capsys) -> None:
@@ -162,7 +163,7 @@ async def test_what_needs_a_confirmation_takes_none_from_a_pipe(tmp_path, capsys
     async with a_daemon(tmp_path):
         assert await _run(tmp_path, *words) == 4
     assert "typed at a terminal" in capsys.readouterr().err
-    assert not (tmp_path / "inbox.db").exists() or Inbox(tmp_path / "inbox.db").pending(clock.now()) == ()
+    assert not (tmp_path / "inbox.db").exists() or Inbox(tmp_path / "inbox.db").unanswered(clock.now()) == ()
 
 
 async def test_flatten_asks_and_core_hodl_asks_twice(tmp_path, capsys, monkeypatch) -> None:

@@ -68,8 +68,24 @@ class Service:
 
 
 @pytest.fixture
-def service(tmp_path: Path) -> Service:
-    return Service(tmp_path)
+async def service(tmp_path: Path) -> Service:
+    service = Service(tmp_path)
+    await (await Store.open(service.database)).close()
+    return service
+
+
+@pytest.mark.parametrize(("age", "applied"), [(EXPIRY - SECOND, 1), (EXPIRY, 0), (EXPIRY + SECOND, 0)])
+async def test_a_command_expires_after_five_minutes(service: Service, age: timedelta, applied: int) -> None:
+    identifier = service.inbox.leave("flatten", {}, NOW)
+    service.at = NOW + age
+    await service.polls(1)
+    assert len(service.applied) == applied
+    answer = service.inbox.read_answer(identifier)
+    assert answer is not None
+    assert (answer.text, answer.accepted) == (("done flatten", True) if applied else ("expired", False))
+    service.at = NOW
+    await service.polls(1)
+    assert len(service.applied) == applied, "a clock set back does not wake an expired command"
 
 
 async def test_a_command_is_applied_once_and_answered(service: Service) -> None:
@@ -132,11 +148,21 @@ async def test_a_kill_between_journal_and_answer_is_answered_again_from_the_jour
     assert (answer.text, answer.accepted) == ("halted: trend", True)
 
 
-async def test_a_reply_the_journal_does_not_hold_is_an_error(service: Service) -> None:
+async def test_a_command_applied_before_a_kill_is_not_called_expired_afterwards(service: Service) -> None:
+    identifier = service.inbox.leave("dca trigger", {}, NOW)
     store = await Store.open(service.database)
+    await store.append(CommandApplied(NOW, identifier, "dca trigger", "{}", "bought for 500", accepted=True))
     await store.close()
-    with pytest.raises(StorageError, match="holds no command k9"):
-        await read_reply(service.database, CommandId("k9"))
+    service.at = NOW + 2 * EXPIRY
+    await service.polls(1)
+    assert service.applied == []
+    answer = service.inbox.read_answer(identifier)
+    assert answer is not None
+    assert (answer.text, answer.accepted) == ("bought for 500", True)
+
+
+async def test_the_journal_has_no_reply_to_a_command_it_does_not_hold(service: Service) -> None:
+    assert await read_reply(service.database, CommandId("k9")) is None
 
 
 def _spoil(path: Path) -> None:
