@@ -28,7 +28,7 @@ from eternal_engine.model.errors import EternalError, ExchangeError, HaltTrading
 from eternal_engine.model.event import ErrorOccurred, Event, OrderPlanned
 from eternal_engine.model.ids import ClientOrderId, Engine, Leg
 from eternal_engine.model.instrument import Market
-from eternal_engine.model.order import Order, OrderState
+from eternal_engine.model.order import Order, OrderIntent, OrderState
 from eternal_engine.model.rule import Rule
 from eternal_engine.portfolio.params import Intent, Params
 from eternal_engine.storage.projection import Projection
@@ -108,14 +108,32 @@ class OrderManager:
             await self.keep_stops()
 
     def first_orders(self, intents: Sequence[Intent], memory: Memory, projection: Projection) -> list[Event]:
-        """Plan the first order of each new intent, to be journaled with the decision itself (ORD-1)."""
+        """Plan the first order of each new intent, to be journaled with the decision itself (ORD-1).
+
+        What can leave at once is put on record as sent in the same go: one commit before the wire, not two (0135).
+        """
         events: list[Event] = []
         for intent in intents:
             if intent.engine == self._number:
                 step = work.next_step(intent, self._scene(intent, projection, memory))
                 if isinstance(step, PlanOrder):
-                    events.append(self._planned(step))
+                    planned = self._planned(step)
+                    events.append(planned)
+                    # What an id has filled already counts with its plan: then it is no planned order.
+                    has_filled = step.order.client_order_id in projection.unplanned_fills
+                    if not has_filled and self._leaves_at_once(intent, step.order, memory):
+                        events.append(self.sender.sending(step.order, planned.at, self._first_stop(intent)))
         return events
+
+    def _leaves_at_once(self, intent: Intent, order: OrderIntent, memory: Memory) -> bool:
+        """Tell whether nothing has to be asked before a first order goes; inside one process all go in turn."""
+        if not self.sender.is_wired or not self.may_send():
+            return False
+        if intent.reduces:
+            return True
+        if self._is_halted(memory) or self._is_late(intent) or self._look.is_due(hour_start(intent.decided_h)):
+            return False
+        return not _needs_leverage(intent, order) or self._is_levered(order.key.symbol)
 
     async def _carry(self, intent: Intent) -> None:
         sends: Counter[ClientOrderId] = Counter()
@@ -187,16 +205,14 @@ class OrderManager:
 
     async def _may_go(self, intent: Intent, order: Order) -> bool:
         """Tell whether a planned order may be sent now; one that reduces waits for no leverage (RISK-0)."""
-        key, market = order.intent.key, order.intent.market
+        key = order.intent.key
         if key.leg not in _URGENT and not self.may_send():
             return False
         was_refused = self._refused_h.get(order.client_order_id) == hour_of(self._clock.now())
         if was_refused and self._is_halted(self._recorder.memory):
             # A key that is refused is asked again once an hour, or when the operator has resumed the engine (D5).
             return False
-        if intent.reduces or not (market is Market.PERP or key.leg in _LEVERED):
-            return True
-        return await self._lever(key.symbol)
+        return not _needs_leverage(intent, order.intent) or await self._lever(key.symbol)
 
     async def _note_refused(self, intent: Intent, identifier: ClientOrderId, error: HaltTrading) -> None:
         """Remember that a refused key holds an order up; of an exit it is said, once, for it has to wait."""
@@ -258,11 +274,7 @@ class OrderManager:
     async def _lever(self, symbol: str) -> bool:
         """Set the leverage before the first order in a symbol; False when that failed and the order must wait."""
         leverage = self._leverage()
-        if leverage != self._levered_at:
-            # Another configuration is in force since (SIGHUP): what stands at the exchange is the old one's.
-            self._levered.clear()
-            self._levered_at = leverage
-        if symbol in self._levered:
+        if self._is_levered(symbol):
             return True
         for wait_s in (*RETRY_WAITS_S[:3], None):
             try:
@@ -279,6 +291,15 @@ class OrderManager:
                 return False
         self._levered.add(symbol)
         return True
+
+    def _is_levered(self, symbol: str) -> bool:
+        """Tell whether the leverage in force stands at the exchange."""
+        leverage = self._leverage()
+        if leverage != self._levered_at:
+            # Another configuration is in force since (SIGHUP): what stands at the exchange is the old one's.
+            self._levered.clear()
+            self._levered_at = leverage
+        return symbol in self._levered
 
     async def lever_ahead(self, symbols: Sequence[str]) -> None:
         """Set the leverage of what is flat before anything is decided: the first orders would wait for it.
@@ -387,6 +408,11 @@ async def in_turn_or_together(jobs: Sequence[Callable[[], Awaitable[None]]], *, 
     for ended in await asyncio.gather(*(job() for job in jobs), return_exceptions=True):
         if isinstance(ended, BaseException):
             raise ended
+
+
+def _needs_leverage(intent: Intent, order: OrderIntent) -> bool:
+    """Tell whether leverage must stand before an order; one that reduces waits for none (RISK-0)."""
+    return not intent.reduces and (order.market is Market.PERP or order.key.leg in _LEVERED)
 
 
 def _is_stop(intent: Intent) -> bool:

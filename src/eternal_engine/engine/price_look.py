@@ -43,12 +43,16 @@ class PriceLook:
         self._read_at = datetime.min.replace(tzinfo=UTC)
         self._turn = asyncio.Lock()
 
+    def is_due(self, decided_at: datetime) -> bool:
+        """Tell whether a price has to be asked for before an entry of that time goes out."""
+        return self._clock.now() - decided_at >= AT_ONCE
+
     async def denial(self, order: Order, decided_at: datetime, most_frac: float) -> str:
         """Say why an entry must not be sent at the present price, "" where it may.
 
         Raises the exchange branch of the error tree while nobody tells a price.
         """
-        if self._clock.now() - decided_at < AT_ONCE:
+        if not self.is_due(decided_at):
             return ""
         async with self._turn:
             if self._clock.now() - self._read_at >= AT_ONCE:

@@ -35,7 +35,7 @@ from eternal_engine.model.event import BookEntry, ErrorOccurred, Event, Filled, 
 from eternal_engine.model.ids import Account, ClientOrderId, Engine, Symbol, VenueOrderId
 from eternal_engine.model.instrument import InstrumentRules, InstrumentTable, Market, Side
 from eternal_engine.model.money import short_text
-from eternal_engine.model.order import Order, OrderState, Trigger
+from eternal_engine.model.order import Order, OrderIntent, OrderState, Trigger
 from eternal_engine.model.rule import Rule
 from eternal_engine.portfolio.features import HOUR_MS, LATE_STAMP_MS
 
@@ -67,6 +67,8 @@ FORGOTTEN_AFTER: Final = timedelta(hours=26)
 # The order list and the execution list may be seconds apart; a minute is no lag any more.
 EXECUTIONS_LATE_AFTER: Final = timedelta(minutes=1)
 THEY_STAY_AWAY: Final = "traded by the exchange's order list, and not by its executions"
+# What is put on record as sent leaves within a moment, or it is looked up first, as after a crash (0135).
+LEAVES_WITHIN: Final = timedelta(seconds=3)
 # How long an order is followed over the wire before it is left for the next round: the market may be silent.
 FOLLOW_WAITS_S: Final = (0.2, 0.3, 0.5, 1.0, 2.0, 4.0)
 
@@ -111,6 +113,8 @@ class Sender:
         self._jitter = jitter
         self._began = waiting.now()
         self._sent_at: dict[ClientOrderId, datetime] = {}
+        # Whose sending a decision has put on record, and when: their requests follow at once.
+        self._leaving: dict[ClientOrderId, datetime] = {}
         self._late_funding: list[FundingSettled] = []
         # Since when an order has been found with fewer executions than it has traded.
         self._lacking: dict[ClientOrderId, datetime] = {}
@@ -144,10 +148,29 @@ class Sender:
 
     async def settle_funding(self, until_h: int) -> None:
         """Book the funding of settlements up to hour `until_h`: later ones belong to the next decision (U-8)."""
-        due = [event for event in self._late_funding if stamp_hour(event.settled_at) <= until_h]
+        due = self.due_funding(until_h)
         if due:
-            self._late_funding = [event for event in self._late_funding if event not in due]
+            self._forget(due)
             await self._recorder.append(*due)
+
+    def due_funding(self, until_h: int) -> list[FundingSettled]:
+        """List the funding of settlements up to hour `until_h`, for a decision that is written together with it."""
+        return [event for event in self._late_funding if stamp_hour(event.settled_at) <= until_h]
+
+    def sending(self, intent: OrderIntent, at: datetime, stop: Decimal | None) -> OrderMoved:
+        """Make the event that puts an order's sending on record together with its plan; see `advance` for `stop`."""
+        return OrderMoved(at, intent.client_order_id, Trigger.SEND, detail=_words_of(stop))
+
+    def decided(self, events: Sequence[Event]) -> None:
+        """Take note of what a decision has put on record: orders whose requests follow, and funding."""
+        own = self._recorder.projection.orders
+        for event in events:
+            if isinstance(event, OrderMoved) and own[event.client_order_id].account is self.account:
+                self._leaving[event.client_order_id] = self._waiting.now()
+        self._forget([event for event in events if isinstance(event, FundingSettled)])
+
+    def _forget(self, booked: Sequence[FundingSettled]) -> None:
+        self._late_funding = [event for event in self._late_funding if event not in booked]
 
     async def advance(
         self, identifier: ClientOrderId, over: Callable[[], str] = lambda: "", stop: Decimal | None = None
@@ -160,6 +183,10 @@ class Sender:
         """
         order = self.order(identifier)
         if order.state is OrderState.PLANNED:
+            # Unless the exchange has shown meanwhile that it has it, or somebody else sends it.
+            if await self._move(order, Trigger.SEND, detail=_words_of(stop)):
+                await self._send(order, over, stop)
+        elif order.state is OrderState.SENT and self._may_leave(identifier):
             await self._send(order, over, stop)
         elif order.state is OrderState.SENT:
             # Only a crash leaves an order so: nobody knows whether it arrived.
@@ -175,9 +202,13 @@ class Sender:
 
     # Sending ---------------------------------------------------------------------------------------------------
 
+    def _may_leave(self, identifier: ClientOrderId) -> bool:
+        """Tell, once, whether an order's sending was put on record a moment ago and its request was not made yet."""
+        noted = self._leaving.pop(identifier, None)
+        return noted is not None and self._waiting.now() - noted < LEAVES_WITHIN
+
     async def _send(self, order: Order, over: Callable[[], str], stop: Decimal | None) -> None:
-        if not await self._move(order, Trigger.SEND, detail="" if stop is None else f"with a stop at {stop}"):
-            return  # meanwhile the exchange has shown that it has it, or somebody else sends it
+        """Make the request of an order whose sending is on record."""
         request = replace(request_of(order.intent), stop_loss=stop)
         retries = limits = 0
         while True:
@@ -440,6 +471,10 @@ def _reduces(order: Order) -> bool:
     """Tell whether an order can only shrink what is held: nobody here sells coins that he has not."""
     intent = order.intent
     return intent.reduce_only or (intent.market is Market.SPOT and intent.side is Side.SELL)
+
+
+def _words_of(stop: Decimal | None) -> str:
+    return "" if stop is None else f"with a stop at {stop}"
 
 
 def _order_id(entry: BookEntry) -> ClientOrderId:

@@ -9,7 +9,7 @@ from functools import partial
 from typing import Final
 
 from eternal_engine.engine.bank import Bank, without_promised
-from eternal_engine.engine.decision_events import decision_events, unpriced_said
+from eternal_engine.engine.decision_events import HALTED, decision_events, unpriced_said
 from eternal_engine.engine.hour import ALL_HALTED, Decided, decide_hour, mark
 from eternal_engine.engine.lockout import Lockouts
 from eternal_engine.engine.market_watch import MarketWatch
@@ -22,7 +22,7 @@ from eternal_engine.engine.view import ENGINES, BookViews, flowed_usdt, without_
 from eternal_engine.ledger.transfers import TRANSFER_STEP, funding_profit
 from eternal_engine.model.conversion import exact_from_float
 from eternal_engine.model.event import EquityMarked, Event
-from eternal_engine.model.ids import Account, Engine
+from eternal_engine.model.ids import Account, Engine, RuleId
 from eternal_engine.model.money import ZERO, floor_to
 from eternal_engine.model.rule import Rule
 from eternal_engine.portfolio.flows import FlowState, funding_share_usdt, month_of, peak_after_usdt
@@ -49,13 +49,15 @@ NOTHING_HALTED: Final = 0
 class Setup:
     """Hold what a run is told: parameters, their hash for the journal, and what halts entries (bits per engine).
 
-    `operator_delay_h`: approvals come by themselves after so many hours, None where a person gives them (BRK-5).
+    `halted_by` names the rule of it. `operator_delay_h`: approvals come by themselves after so many hours, None where a
+    person gives them (BRK-5).
     """
 
     params: Params
     config_hash: str
     entries_halted: Callable[[datetime], int] = lambda _: NOTHING_HALTED
     operator_delay_h: int | None = None
+    halted_by: Callable[[], RuleId] = lambda: HALTED
 
 
 class TradingEngine:
@@ -167,6 +169,7 @@ class TradingEngine:
         features = self.watch.features()
         settled = self.watch.settled(now_h)
         halted = self.setup.entries_halted(self._clock.now()) if entries else ALL_HALTED
+        written: list[Event] = []
 
         def make(memory: Memory, projection: Projection) -> tuple[Memory, list[Event]]:
             book = self._view(projection, memory, now_h)
@@ -184,20 +187,27 @@ class TradingEngine:
                 spendable=without_promised(book, projection.pending_transfers.values()),
             )
             self.equity = decided.equity
-            return decided.memory, self._events(decided, memory, projection, now_h)
+            written[:] = self._events(decided, memory, projection, now_h)
+            return decided.memory, written
 
         await self.recorder.commit(make)
+        for manager in self._managers:
+            manager.sender.decided(written)
 
     def _events(self, decided: Decided, before: Memory, projection: Projection, now_h: int) -> list[Event]:
         at = self._clock.now()
         events = decision_events(
-            self.params, decided, before, self.watch.features(), self.watch.marks, now_h, at, self.setup.config_hash
-        )
+            self.params, decided, before, self.watch.features(), self.watch.marks, now_h, at, self.setup.config_hash,
+            self.setup.halted_by(),
+        )  # fmt: skip
         if decided.unpriced and (decided.unpriced != self._unpriced or now_h % HOURS_PER_DAY == 0):
             events.append(unpriced_said(decided, at))
         self._unpriced = decided.unpriced
         for manager in self._managers:
             events += manager.first_orders(decided.intents, decided.memory, projection)
+        for manager in self._managers:
+            # A commit of its own would keep the orders waiting.
+            events += manager.sender.due_funding(now_h)
         return events
 
     def _view(self, projection: Projection, memory: Memory, now_h: int) -> BookView:
