@@ -13,7 +13,7 @@ from eternal_engine.engine.timing import hour_of, hour_start, ms_of
 from eternal_engine.engine.view import ENGINES
 from eternal_engine.model.errors import RefusedError
 from eternal_engine.model.event import Event
-from eternal_engine.model.ids import Account, CommandId, Engine, Symbol
+from eternal_engine.model.ids import Account, CommandId, Engine, RuleId, Symbol
 from eternal_engine.portfolio.params import BookView, Equities, Intent, Marks, Params
 from eternal_engine.storage.projection import Projection
 
@@ -26,7 +26,8 @@ class CommandContext:
 
     `now` is exchange time; books, marks and equity are those of the last completed hour, the books with all fills
     since and without the cash that planned transfers will take; `shares` divides a deposit (CAP-1), `config_hash` goes
-    into the journal, `managed` are the engines whose orders this daemon can send.
+    into the journal, `managed` are the engines whose orders this daemon can send. `halted` has bit e set for engines
+    whose entries wait beside the operator's own halts, by the rule `halted_by`.
     """
 
     now: datetime
@@ -37,6 +38,8 @@ class CommandContext:
     shares: Mapping[Account, Decimal]
     config_hash: str
     managed: tuple[Engine, ...] = ENGINES
+    halted: int = 0
+    halted_by: RuleId = RuleId("RISK-1")
 
     @property
     def now_h(self) -> int:

@@ -38,6 +38,13 @@ from eternal_engine.strategies.base import CORE_HODL, FUNDING, HOURS_PER_DAY, TA
 from eternal_engine.strategies.core_hodl import PHASES
 
 CENT: Final = Decimal("0.01")
+HALTED: Final = RuleId("RISK-1")
+# What else than the operator or an emergency stop makes entries wait, and the words for it.
+HALT_WORDS: Final = {
+    HALTED: "halted",
+    RuleId("RISK-3"): "no line to the exchange, or a clock that is wrong",
+    RuleId("RISK-13"): "the arming of live trading does not hold",
+}
 HELD_WORDS: Final = {
     hour.UNDER_REVIEW: "the symbol waits for the operator's review",
     hour.BOUGHT_BEFORE: "bought before the database was lost, not due again yet",
@@ -53,8 +60,12 @@ def decision_events(
     now_h: int,
     at: datetime,
     config_hash: str,
+    halted_by: RuleId = HALTED,
 ) -> list[Event]:
-    """List the events of one decided hour, without its orders."""
+    """List the events of one decided hour, without its orders.
+
+    `halted_by` is the rule that makes entries wait where neither the operator nor an emergency stop does.
+    """
     events: list[Event] = list(_equities(decided, now_h))
     events += _risk_events(decided, at)
     events += _portfolio_events(decided, memory_before, at)
@@ -72,8 +83,21 @@ def decision_events(
         for decision, intent in own:
             held_by = None if intent is None else hour.held_by(memory_before, intent, now_h)
             symbol = Symbol(decided.memory.symbols[decision.symbol])
-            events.append(_review(params, decision, intent, held_by, symbol, engine, now_h, at))
+            by = HALTED if is_halted(memory_before, decided.memory.states.risk, number) else halted_by
+            events.append(_review(params, decision, intent, held_by, symbol, engine, now_h, at, by))
     return events
+
+
+def is_halted(memory: Memory, risk: RiskState, engine: int) -> bool:
+    """Tell whether an operator's halt or an emergency stop holds an engine's entries (RISK-1)."""
+    return bool(memory.halted >> engine & 1) or bool(risk.halted)
+
+
+def denied_by(rule: int, halted_by: RuleId) -> tuple[RuleId, str]:
+    """Name the rule behind a verdict, and its words: a halt is of the rule that asks for it."""
+    if rule == reason.RISK_1_HALT:
+        return halted_by, f"{halted_by} {HALT_WORDS[halted_by]}"
+    return RuleId(reason.rule_id(rule)), reason.words(rule)
 
 
 def unpriced_said(decided: Decided, at: datetime) -> ErrorOccurred:
@@ -175,6 +199,7 @@ def _review(
     engine: Engine,
     now_h: int,
     at: datetime,
+    halted_by: RuleId,
 ) -> Reviewed:
     """Say one verdict; an approved entry that is held back is denied by what holds it."""
     asked = _money(decision.asked_usdt).quantize(CENT) if math.isfinite(decision.asked_usdt) else ZERO
@@ -182,8 +207,8 @@ def _review(
     verdict = "denied"
     if decision.approved and held_by is None:
         verdict = "approved" if decision.rule == reason.NONE else "resized"
-    rule = RuleId(reason.rule_id(decision.rule if decision.rule != reason.NONE else decision.reason))
-    why = f", by {reason.words(decision.rule)}" if decision.rule != reason.NONE else ""
+    rule, words = denied_by(decision.rule if decision.rule != reason.NONE else decision.reason, halted_by)
+    why = f", by {words}" if decision.rule != reason.NONE else ""
     if held_by is not None:
         rule, why = held_by, f", by {held_by} {HELD_WORDS[held_by]}"
     return Reviewed(

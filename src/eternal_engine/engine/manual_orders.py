@@ -11,6 +11,7 @@ from typing import Final
 import numpy as np
 
 from eternal_engine.engine.command import Asked, Done, Lines, halting, mask_of, names
+from eternal_engine.engine.decision_events import HALTED, denied_by, is_halted
 from eternal_engine.engine.timing import hour_of, hour_start
 from eternal_engine.engine.view import ENGINES
 from eternal_engine.engine.work import command_ms
@@ -204,7 +205,7 @@ class _Desk:
         if not np.isfinite(price):
             self.lines.add(f"{engine.value} {symbol}: no price is known yet")
             return
-        halted = bool(self.asked.memory.halted & mask_of((engine,)))
+        halted = bool((self.asked.memory.halted | context.halted) & mask_of((engine,)))
         before = len(self.pending)
         review(
             context.params,
@@ -226,7 +227,7 @@ class _Desk:
 
     def _words(self, engine: Engine, symbol: str, wish: Signal) -> str:
         decision = self._decisions[-1]
-        why = reason.words(decision.rule)
+        _, why = denied_by(decision.rule, self._halted_by(decision.engine))
         if not decision.approved:
             return f"{engine.value} {symbol}: refused by {why}"
         cut = f", cut by {why}" if decision.rule != reason.NONE else ""
@@ -237,7 +238,14 @@ class _Desk:
         coins = float(spent) / wish.price
         return f"{symbol}: {short_text(spent)} USDT at about {wish.price:g}, {coins:.8g} coins{cut}"
 
+    def _halted_by(self, engine: int) -> RuleId:
+        """Name the rule behind a halt: the operator's own, or what makes entries wait beside it (RISK-13)."""
+        memory = self.asked.memory
+        return HALTED if is_halted(memory, memory.states.risk, engine) else self.asked.context.halted_by
+
     def _reviewed(self, wish: Signal, decision: Decision) -> Reviewed:
+        said_by = decision.rule if decision.rule != reason.NONE else wish.reason
+        rule, words = denied_by(said_by, self._halted_by(wish.engine))
         verdict = ("approved" if decision.rule == reason.NONE else "resized") if decision.approved else "denied"
         passed = [i for i in self.new if i.engine == wish.engine and i.symbol == wish.symbol]
         allowed = Decimal(0)
@@ -253,8 +261,8 @@ class _Desk:
             symbol=Symbol(self.asked.memory.symbols[wish.symbol]),
             decided_at=self.decided_at,
             verdict=verdict,
-            rule=RuleId(reason.rule_id(decision.rule) or reason.rule_id(wish.reason)),
-            detail=reason.words(decision.rule) or reason.words(wish.reason),
+            rule=rule,
+            detail=words,
             asked=exact_from_float(wish.quote_usdt or wish.qty),
             allowed=allowed,
         )

@@ -19,6 +19,7 @@ from eternal_engine import clock as wall
 from eternal_engine.bootstrap import instruments_of, params_of
 from eternal_engine.config import Mode, Settings
 from eternal_engine.engine.command_desk import CommandDesk
+from eternal_engine.engine.decision_events import HALTED
 from eternal_engine.engine.findings import Alert
 from eternal_engine.engine.hour import ALL_HALTED
 from eternal_engine.engine.inbox_service import serve_inbox
@@ -61,6 +62,9 @@ PACKAGE: Final = "eternal-engine"
 # No hour takes so long: whoever is busy longer is stuck, and systemd starts the daemon anew.
 STUCK_S: Final = 900.0
 NOTHING_HALTED: Final = 0
+# The rules by which entries wait though no operator has halted them.
+NO_LINE: Final = RuleId("RISK-3")
+NOT_ARMED: Final = RuleId("RISK-13")
 UNHURRIED_S: Final = 60.0
 HURRIED_S: Final = 1.0
 
@@ -171,7 +175,7 @@ class _Run:
             is_paused=lambda: self.caretaker.is_paused,
             beat=self.beat,
         )
-        crew.engine.setup = replace(crew.engine.setup, entries_halted=self.entries_halted)
+        crew.engine.setup = replace(crew.engine.setup, entries_halted=self.entries_halted, halted_by=self.halted_by)
         self.supervisor = Supervisor(self.report, lambda _: self.loop.stop(), notifier=plan.notifier)
         for manager in crew.managers.values():
             manager.may_send = self.may_send
@@ -210,6 +214,12 @@ class _Run:
         """Halt entries while the arming is void, the line is down or the clock is wrong."""
         return ALL_HALTED if self.caretaker.entries_wait else self.plan.entries_halted(at)
 
+    def halted_by(self) -> RuleId:
+        """Name the rule that halts entries now, beside the operator's own halts."""
+        if self.caretaker.entries_wait:
+            return NO_LINE
+        return NOT_ARMED if self.plan.not_armed() else HALTED
+
     def may_send(self) -> bool:
         """Deny new orders while the daemon ends (ORD-9) or the line is down (ORD-6)."""
         return not (self.supervisor.is_stopping or self.caretaker.is_paused)
@@ -235,6 +245,7 @@ class _Run:
             wake=self.loop.wake,
             reconcile=self.compare_soon,
             managed=tuple(self.crew.managers),
+            halts=lambda at: (self.entries_halted(at), self.halted_by()),
         )
         folder = settings.paths.state_dir
         await serve_inbox(

@@ -13,27 +13,29 @@ import numpy as np
 import pytest
 
 from core_builders import OFF, TWO, some_params
-from eternal_engine.engine.decision_events import decision_events
+from eternal_engine.engine.decision_events import HALTED, decision_events
 from eternal_engine.engine.timing import hour_start
 from eternal_engine.engine.view import ENGINES
 from eternal_engine.model.event import BreakerChanged, EquityMarked, LossLimitHit, Noted, PhaseChanged, Reviewed
 from eternal_engine.model.event import Decided as DecidedEvent
-from eternal_engine.model.ids import Engine
+from eternal_engine.model.ids import Engine, RuleId
 from eternal_engine.risk import breaker
 from eternal_engine.storage.codec import decode_event, encode_event
 from eternal_engine.strategies import core_hodl
-from eternal_engine.strategies.base import TREND
+from eternal_engine.strategies.base import FUNDING, TREND
 from hour_scene import CAPITAL, NOW_H, Scene, flowed
 
 RICH = 0.002  # a funding rate at which FUNDING enters
 
 
-def said(scene: Scene, money: Any = None, **how: Any) -> list[Any]:
+def said(scene: Scene, money: Any = None, halted_by: RuleId = HALTED, **how: Any) -> list[Any]:
     """Decide, and list the events; each must go into a journal and come back the same."""
     before = scene.memory
     decided = scene.decide(money, **how)
     at = hour_start(scene.now_h) + timedelta(seconds=5)
-    events = decision_events(scene.params, decided, before, scene.features, scene.marks, scene.now_h, at, "c0ffee")
+    events = decision_events(
+        scene.params, decided, before, scene.features, scene.marks, scene.now_h, at, "c0ffee", halted_by
+    )
     for event in events:
         assert decode_event(type(event).__name__, encode_event(event)) == event
     scene.go_on(decided)
@@ -192,6 +194,20 @@ def test_risk_1_a_denial_names_its_rule_and_allows_nothing() -> None:
     assert rows
     assert {(row.verdict, row.rule, row.allowed) for row in rows} == {("denied", "RISK-1", 0)}
     assert all("RISK-1 halted" in row.detail for row in rows)
+
+
+@pytest.mark.parametrize(("rule", "words"), [("RISK-13", "the arming"), ("RISK-3", "no line")])
+def test_risk_13_a_denial_names_what_else_than_the_operator_halts(rule: str, words: str) -> None:
+    rows = of(said(Scene(rate=RICH), halted=0b1111, halted_by=RuleId(rule)), Reviewed)
+    assert {(row.engine, row.verdict, row.rule) for row in rows} == {(Engine.FUNDING, "denied", rule)}
+    assert all(f"by {rule} {words}" in row.detail for row in rows)
+    own = Scene(rate=RICH)
+    own.memory = replace(own.memory, halted=1 << FUNDING)
+    assert {row.rule for row in of(said(own, halted=0b1111, halted_by=RuleId(rule)), Reviewed)} == {"RISK-1"}
+    stopped = Scene(rate=RICH)
+    stopped.risk(halted=True)
+    rows = of(said(stopped, halted=0b1111, halted_by=RuleId(rule)), Reviewed)
+    assert {row.rule for row in rows if row.verdict == "denied"} == {"RISK-1"}
 
 
 @pytest.mark.parametrize(

@@ -29,7 +29,7 @@ from eternal_engine.engine.timing import hour_of, hour_start
 from eternal_engine.engine.work import PlanOrder, Scene, command_ms, next_step
 from eternal_engine.model import reason
 from eternal_engine.model.event import Decided, Filled, OrderPlanned, Reviewed
-from eternal_engine.model.ids import Account, Coin, CommandId, Engine, Leg, Symbol, read_client_order_id
+from eternal_engine.model.ids import Account, Coin, CommandId, Engine, Leg, RuleId, Symbol, read_client_order_id
 from eternal_engine.model.instrument import BYBIT_2025, Market, Side
 from eternal_engine.risk import breaker
 from eternal_engine.storage.projection import Projection
@@ -212,6 +212,19 @@ def test_core_13_nothing_is_bought_twice_in_an_hour_or_beside_an_order_under_way
     again = carried_out("dca-trigger", None, there, execute="yes", **TRIGGER)
     assert [i.symbol for i in again.intents] == [1]
     assert "BTCUSDT: was bought by hand in this hour" in again.answer
+
+
+@pytest.mark.parametrize("rule", ["RISK-13", "RISK-3"])
+def test_risk_13_nothing_is_bought_by_hand_while_the_arming_is_void_or_the_line_down(rule: str) -> None:
+    books, memory = a_projection(), a_memory()
+    context = replace(a_context(books), halted=0b1111, halted_by=RuleId(rule))
+    asked = a_command("dca-trigger", execute="yes", **TRIGGER)
+    outcome = apply(asked, memory, books, context)
+    assert (outcome.accepted, outcome.intents, outcome.memory) == (False, (), memory)
+    assert f"refused by {rule} " in outcome.answer
+    # What the operator has halted himself stays his.
+    own = apply(asked, replace(memory, halted=0b0001), books, context)
+    assert "refused by RISK-1 halted" in own.answer
 
 
 @pytest.mark.parametrize(

@@ -64,6 +64,21 @@ async def test_risk_13_an_arming_that_ends_while_it_runs_is_said_once_and_its_re
 
 
 @pytest.mark.parametrize(
+    ("waits", "reasons", "halted", "rule"),
+    [(False, (), 0, "RISK-1"), (False, ("expired",), 0b1111, "RISK-13"), (True, ("expired",), 0b1111, "RISK-3")],
+)
+def test_risk_13_the_rule_that_halts_entries_is_named(
+    waits: bool, reasons: tuple[str, ...], halted: int, rule: str
+) -> None:
+    run = _Run.__new__(_Run)
+    mask = 0b1111 if reasons else 0
+    run.plan = cast("Any", SimpleNamespace(not_armed=lambda: reasons, entries_halted=lambda _: mask))
+    run.caretaker = cast("Any", SimpleNamespace(entries_wait=waits))
+    assert run.entries_halted(datetime(2024, 1, 1, tzinfo=UTC)) == halted
+    assert run.halted_by() == rule
+
+
+@pytest.mark.parametrize(
     ("environment", "ahead_h", "told"),
     [(Environment.LIVE, 0, 0), (Environment.LIVE, 1, 1), (Environment.DEMO, 50, 1), (Environment.PAPER, 1, 0)],
 )
