@@ -169,6 +169,7 @@ class TradingEngine:
         features = self.watch.features()
         settled = self.watch.settled(now_h)
         halted = self.setup.entries_halted(self._clock.now()) if entries else ALL_HALTED
+        written: list[Event] = []
 
         def make(memory: Memory, projection: Projection) -> tuple[Memory, list[Event]]:
             book = self._view(projection, memory, now_h)
@@ -186,9 +187,12 @@ class TradingEngine:
                 spendable=without_promised(book, projection.pending_transfers.values()),
             )
             self.equity = decided.equity
-            return decided.memory, self._events(decided, memory, projection, now_h)
+            written[:] = self._events(decided, memory, projection, now_h)
+            return decided.memory, written
 
         await self.recorder.commit(make)
+        for manager in self._managers:
+            manager.sender.decided(written)
 
     def _events(self, decided: Decided, before: Memory, projection: Projection, now_h: int) -> list[Event]:
         at = self._clock.now()
@@ -201,6 +205,9 @@ class TradingEngine:
         self._unpriced = decided.unpriced
         for manager in self._managers:
             events += manager.first_orders(decided.intents, decided.memory, projection)
+        for manager in self._managers:
+            # A commit of its own would keep the orders waiting.
+            events += manager.sender.due_funding(now_h)
         return events
 
     def _view(self, projection: Projection, memory: Memory, now_h: int) -> BookView:
