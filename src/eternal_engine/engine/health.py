@@ -36,7 +36,9 @@ class Health:
 
     `is_down` pauses all engines: no new orders, exits included; what is in flight is still followed (E6). It stays
     true after the exchange answers again until `recover`, which must reconcile every account, has returned; what the
-    operator or the breaker has halted is kept elsewhere and not touched here (E2). `tell` journals an event.
+    operator or the breaker has halted is kept elsewhere and not touched here (E2). `tell` journals an event, in the
+    time that `now` gives: a recorded market's own, and the exchange's where the money is real. `machine` is this
+    machine's clock, None where nothing depends on it.
     """
 
     def __init__(
@@ -47,8 +49,8 @@ class Health:
         *,
         now: Callable[[], datetime],
         monotonic: Callable[[], float],
+        machine: Callable[[], datetime] | None,
         account: Account = Account.MASTER,
-        watches_clock: bool = True,
         ping_every_s: float = PING_EVERY_S,
     ) -> None:
         self._exchange = exchange
@@ -57,12 +59,12 @@ class Health:
         self._now = now
         self._monotonic = monotonic
         self._account = account
-        self._watches_clock = watches_clock
+        self._machine = machine
         self._ping_every_s = ping_every_s
         self._line = Line(monotonic())
         self._owed: Restored | None = None
         self._mend = ""
-        self._lost_at = now()
+        self._heard_at = now()
         self.offset_ms: int | None = None
         self.skew = Skew.FINE
 
@@ -80,13 +82,13 @@ class Health:
         """Note any other call that succeeded while the line is up: it need not be a ping."""
         if not self.is_down:
             self._line, _ = after_success(self._line, self._monotonic())
+            self._heard_at = self._now()
 
     async def check(self) -> None:
         """Ping once and act on it. Raises only what `tell` and, with another error than ExchangeError, `recover` do."""
-        sent = self._now()
         detail = mend = ""
         try:
-            server = await asyncio.wait_for(self._exchange.server_time(), PING_TIMEOUT_S)
+            await self._ask()
         except ExchangeError as error:
             detail, mend = error.message, error.mend
         except TimeoutError:
@@ -95,16 +97,14 @@ class Health:
             self._line, change = after_check(self._line, self._monotonic())
         else:
             self._line, change = after_success(self._line, self._monotonic())
-            await self._see_clock(server, sent, self._now())
+            self._heard_at = self._now()
         await self._act(change, detail)
         await self._tell_reason(detail, mend, is_told=change is not None)
 
     async def see_clock(self) -> None:
         """Ask for the time alone, so that it is known before an hour is decided; silence is `check`'s to judge."""
-        sent = self._now()
         with suppress(ExchangeError, TimeoutError):
-            server = await asyncio.wait_for(self._exchange.server_time(), PING_TIMEOUT_S)
-            await self._see_clock(server, sent, self._now())
+            await self._ask()
 
     async def run(self, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep) -> None:
         """Check every `ping_every_s`, for ever."""
@@ -113,10 +113,8 @@ class Health:
             await sleep(self._ping_every_s)
 
     async def _act(self, change: Change, detail: str) -> None:
-        if isinstance(change, Lost):
-            self._lost_at = self._now() - timedelta(seconds=change.silent_s)
-            if self._owed is None:
-                await self._tell(ConnectionLost(self._now(), self._account, self._lost_at, detail))
+        if isinstance(change, Lost) and self._owed is None:
+            await self._tell(ConnectionLost(self._now(), self._account, self._heard_at, detail))
         elif isinstance(change, Restored):
             before = self._owed.downtime_s if self._owed else 0.0
             self._owed = Restored(before + change.downtime_s)
@@ -143,9 +141,15 @@ class Health:
         lasted = Decimal(round(restored.downtime_s * 1000)).scaleb(-3)
         await self._tell(ConnectionRestored(self._now(), self._account, lasted))
 
+    async def _ask(self) -> None:
+        """Ask the exchange for its time, and hold this machine's against it."""
+        read = self._machine or self._now
+        sent = read()
+        server = await asyncio.wait_for(self._exchange.server_time(), PING_TIMEOUT_S)
+        if self._machine is not None:
+            await self._see_clock(server, sent, read())
+
     async def _see_clock(self, server: datetime, sent: datetime, received: datetime) -> None:
-        if not self._watches_clock:
-            return
         middle = sent + (received - sent) / 2
         if received - sent > timedelta(seconds=1) and self.offset_ms is not None:
             return  # a slow answer says little about the clock

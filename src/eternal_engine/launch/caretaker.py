@@ -72,14 +72,14 @@ class Caretaker:
                 # The pause has ended only now, after the comparison: exits must not wait for the next one.
                 wake()
 
-        real_time = self._place.environment is not Environment.PAPER
+        is_real = self._place.environment is not Environment.PAPER
         self._health = Health(
             self._place.ports[Account.MASTER] if Account.MASTER in self._place.ports else self._any_port(),
             tell,
             compare,
-            now=clock.now,
+            now=self._place.clock.now,
             monotonic=clock.monotonic,
-            watches_clock=real_time,
+            machine=clock.now if is_real else None,
             ping_every_s=self._rhythm.ping_interval_s,
         )
 

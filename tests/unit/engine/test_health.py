@@ -32,8 +32,9 @@ class Watched:
             self.bench.client(Account.MASTER),
             self.tell,
             self.recover,
-            now=lambda: self.bench.now + self.fast,
+            now=lambda: self.bench.now + timedelta(seconds=self.seconds),
             monotonic=lambda: self.seconds,
+            machine=lambda: self.bench.now + self.fast,
         )
 
     async def tell(self, event: Event) -> None:

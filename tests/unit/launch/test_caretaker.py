@@ -23,6 +23,7 @@ from eternal_engine.model.ids import Account, Engine, Leg, OrderKey, Symbol
 from eternal_engine.strategies import core_hodl
 
 AT = datetime(2024, 1, 2, tzinfo=UTC)
+TODAY = datetime(2026, 11, 23, tzinfo=UTC)  # a recorded market's time is another
 
 
 async def test_ord_6_the_engine_is_woken_when_the_pause_has_ended_and_not_before(
@@ -53,7 +54,7 @@ async def test_ord_6_the_engine_is_woken_when_the_pause_has_ended_and_not_before
         waiting=SimpleNamespace(sleep=None),
     )
     recorder = SimpleNamespace(append=append)
-    monkeypatch.setattr(caretaker, "clock", SimpleNamespace(now=lambda: AT, monotonic=lambda: next(time_s)))
+    monkeypatch.setattr(caretaker, "clock", SimpleNamespace(now=lambda: TODAY, monotonic=lambda: next(time_s)))
     crew = SimpleNamespace(recorder=recorder, engine=SimpleNamespace(lockouts=None))
     keeper = Caretaker(cast("Any", place), cast("Any", crew), OWNERS, lambda _: None, Daemon())
     keeper.duties(compare, lambda: woken.append(keeper.is_paused))
@@ -64,6 +65,7 @@ async def test_ord_6_the_engine_is_woken_when_the_pause_has_ended_and_not_before
     assert (woken, [type(event) for event in told]) == ([], [ConnectionLost])
     await health.check()
     assert [type(event) for event in told] == [ConnectionLost, ConnectionRestored]
+    assert {event.at for event in told} == {AT}
     assert woken == [False]
 
 
