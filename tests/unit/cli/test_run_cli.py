@@ -20,6 +20,7 @@ from eternal_engine import cli, clock
 from eternal_engine.cli import run_daemon as run_cli
 from eternal_engine.cli.run_daemon import parse_speed, parse_until
 from eternal_engine.config import load
+from eternal_engine.launch import arm_desk
 from eternal_engine.launch.arming import Facts, arm, machine_id, save
 from eternal_engine.launch.files import ARMING_FILE
 from eternal_engine.model.errors import UsageError
@@ -164,6 +165,23 @@ def test_an_arming_is_shown_and_taken_away(run: Run, tmp_path: Path) -> None:
     assert (shown["armed"], shown["cap_usdt"], shown["accounts"]) == (True, "5000", {"trend": "1"})
     assert json.loads(run("arm", "--revoke", "--json").stdout) == {"armed": False}
     assert "not armed" in run("arm", "--show").stdout
+
+
+@pytest.mark.parametrize(("args", "days"), [((), 9), (("--days", "5"), 5)])
+def test_k2_an_arming_holds_for_the_days_that_are_set_unless_it_names_its_own(
+    run: Run, monkeypatch: pytest.MonkeyPatch, args: tuple[str, ...], days: int
+) -> None:
+    async def look(*_: object) -> arm_desk.Ready:
+        return arm_desk.Ready(Facts({"trend": "1"}, "hash", "machine", "database"), ())
+
+    monkeypatch.setattr(arm_desk, "look", look)
+    monkeypatch.setenv("ETERNAL_DAEMON__ARMING_DAYS", "9")
+    before = clock.now()
+    done = run("arm", "--cap", "5000", "--json", *args, typed="ARM")
+    assert done.returncode == 0, done.stderr
+    assert f"for {days} days" in done.stderr
+    ends = datetime.fromisoformat(json.loads(done.stdout)["expires_at"])
+    assert timedelta(0) <= ends - before - timedelta(days=days) < timedelta(minutes=5)
 
 
 def test_k3_an_engine_named_alone_leaves_the_others_off_and_the_state_dir_takes_the_log(

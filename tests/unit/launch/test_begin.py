@@ -16,7 +16,7 @@ from eternal_engine.launch import start as starting
 from eternal_engine.launch.child import ChildExchange
 from eternal_engine.launch.files import DATABASE_FILE
 from eternal_engine.launch.markets import FILE as MARKET_FILE
-from eternal_engine.launch.markets import Wish
+from eternal_engine.launch.markets import Market, MarketKind, Wish
 from eternal_engine.launch.start import Request, start
 from eternal_engine.model.errors import LockHeld, UsageError
 from eternal_engine.storage.lock import DatabaseLock
@@ -40,9 +40,9 @@ class Launches:
         monkeypatch.setattr(ChildExchange, "stop", stop)
 
 
-def request(folder: Path, wish: Wish) -> Request:
+def request(folder: Path, wish: Wish, **environ: str) -> Request:
     own = {"ETERNAL_PATHS__STATE_DIR": str(folder / "state"), "ETERNAL_PATHS__LOG_DIR": str(folder / "logs")}
-    settings: Settings = load("paper", directory=folder, environ=own)
+    settings: Settings = load("paper", directory=folder, environ=own | environ)
     return Request("paper", settings, folder, lambda: settings, wish, console=False, handles_signals=False)
 
 
@@ -83,6 +83,30 @@ async def test_an_exchange_of_this_process_is_not_launched(tmp_path: Path, monke
     monkeypatch.setattr("eternal_engine.launch.carry_on.carry_on", carry_on)
     await start(request(tmp_path, Wish("synthetic", speed=0.0)))
     assert (launches.done, seen) == ([], [None])
+
+
+async def test_k2_the_made_up_market_has_the_seed_and_the_speed_that_are_set_after_the_wait_that_is_set(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Launches(monkeypatch)
+    waited: list[float] = []
+    seen: list[Market | None] = []
+
+    async def live_prices_answer(timeout_s: float) -> bool:
+        waited.append(timeout_s)
+        return False
+
+    async def carry_on(_: object, beginning: starting.Beginning) -> None:
+        seen.append(beginning.market)
+
+    monkeypatch.setattr(starting, "live_prices_answer", live_prices_answer)
+    monkeypatch.setattr("eternal_engine.launch.carry_on.carry_on", carry_on)
+    own = {"BACKTEST__SEED": "11", "DAEMON__PAPER_SPEED": "7200", "DAEMON__PROBE_TIMEOUT_S": "0.5"}
+    own |= {"PATHS__DATA_DIR": str(tmp_path / "no data")}
+    await start(request(tmp_path, Wish(), **{f"ETERNAL_{name}": text for name, text in own.items()}))
+    (market,) = seen
+    assert market is not None
+    assert (market.kind, market.seed, market.speed, waited) == (MarketKind.SYNTHETIC, 11, 7200.0, [0.5])
 
 
 def test_what_comes_before_the_launch_imports_nothing_heavy() -> None:

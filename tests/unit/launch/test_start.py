@@ -22,7 +22,7 @@ from eternal_engine import clock
 from eternal_engine.cli.examination import examine
 from eternal_engine.cli.remembered import remembered
 from eternal_engine.config import Settings, load
-from eternal_engine.launch import arm_desk, arming, carry_on, live
+from eternal_engine.launch import arm_desk, arming, carry_on, daemon, live
 from eternal_engine.launch.carry_on import account_lock
 from eternal_engine.launch.daemon import Outcome
 from eternal_engine.launch.files import ARMING_FILE, INBOX_FILE
@@ -454,6 +454,32 @@ async def test_arming_can_be_taken_away(house: House) -> None:
     assert not arming.revoke(record)
     with pytest.raises(RefusedError, match="never armed"):
         await house.start()
+
+
+async def test_k2_what_is_set_for_the_log_the_alerts_and_the_legs_is_what_the_daemon_uses(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wishes: list[Any] = []
+    crews: list[Any] = []
+    watch, build = carry_on.watching, daemon.assemble
+
+    def watching(wish: Any) -> Any:
+        wishes.append(wish)
+        return watch(wish)
+
+    def assemble(*parts: Any) -> Any:
+        crews.append(build(*parts))
+        return crews[-1]
+
+    monkeypatch.setattr(carry_on, "watching", watching)
+    monkeypatch.setattr(daemon, "assemble", assemble)
+    own = {"LOG__LEVEL": "error", "LOG__MAX_MB": "3", "LOG__FILES": "4", "FUNDING__LEG_TIMEOUT_S": "17"}
+    own |= {"ALERTS__MOST_PER_HOUR": "5", "ALERTS__DAILY_SUMMARY": "false"}
+    await house.start("demo", **{f"ETERNAL_{name}": text for name, text in own.items()})
+    ((wish,), (crew,)) = wishes, crews
+    assert (wish.level, wish.max_mb, wish.files) == ("error", 3, 4)
+    assert (wish.most_per_hour, wish.daily_summary) == (5, False)
+    assert {manager.leg_timeout_s for manager in crew.managers.values()} == {17}
 
 
 def test_the_routes_used_above_exist() -> None:
