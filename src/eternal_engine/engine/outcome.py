@@ -103,7 +103,9 @@ def _bought(
     held = book.spot.get(Symbol(symbol))
     with exact_arithmetic():
         before = (held.qty if held else ZERO) - leg.qty
-    was_flat = float(before) * intent.price < DUST_USDT
+    # A fall through both levels buys a coin twice at once: the other order's coins may be there before either is over.
+    is_dated = states.tactical.first_buy_h[s] != 0
+    was_flat = not is_dated or float(before) * intent.price < DUST_USDT
     return tactical.on_buy(states.tactical, s, intent.level, quote, filled_h, was_flat)
 
 
@@ -126,7 +128,10 @@ def alone(orders: Sequence[Order], spot_fee_frac: Decimal) -> tuple[Decimal, Dec
 
 
 def after_books(params: Params, states: States, books: Books, symbols: Sequence[str], marks: Marks) -> States:
-    """Forget positions that are flat, however that came about: exit, stop, liquidation, a hand at the exchange."""
+    """Forget positions that are flat, however that came about: exit, stop, liquidation, a hand at the exchange.
+
+    Of TACTICAL's coins it is the date of the first purchase: the next one has another (TACT-X1).
+    """
     trend_book, funding_book, table = books.of(Account.TREND), books.of(Account.FUNDING), params.instruments
     for s, symbol in enumerate(symbols):
         name = Symbol(symbol)
@@ -136,7 +141,17 @@ def after_books(params: Params, states: States, books: Books, symbols: Sequence[
             held, price = funding_book.spot.get(name), float(marks.spot[s])
             if held is None or (isfinite(price) and not coins_are_a_pair(table, s, float(held.qty), price)):
                 states = states._replace(funding=funding.closed(states.funding, s))
+        if states.tactical.first_buy_h[s] != 0 and _is_sold(books.of(Account.TACTICAL), name, float(marks.spot[s])):
+            dates = states.tactical.first_buy_h.copy()
+            dates[s] = 0
+            states = states._replace(tactical=states.tactical._replace(first_buy_h=dates))
     return states
+
+
+def _is_sold(book: Book, symbol: Symbol, price: float) -> bool:
+    """Tell whether nothing of a coin is left but dust (ORD-5); of one without a price whatever is left counts."""
+    held = book.spot.get(symbol)
+    return held is None or (isfinite(price) and float(held.qty) * price < DUST_USDT)
 
 
 def after_deposit(params: Params, states: States, amount_usdt: Decimal) -> States:

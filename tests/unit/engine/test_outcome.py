@@ -107,9 +107,10 @@ def test_tact_2_a_part_leaves_the_rest_armed_and_rounding_does_not(complete: boo
 
 def test_tact_2_a_second_purchase_keeps_the_time_of_the_first() -> None:
     states = armed()
+    states = states._replace(tactical=states.tactical._replace(first_buy_h=np.array([5, 0])))
     bought = done(Leg.LEVEL_1, "0.001", "40")
     after = after_intent(PARAMS, states, LEVEL, bought, spot(Account.TACTICAL, "0.5"), TWO, 9)
-    assert after.tactical.first_buy_h[0] == states.tactical.first_buy_h[0]
+    assert after.tactical.first_buy_h[0] == 5
 
 
 def test_trend_s1_the_stop_counts_from_the_average_fill() -> None:
