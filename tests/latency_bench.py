@@ -5,7 +5,8 @@ python tests/latency_bench.py --days 60 --usual      (the configuration as it co
 
 Measured is the instant at which the last byte of a request was handed to the system, against the instant at which the
 order's plan was on the disk, and, for orders of an hour's decision, against the end of the deciding itself. Orders of
-one decision count one by one, so the last of a purchase of ten coins counts with all that waited before it.
+one decision count one by one, so the last of a purchase of ten coins counts with all that waited before it. A pair's
+second leg is not asked for by the hour's decision but by the fill of the first: it counts from its own plan alone.
 """
 
 from __future__ import annotations
@@ -129,7 +130,8 @@ async def run(asked: argparse.Namespace, folder: Path) -> Outcome:
             wish=Wish(market=asked.market, start_ms=int(first.timestamp() * 1000), speed=asked.speed),
             until=first + timedelta(days=asked.days),
             console=False,
-            handles_signals=False,
+            # The process is the daemon's own, so its collector behaves as there.
+            handles_signals=True,
         )
     )
 

@@ -23,8 +23,8 @@ from eternal_engine.observe.picture import Picture
 from eternal_engine.observe.seeding import last_prices, stored_picture
 
 PRICES_S: Final = 5.0
-# An hour's orders are on the wire by then: words about them can wait.
-REST_S: Final = 0.05
+# An hour's orders are on the wire by then, also those that a busy machine holds up: words about them can wait.
+REST_S: Final = 0.25
 _LOG = structlog.get_logger("eternal.daemon")
 
 

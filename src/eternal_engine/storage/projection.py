@@ -185,7 +185,8 @@ def _fill(now: Projection, event: Filled, seq: int) -> Step:
         return Step(projection, tuple(changes), after.closed)
     stored = now.orders.get(identifier)
     if stored is not None:
-        projection, change = _with_order(projection, replace(stored, order=stored.order.with_fill(event.fill)))
+        filled = replace(stored, order=stored.order.with_fill(event.fill))
+        projection, change = _with_order(projection, identifier, filled)
         changes.append(change)
     else:
         waiting = in_order((*now.unplanned_fills.get(identifier, ()), event.fill))
@@ -236,7 +237,7 @@ def _plan(now: Projection, event: OrderPlanned) -> Step:
         order = order.with_fill(fill)
     rest = {key: fills for key, fills in now.unplanned_fills.items() if key != identifier}
     stored = StoredOrder(order, event.account, event.base, event.quote, event.at)
-    projection, change = _with_order(replace(now, unplanned_fills=rest), stored)
+    projection, change = _with_order(replace(now, unplanned_fills=rest), identifier, stored)
     return Step(projection, (change,))
 
 
@@ -249,7 +250,7 @@ def _move(now: Projection, event: OrderMoved) -> Step:
             mend="journal the intent before anything is sent",
         )
     moved = stored.order.after(event.trigger, event.at, venue_order_id=event.venue_order_id, note=event.detail)
-    projection, change = _with_order(now, replace(stored, order=moved))
+    projection, change = _with_order(now, event.client_order_id, replace(stored, order=moved))
     return Step(projection, (change,))
 
 
@@ -262,8 +263,7 @@ def _plan_transfer(now: Projection, event: TransferPlanned) -> Step:
     return Step(replace(now, pending_transfers=pending), (upsert(schema.TRANSFERS, row),))
 
 
-def _with_order(now: Projection, stored: StoredOrder) -> tuple[Projection, Change]:
-    identifier = stored.order.client_order_id
+def _with_order(now: Projection, identifier: ClientOrderId, stored: StoredOrder) -> tuple[Projection, Change]:
     row = order_row(stored.order, stored.account, stored.base, stored.quote, stored.planned_at)
     return replace(now, orders={**now.orders, identifier: stored}), upsert(schema.ORDERS, row)
 

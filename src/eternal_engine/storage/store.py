@@ -25,11 +25,11 @@ from eternal_engine.storage.database import prepare, translated, writing_engine
 from eternal_engine.storage.lock import DatabaseLock
 from eternal_engine.storage.projection import MOVING, Projection, step
 from eternal_engine.storage.reader import START_TABLES, read_projection
-from eternal_engine.storage.schema import JOURNAL
+from eternal_engine.storage.schema import JOURNAL, METADATA
 from eternal_engine.storage.table_state import Key, key_of, rows_by_table, stored_state
 from eternal_engine.storage.times import time_text
 from eternal_engine.storage.verify import chain_start, read_head, stored_head, verify, verify_chain
-from eternal_engine.storage.writing import Statement, deletion, insertion, upsertion
+from eternal_engine.storage.writing import Statement, compile_ahead, deletion, insertion, upsertion
 
 RULES: tuple[Rule, ...] = (
     Rule(
@@ -104,6 +104,7 @@ class Store:
         connection: AsyncConnection | None = None
         try:
             await asyncio.to_thread(prepare, path)
+            await asyncio.to_thread(compile_ahead, METADATA.sorted_tables)
             with translated(str(path)):
                 connection = await engine.connect()
                 await connection.run_sync(verify_chain)

@@ -48,6 +48,12 @@ def upsertion(table: Table) -> Statement:
     return _compiled(statement.on_conflict_do_update(index_elements=sorted(keys), set_=others), table)
 
 
+def compile_ahead(tables: Iterable[Table]) -> None:
+    """Compile what any event may write: 20 ms at a start, or 10 of them between the first decision and its orders."""
+    for table in tables:
+        upsertion(table)
+
+
 @cache
 def deletion(table: Table) -> Statement:
     """Take rows out by their keys."""
