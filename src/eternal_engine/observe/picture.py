@@ -24,6 +24,7 @@ LINES_KEPT: Final = 30
 PROBLEMS_KEPT: Final = 10
 ENGINES: Final = tuple(Engine)
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_DAY: Final = timedelta(days=1)
 # Steps between intent and fill: the log has them, a screen of thirty lines has no room for them.
 _UNTOLD: Final = (ev.Decided, ev.OrderMoved, ev.FundingSettled, ev.TransferPlanned)
 
@@ -64,6 +65,12 @@ class Worth:
         pnl, base = self.pnl_usdt, self.day_pnl_usdt
         with exact_arithmetic():
             return None if pnl is None or base is None else pnl - base
+
+    def result_of(self, day: date | None) -> Decimal | None:
+        """Give the result of the day of the last mark so far, or of the whole day before it; of others None."""
+        if day is None or self.day is None:
+            return None
+        return {self.day: self.today_usdt, self.day - _DAY: self.yesterday_usdt}.get(day)
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,17 +199,22 @@ def _sum(amounts: Iterable[Decimal | None]) -> Decimal | None:
         return sum(known, ZERO) if known else None
 
 
+def counted(counts: Counts, event: ev.Event) -> Counts:
+    """Count one more event of a day."""
+    if isinstance(event, ev.OrderPlanned):
+        counts = replace(counts, orders=counts.orders + 1)
+    elif isinstance(event, ev.Filled):
+        counts = replace(counts, fills=counts.fills + 1)
+    return replace(counts, problems=counts.problems + 1) if severity(event) in (WARNING, ERROR) else counts
+
+
 def _with_line(picture: Picture, event: ev.Event) -> Picture:
     tone = severity(event)
-    counts = picture.counts
-    if isinstance(event, ev.OrderPlanned):
-        picture = replace(picture, counts=replace(counts, orders=counts.orders + 1))
-    elif isinstance(event, ev.Filled):
-        picture = replace(picture, counts=replace(counts, fills=counts.fills + 1))
+    counts = counted(picture.counts, event)
+    if counts != picture.counts:
+        picture = replace(picture, counts=counts)
     if tone in (WARNING, ERROR):
-        problems = (*picture.problems, Line(event.at, say(event), tone))[-PROBLEMS_KEPT:]
-        counted = replace(picture.counts, problems=picture.counts.problems + 1)
-        return replace(picture, problems=problems, counts=counted)
+        return replace(picture, problems=(*picture.problems, Line(event.at, say(event), tone))[-PROBLEMS_KEPT:])
     if tone == DEBUG or isinstance(event, _UNTOLD) or (isinstance(event, ev.Reviewed) and event.verdict == "approved"):
         return picture
     return replace(picture, recent=_with_newest(picture.recent, Line(event.at, say(event), INFO)))
@@ -277,17 +289,18 @@ def hour_text(hours: int) -> str:
 
 def summary_lines(picture: Picture) -> list[str]:
     """Say what the day before the picture's brought, for the daily summary."""
-    plan, counts = plan_of(picture), picture.yesterdays_counts
+    plan, counts, day = plan_of(picture), picture.yesterdays_counts, picture.yesterday
     engines = [engine.account for engine in ENGINES if engine.account in picture.worths]
-    lines = [f"{title(account)}: {_worth_text(picture.worth(account))}" for account in engines]
-    lines.append(f"portfolio: {_worth_text(picture.total)}")
+    results = {account: picture.worth(account).result_of(day) for account in engines}
+    lines = [f"{title(account)}: {_worth_text(picture.worth(account), results[account])}" for account in engines]
+    lines.append(f"portfolio: {_worth_text(picture.total, _sum(results.values()))}")
     lines.append(f"circuit breaker: level {plan.level}; CORE_HODL: {plan.core}")
     lines.append(f"orders {counts.orders}, fills {counts.fills}, problems {counts.problems}")
     return lines
 
 
-def _worth_text(worth: Worth) -> str:
+def _worth_text(worth: Worth, result_usdt: Decimal | None) -> str:
     if worth.equity_usdt is None or worth.pnl_usdt is None:
         return f"equity unknown ({worth.why_unknown})"
-    day = "" if worth.yesterday_usdt is None else f"that day {worth.yesterday_usdt:+,.2f}, "
+    day = "" if result_usdt is None else f"that day {result_usdt:+,.2f}, "
     return f"{worth.equity_usdt:,.2f} USDT, {day}in all {worth.pnl_usdt:+,.2f}"

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from eternal_engine.ledger.book import Book, Totals
 from eternal_engine.ledger.books import BookKey, Books
@@ -15,12 +15,19 @@ from eternal_engine.ledger.equity import Prices
 from eternal_engine.model.event import BreakerChanged
 from eternal_engine.model.ids import Account, Coin, Engine, RuleId, Symbol
 from eternal_engine.model.instrument import Market
+from eternal_engine.model.money import ZERO, exact_arithmetic
 from eternal_engine.model.position import PerpPosition, SpotHolding
-from eternal_engine.observe.picture import MEMORY_OWNER, Picture, Worth, paid_in_usdt
-from eternal_engine.storage.times import read_time
+from eternal_engine.observe.picture import MEMORY_OWNER, Counts, Picture, Worth, counted, paid_in_usdt
+from eternal_engine.storage.codec import decode_event
+from eternal_engine.storage.times import read_time, time_text
 from eternal_engine.storage.views import View, last_closes, open_view
 
 _TOTALS = tuple(Totals.__dataclass_fields__)
+_DAY: Final = timedelta(days=1)
+# Documents of kilobytes, hour by hour, of which none is counted, are left out.
+_EVENTS_SINCE: Final = (
+    "SELECT kind, body FROM journal WHERE at >= ? AND kind NOT IN ('StateSaved', 'Decided') ORDER BY seq"
+)
 
 
 def stored_picture(database: Path) -> Picture:
@@ -34,8 +41,11 @@ def stored_picture(database: Path) -> Picture:
     with open_view(database) as view:
         books = _books(view)
         saved = view.state(MEMORY_OWNER)
+        midnight = _last_midnight(view)
         return Picture(
-            worths={engine.account: _worth(view, books, engine.account) for engine in Engine},
+            day=None if midnight is None else midnight.date(),
+            counts=Counts() if midnight is None else _counts_since(view, midnight),
+            worths={engine.account: _worth(view, books, engine.account, midnight) for engine in Engine},
             books=books,
             breaker=_breaker(view),
             memory="" if saved is None else saved["document"],
@@ -58,13 +68,38 @@ def _held(book: Book) -> tuple[tuple[Market, Mapping[Symbol, Any]], ...]:
     return (Market.SPOT, book.spot), (Market.PERP, book.perp)
 
 
-def _worth(view: View, books: Books, account: Account) -> Worth:
+def _last_midnight(view: View) -> datetime | None:
+    """Give the beginning of the last day on record: a start on that day goes on counting it."""
+    last = view.last_entry()
+    return None if last is None else read_time(last["at"]).replace(hour=0, minute=0, second=0, microsecond=0)
+
+
+def _counts_since(view: View, midnight: datetime) -> Counts:
+    counts = Counts()
+    for row in view.rows(_EVENTS_SINCE, time_text(midnight)):
+        counts = counted(counts, decode_event(row["kind"], row["body"]))
+    return counts
+
+
+def _worth(view: View, books: Books, account: Account, midnight: datetime | None) -> Worth:
     mark = view.mark(account.value)
     worth = Worth(paid_in_usdt=paid_in_usdt(books.of(account)))
     if mark is None:
         return worth
     equity = mark["equity_usdt"]
-    return replace(worth, equity_usdt=None if equity is None else Decimal(equity), why_unknown=mark["reason"])
+    worth = replace(worth, equity_usdt=None if equity is None else Decimal(equity), why_unknown=mark["reason"])
+    return worth if midnight is None else _with_day(view, worth, account, midnight)
+
+
+def _with_day(view: View, worth: Worth, account: Account, midnight: datetime) -> Worth:
+    """Add the result at which the day began: at its first mark, without the money that came after it."""
+    first = view.first_mark_in(account.value, time_text(midnight), time_text(midnight + _DAY))
+    if first is None or first["equity_usdt"] is None:
+        return worth
+    with exact_arithmetic():
+        came = (Decimal(row["value_usdt"]) * row["sign"] for row in view.flows_after(account.value, first["at"]))
+        began = Decimal(first["equity_usdt"]) - (worth.paid_in_usdt - sum(came, ZERO))
+    return replace(worth, day=midnight.date(), day_pnl_usdt=began)
 
 
 def _breaker(view: View) -> BreakerChanged | None:
