@@ -36,6 +36,14 @@ SELECT seq, at, kind, body, hash FROM journal
 WHERE kind IN (SELECT value FROM json_each(?1))
 AND NOT EXISTS (SELECT 1 FROM json_each(?2) WHERE instr(body, value) = 0) ORDER BY seq DESC LIMIT ?3
 """
+# ?1 account, ?2 time, ?3 what the journal still holds.
+_ARCHIVED_FLOWS = """
+SELECT value_usdt, 1 AS sign FROM deposits WHERE account = ?1 AND recorded_at > ?2
+AND record_id NOT IN (SELECT value FROM json_each(?3))
+UNION ALL
+SELECT amount, CASE WHEN target = ?1 THEN 1 ELSE -1 END FROM transfers WHERE (source = ?1 OR target = ?1)
+AND moved_at > ?2 AND transfer_id NOT IN (SELECT value FROM json_each(?3))
+"""
 
 
 class View:
@@ -95,32 +103,22 @@ class View:
         """Give an account's first equity mark of a span of time, both ends included."""
         return self.first(_LATEST_MARK + "AND at >= ? ORDER BY at LIMIT 1", account, last, first)
 
-    def flows_after(self, account: str, after: str) -> list[Record]:
-        """Give the money that was booked after a time: `value_usdt`, and `sign` -1 for what left by a transfer.
+    def flows_after(self, account: str, mark_at: str) -> list[Record]:
+        """Give the money that came and went after an equity mark: `value_usdt`, and `sign` -1 for what left.
 
-        A deposit counts from when the daemon heard of it, because marks before that are without it.
+        The journal's order says what a mark holds: it bears its hour's time, and money booked in the seconds before it
+        was taken is in it. Of what was archived only the time is known.
         """
-        heard = {
-            row["body"]["record_id"]: {"value_usdt": row["body"]["value_usdt"], "sign": 1}
-            for row in self.events("Deposited", limit=-1, holding=(f'"account":"{account}"',))
-            if row["at"] > after
-        }
-        return [
-            *heard.values(),
-            *self.rows(
-                "SELECT value_usdt, 1 AS sign FROM deposits WHERE account = ? AND recorded_at > ? "
-                "AND record_id NOT IN (SELECT value FROM json_each(?))",
-                account,
-                after,
-                json.dumps(list(heard)),
-            ),
-            *self.rows(
-                "SELECT amount AS value_usdt, CASE WHEN target = ?1 THEN 1 ELSE -1 END AS sign FROM transfers "
-                "WHERE (source = ?1 OR target = ?1) AND moved_at > ?2",
-                account,
-                after,
-            ),
-        ]
+        marks = self.events("EquityMarked", limit=1, holding=(f'"account":"{account}"', f'"at":"{mark_at}"'))
+        later, known = [], []
+        for row in self.events("Deposited", "Transferred", limit=-1, holding=(f'"{account}"',)):
+            body = row["body"]
+            known.append(body["record_id"] if row["kind"] == "Deposited" else body["transfer_id"])
+            if row["seq"] > marks[0]["seq"] if marks else row["at"] > mark_at:
+                left = row["kind"] == "Transferred" and body["source"] == account
+                value_usdt = body["value_usdt"] if row["kind"] == "Deposited" else body["amount"]
+                later.append({"value_usdt": value_usdt, "sign": -1 if left else 1})
+        return [*later, *self.rows(_ARCHIVED_FLOWS, account, mark_at, json.dumps(known))]
 
     def positions(self) -> list[Record]:
         """Give every holding and perp position with what it cost."""

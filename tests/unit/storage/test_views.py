@@ -67,6 +67,22 @@ async def test_core10_a_deposit_counts_from_when_it_was_booked_and_transfers_hav
         assert [row["sign"] for row in view.flows_after("tactical", time_text(AT))] == [1]
 
 
+async def test_core10_money_that_a_mark_holds_already_does_not_count_again_whatever_the_seconds_say(
+    database: Path,
+) -> None:
+    second = timedelta(seconds=1)
+    store = await Store.open(database)
+    await store.append(
+        Deposited(AT + 2 * second, RecordId("d0"), Account.TREND, USDT, Decimal(7), Decimal(7), AT + second),
+        Transferred(AT + second, TransferId("t0"), Account.TACTICAL, Account.TREND, USDT, Decimal(1), RuleId("CAP-2")),
+        EquityMarked(AT, Account.TREND, Decimal(8)),
+        Deposited(AT - HOUR, RecordId("d1"), Account.TREND, USDT, Decimal(5), Decimal(5), AT - HOUR),
+    )
+    await store.close()
+    with open_view(database) as view:
+        assert [row["value_usdt"] for row in view.flows_after("trend", time_text(AT))] == ["5"]
+
+
 def test_a_directory_in_the_files_place_is_an_error_of_ours(tmp_path: Path) -> None:
     (tmp_path / "eternal.db").mkdir()
     with pytest.raises(StorageError, match="cannot be read"), open_view(tmp_path / "eternal.db"):
