@@ -8,6 +8,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Final
 
+from eternal_engine.engine.decision_events import HALTED
 from eternal_engine.engine.memory import Memory
 from eternal_engine.engine.timing import hour_of, hour_start, ms_of
 from eternal_engine.engine.view import ENGINES
@@ -39,7 +40,7 @@ class CommandContext:
     config_hash: str
     managed: tuple[Engine, ...] = ENGINES
     halted: int = 0
-    halted_by: RuleId = RuleId("RISK-1")
+    halted_by: RuleId = HALTED
 
     @property
     def now_h(self) -> int:
