@@ -26,10 +26,10 @@ from eternal_engine.storage.projection import Projection
 class CommandDesk:
     """Apply commands through the recorder; `apply_command` is what `serve_inbox` calls.
 
-    `managed` are the engines whose orders this daemon can send, `halts` what makes entries wait beside the operator (bits
-    per engine, and the rule). After the commit, `wake` is called when there are new intents or transfers to carry out, or
-    a halt was lifted that may have held an exit up, and `reconcile` when a comparison with the exchange was asked for;
-    both only set a flag.
+    `managed` are the engines whose orders this daemon can send, `halts` what makes entries wait beside the operator:
+    bits per engine, and the rule. After the commit, `wake` is called when there are new intents or transfers to carry
+    out, or a halt was lifted that may have held an exit up, and `reconcile` when a comparison with the exchange was
+    asked for; both only set a flag.
     """
 
     recorder: Recorder
