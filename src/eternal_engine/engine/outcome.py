@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from itertools import pairwise
@@ -11,7 +12,7 @@ from typing import Final
 
 from eternal_engine.engine.timing import hour_of
 from eternal_engine.engine.view import ENGINES
-from eternal_engine.engine.work import Done, LegDone
+from eternal_engine.engine.work import Done, LegDone, first_id
 from eternal_engine.ledger.book import Book
 from eternal_engine.ledger.books import Books
 from eternal_engine.model.fill import Fill
@@ -81,7 +82,9 @@ def after_late_fill(
     if number not in (CORE_HODL, TACTICAL) or fill.side is not Side.BUY or key.symbol not in symbols:
         return states
     s = list(symbols).index(key.symbol)
-    if any((one.engine, one.symbol, one.decided_h) == (number, s, decided_h) for one in pending):
+    # Two intents of an engine, hour and symbol never share a leg: TACTICAL's levels fall side by side.
+    own = replace(key, attempt=1).client_order_id
+    if any(one.engine == number and first_id(one, tuple(symbols)) == own for one in pending):
         return states
     spent = float(fill.value_usdt)
     if number == TACTICAL:

@@ -1,4 +1,4 @@
-"""From when on TACTICAL's coins count as held: a wrong date sells at the next daily close (TACT-X1, TACT-2)."""
+"""Two levels that one fall fires at once: from when on their coins count as held, and what is left armed (TACT-2)."""
 
 from __future__ import annotations
 
@@ -9,16 +9,19 @@ from decimal import Decimal
 import numpy as np
 import pytest
 
+from builders import a_fill, an_intent
 from core_builders import TWO, some_params
-from eternal_engine.engine.outcome import after_books, after_intent
+from eternal_engine.engine.outcome import after_books, after_intent, after_late_fill
+from eternal_engine.engine.timing import hour_start
 from eternal_engine.engine.work import Done, LegDone
 from eternal_engine.ledger.book import Book
 from eternal_engine.ledger.books import BookKey, Books
-from eternal_engine.model.ids import Account, Leg, Symbol
+from eternal_engine.model.ids import Account, Engine, Leg, Symbol
 from eternal_engine.model.instrument import Market
+from eternal_engine.model.order import Order, OrderState
 from eternal_engine.model.position import SpotHolding
 from eternal_engine.portfolio.beginning import initial_states
-from eternal_engine.portfolio.params import NO_INTENT, Marks, States
+from eternal_engine.portfolio.params import NO_INTENT, Intent, Marks, States
 from eternal_engine.strategies.base import BUY, SPOT, TACTICAL
 
 AT = datetime(2024, 1, 2, tzinfo=UTC)
@@ -79,3 +82,26 @@ def test_tact_x1_coins_that_are_held_keep_their_date(marks: Marks) -> None:
     assert after_books(PARAMS, states, held, TWO, marks).tactical.first_buy_h[0] == 400_000
     later = after_intent(PARAMS, states, LEVELS[1], filled(Leg.LEVEL_2), holding("0.0999"), TWO, FALL_H)
     assert later.tactical.first_buy_h[0] == 400_000
+
+
+@pytest.mark.parametrize(("pending", "left"), [(LEVELS[1:], 0.0), (LEVELS, 2_000.0)], ids=["over", "under way"])
+def test_tact_2_a_late_fill_of_one_level_counts_though_the_other_level_is_under_way(
+    pending: tuple[Intent, ...], left: float
+) -> None:
+    states = dated(0)
+    armed = states.tactical.armed_usdt.copy()
+    armed[0, 0] = 2_000.0
+    states = states._replace(tactical=states.tactical._replace(armed_usdt=armed))
+    intent = an_intent(
+        engine=Engine.TACTICAL,
+        leg=Leg.LEVEL_1,
+        at=hour_start(FALL_H),
+        market=Market.SPOT,
+        qty=None,
+        amount_usdt="2000",
+    )
+    order = Order(intent, OrderState.REJECTED)
+    fill = a_fill(account=Account.TACTICAL, qty="0.05", price="40000", order=intent.client_order_id)
+    after = after_late_fill(states, fill, order, pending, TWO)
+    # Counted here once its own intent is over, else by `after_intent`: never twice, never not at all.
+    assert after.tactical.armed_usdt[0, 0] == left
