@@ -24,6 +24,7 @@ from typing import Any, Final
 
 from crash_market import SCENARIOS
 from fault_runs import courses
+from fault_sites import Place, not_struck
 
 TESTS: Final = Path(__file__).parent
 # How the scenarios are killed: the arguments, and about how many seconds of a processor one of them takes.
@@ -159,6 +160,7 @@ def summarize(wanted: Iterable[Unit], found: Mapping[str, dict[str, Any]], head:
     faults: dict[str, dict[str, Any]] = {}
     failures: list[dict[str, Any]] = []
     missing: list[str] = []
+    called: set[Place] = set()
     cpu_s = 0.0
     for unit in wanted:
         ran = found.get(unit.name)
@@ -172,9 +174,12 @@ def summarize(wanted: Iterable[Unit], found: Mapping[str, dict[str, Any]], head:
             failures.append({"unit": unit.name, "wrong": [f"it ended with {ran['exit_code']}: see {unit.name}.err"]})
         elif unit.part == "faults":
             faults[unit.of] = row = _course_row(ran)
+            called |= {Place(*place) for line in ran["lines"] for place in line.get("places", ())}
             missing += [f"{row['left']} calls of {unit.name} that only many faults bring about"] if row["left"] else []
         else:
             kills.setdefault(unit.of, {})[unit.part] = {**ran["lines"][0], "cpu_s": ran["cpu_s"]}
+    if len(faults) == len(courses()):
+        missing += [f"{place.file} {place.function} {place.verb}" for place in not_struck(called)]
     return {
         "head": head,
         "cpu_s": round(cpu_s),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -43,6 +43,17 @@ SET_LEVERAGE: Final = "/v5/position/set-leverage"
 GATHERED: Final = "a task of its own"
 # What the books are made of; positions and wallets are told, too, and nothing is booked from them.
 TOPICS: Final = frozenset({"order", "execution"})
+
+# Lines of the program that call the exchange, and are not struck here.
+ELSEWHERE: Final[dict[tuple[str, str], str]] = {
+    ("health.py", "server_time"): "asks whether the line is up, and an exchange of this process has none: test_health",
+    ("daemon.py", "warm"): "opens connections, and there are none to an exchange of this process: test_sessions",
+    ("preflight.py", "key_info"): "before a daemon of demo or live exists: test_preflight",
+    ("preflight.py", "account_info"): "before a daemon of demo or live exists: test_preflight",
+    ("preflight.py", "wallet"): "before a daemon of demo or live exists: test_preflight",
+    ("summary.py", "wallet"): "looks when the daemon has ended: what it finds is only said",
+    ("summary.py", "positions"): "looks when the daemon has ended: what it finds is only said",
+}
 
 
 class Place(NamedTuple):
@@ -217,6 +228,12 @@ def places_in_sources() -> set[Place]:
         for path in [top] if top.is_file() else sorted(top.glob("*.py")):
             found |= set(_places(path))
     return found
+
+
+def not_struck(called: Collection[Place]) -> list[Place]:
+    """List the lines that call the exchange and are neither among those `called` nor named in `ELSEWHERE`."""
+    written = {place for place in places_in_sources() if (place.file, place.verb) not in ELSEWHERE}
+    return sorted(place for place in written - set(called) if Place(GATHERED, "", place.verb) not in called)
 
 
 def _places(path: Path) -> Iterator[Place]:

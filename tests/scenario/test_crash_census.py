@@ -11,6 +11,7 @@ import pytest
 from crash_census import BEGIN, END, KILLS, Unit, publish, run_all, run_unit, summarize, tables, units
 from crash_market import SCENARIOS
 from fault_runs import courses
+from fault_sites import places_in_sources
 
 WAVE = {"course": "reconcile", "sites": 3, "cases": 9, "failed": 0, "halted": 1, "whole": 0, "differs": 0}
 
@@ -64,6 +65,16 @@ def test_calls_left_after_the_last_wave_are_said() -> None:
     summary = summarize([one], {one.name: ran(one, {**WAVE, "wave": 1, "new": 4}, {"places": []})}, "abc")
 
     assert summary["missing"] == ["4 calls of faults-reconcile that only many faults bring about"]
+
+
+def test_lines_of_the_program_that_no_course_has_struck_are_missing() -> None:
+    all_courses = [one for one in units() if one.part == "faults"]
+    places = [list(place) for place in places_in_sources() if place.verb != "transfer_status"]
+    found = {one.name: ran(one, {**WAVE, "wave": 1, "new": 0}, {"places": places}) for one in all_courses}
+
+    missing = summarize(all_courses, found, "abc")["missing"]
+
+    assert missing == ["bank.py _status transfer_status", "paper.py divide transfer_status"]
 
 
 def test_what_was_run_on_another_head_is_missing() -> None:

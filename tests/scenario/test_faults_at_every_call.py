@@ -23,21 +23,11 @@ from eternal_engine.simulator.faults import FaultKind, FaultPlan
 from fault_door import MENDS_IN_A_ROW, Line, Wires
 from fault_kinds import CREATE, EMPTY_REPLIES, KINDS, LEFT_OUT, NEEDED, alike_at, effect, kinds_at
 from fault_runs import courses
-from fault_sites import GATHERED, Place, places_in_sources
+from fault_sites import Place, not_struck, places_in_sources
 
 RUNS = Path(__file__).parents[1] / "fault_runs.py"
 # Every so many-th case; FAULT_STRIDE=1 strikes them all.
 STRIDE = os.environ.get("FAULT_STRIDE", "61")
-# Lines of the program that call the exchange, and are not struck here.
-ELSEWHERE: dict[tuple[str, str], str] = {
-    ("health.py", "server_time"): "asks whether the line is up, and an exchange of this process has none: test_health",
-    ("daemon.py", "warm"): "opens connections, and there are none to an exchange of this process: test_sessions",
-    ("preflight.py", "key_info"): "before a daemon of demo or live exists: test_preflight",
-    ("preflight.py", "account_info"): "before a daemon of demo or live exists: test_preflight",
-    ("preflight.py", "wallet"): "before a daemon of demo or live exists: test_preflight",
-    ("summary.py", "wallet"): "looks when the daemon has ended: what it finds is only said",
-    ("summary.py", "positions"): "looks when the daemon has ended: what it finds is only said",
-}
 # What the client can call and the daemon does not.
 NOT_CALLED = {
     "/v5/account/fee-rate": "fees are learnt from executions",
@@ -116,11 +106,9 @@ def test_every_line_that_calls_the_exchange_is_struck_or_left_out_for_a_reason(t
     runs = [run(*arguments, "--dir", str(tmp_path)) for arguments in (("--list",), *FOUND_BEHIND)]
     lines = [line for _, printed, _ in runs for line in printed]
     called = {Place(*place) for line in lines for place in line.get("places", ())}
-    written = {place for place in places_in_sources() if (place.file, place.verb) not in ELSEWHERE}
-    missing = {place for place in written - called if Place(GATHERED, "", place.verb) not in called}
 
-    assert missing == set(), runs[0][2][-2000:]
-    assert {place for place in called if place.file != GATHERED} <= places_in_sources()
+    assert not_struck(called) == [], runs[0][2][-2000:]
+    assert {place for place in called if place.function} <= places_in_sources()
     paths = {line["path"] for line in lines if "path" in line}
     assert paths <= set(NEEDED) | EMPTY_REPLIES | {"order", "execution"}
     # Every procedure in which anything is told has its streams struck.
