@@ -41,6 +41,7 @@ from eternal_engine.launch.assembly import (
     use_table,
 )
 from eternal_engine.launch.caretaker import Caretaker
+from eternal_engine.launch.collector import settle
 from eternal_engine.launch.files import ARMING_FILE, BARS_FILE, DATABASE_FILE, INBOX_FILE, SEGMENTS_FOLDER
 from eternal_engine.launch.hours import HourLoop
 from eternal_engine.launch.housekeeping import archive_old_rows
@@ -182,6 +183,7 @@ class _Run:
         self.started_at = place.clock.now()
         self.background: set[asyncio.Future[None]] = set()
         self.told_not_armed: tuple[str, ...] = ()
+        self.is_settled = False
 
     async def run(self) -> Outcome:
         self.listen_to_signals()
@@ -306,7 +308,11 @@ class _Run:
         await self.renew_rules()
 
     async def after_hour(self) -> None:
-        """Keep the database small: most of the hour is free now."""
+        """Keep the database small, and the collector's work: most of the hour is free now."""
+        if self.plan.handles_signals and not self.is_settled:
+            # The process is ours, and what is there after its first hour stays until its end (0125).
+            self.is_settled = True
+            settle()
         folder = self.plan.settings.paths.state_dir / SEGMENTS_FOLDER
         await archive_old_rows(self.crew.recorder, folder, self.place.clock.now())
 
