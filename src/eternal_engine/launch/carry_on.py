@@ -21,7 +21,7 @@ from eternal_engine.launch.live import MARKETS, answered_preflight, close_accoun
 from eternal_engine.launch.markets import Market, MarketKind
 from eternal_engine.launch.paper import open_paper
 from eternal_engine.launch.place import Place
-from eternal_engine.launch.preflight import refuse_errors
+from eternal_engine.launch.preflight import Severity, refuse_errors
 from eternal_engine.launch.reload import Reloader
 from eternal_engine.launch.start import Beginning, Request
 from eternal_engine.model.errors import LockHeld, RefusedError
@@ -86,9 +86,10 @@ class _Start:
         self.armed: Armed | None = None
         self.table: InstrumentTable = BYBIT_2025
         self.say: Callable[[str], None] = lambda _: None
+        self.warn: Callable[[str, str], None] = lambda *_: None
 
     async def run(self, watch: Watch) -> Outcome:
-        request, self.say = self.request, watch.say
+        request, self.say, self.warn = self.request, watch.say, watch.say
         reloader = Reloader(request.settings, request.read_settings, lambda: self.table, self.refuses, watch.say)
         plan = Plan(
             mode=request.mode,
@@ -115,6 +116,10 @@ class _Start:
         self.table = place.table
         return place
 
+    def say_waiting(self, text: str) -> None:
+        """Warn that a start waits for the exchange."""
+        self.warn(text, Severity.WARNING.value)
+
     def arming_ends(self) -> datetime | None:
         record = None if self.armed is None else self.armed.record()
         return None if record is None else record.expires_at
@@ -124,9 +129,9 @@ class _Start:
         venue = cast("Venue", request.mode)
         ports = open_accounts(request.settings, venue, request.hosts)
         try:
-            looked = await answered_preflight(ports, request.settings, clock.now, self.say)
+            looked = await answered_preflight(ports, request.settings, clock.now, self.say_waiting)
             for finding in looked.findings:
-                self.say(f"{finding.severity.value}: {finding.what}; to mend: {finding.mend}")
+                self.warn(f"{finding.what}; to mend: {finding.mend}", finding.severity.value)
             refuse_errors(looked.findings)
             for uid in looked.uids.values():
                 self.locks.enter_context(account_lock(venue, uid))

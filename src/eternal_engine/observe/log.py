@@ -30,6 +30,8 @@ LIBRARY_LEVEL: Final = logging.WARNING
 # A line costs a third of a millisecond, and an order may be waiting.
 _LINES_AT_ONCE: Final = 4
 _HEAD: Final = ("at", "level", "event", "text")
+_COLOURS: Final = {"warning": "\x1b[33m", "error": "\x1b[1;31m", "critical": "\x1b[1;31m"}
+_PLAIN: Final = "\x1b[0m"
 
 Fields = MutableMapping[str, Any]
 
@@ -70,8 +72,9 @@ def configure(
     handlers: list[logging.Handler] = [_RotatedFile(path, max_bytes, files)]
     handlers[0].setFormatter(_Formatter(redactor, _as_json))
     if console:
-        handlers.append(_Quiet(stream or sys.stderr))
-        handlers[1].setFormatter(_Formatter(redactor, _as_line))
+        screen = stream or sys.stderr
+        handlers.append(_Quiet(screen))
+        handlers[1].setFormatter(_Formatter(redactor, _as_coloured_line if _shows_colour(screen) else _as_line))
     own = getattr(logging, level.upper())
     root = logging.getLogger()
     root.setLevel(min(own, LIBRARY_LEVEL))
@@ -151,6 +154,16 @@ def _as_line(fields: Fields) -> str:
     more = " ".join(f"{name}={value}" for name, value in rest.items())
     line = f"{fields['at'][11:19]} {fields['level']:<7} {said}{' ' if more else ''}{more}"
     return f"{line}\n{traceback}" if traceback else line
+
+
+def _as_coloured_line(fields: Fields) -> str:
+    colour = _COLOURS.get(fields["level"], "")
+    return f"{colour}{_as_line(fields)}{_PLAIN if colour else ''}"
+
+
+def _shows_colour(screen: TextIO) -> bool:
+    """Tell whether a stream is a terminal whose owner has not asked for none (no-color.org)."""
+    return screen.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
 
 class _Quiet(logging.StreamHandler[TextIO]):

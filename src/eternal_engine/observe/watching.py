@@ -17,6 +17,7 @@ from eternal_engine.model.errors import EternalError, StorageError
 from eternal_engine.model.event import Event
 from eternal_engine.observe.alerts import Alerts, addresses_in, apprise_sender
 from eternal_engine.observe.bus import Bus, Observer
+from eternal_engine.observe.fields import INFO
 from eternal_engine.observe.live_view import Banner, LiveView
 from eternal_engine.observe.log import EventLog, Log, configure
 from eternal_engine.observe.picture import Picture
@@ -63,9 +64,9 @@ class Watch:
         """Hand one committed event to all observers."""
         self._bus.offer(event)
 
-    def say(self, text: str) -> None:
-        """Write one line for people."""
-        _LOG.info("daemon_said", text=text)
+    def say(self, text: str, level: str = INFO) -> None:
+        """Write one line for people, at a level of the log."""
+        getattr(_LOG, level)("daemon_said", text=text)
 
 
 @asynccontextmanager

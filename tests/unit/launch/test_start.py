@@ -139,7 +139,9 @@ async def test_k5_an_armed_start_runs_and_is_journaled(house: House) -> None:
     assert isinstance(store.projection.run, DaemonStarted)
     await store.close()
     logged = (house.folder / "logs" / "eternal_engine.log").read_text()
-    assert "works from any address" in logged
+    (warned,) = [line for line in map(json.loads, logged.splitlines()) if "works from any address" in line["text"]][:1]
+    assert (warned["event"], warned["level"]) == ("daemon_said", "warning")
+    assert not warned["text"].startswith("warning")
     assert not any(secret in logged for name, secret in house.keys.items() if name.endswith("SECRET"))
     assert await no_orders(house)
 

@@ -150,3 +150,37 @@ def test_a_full_disk_costs_lines_and_no_exception(
     said = capsys.readouterr().err
     assert said.count("could not be written") == 1
     assert KEY not in said
+
+
+class Terminal(io.StringIO):
+    """A stream that is a terminal."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize(
+    ("level", "is_terminal", "no_colour", "begins"),
+    [
+        ("warning", True, "", "\x1b[33m"),
+        ("error", True, "", "\x1b[1;31m"),
+        ("info", True, "", ""),
+        ("error", False, "", ""),
+        ("error", True, "1", ""),
+    ],
+)
+def test_a_warning_and_an_error_stand_out_on_a_terminal(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, level: str, is_terminal: bool, no_colour: str, begins: str
+) -> None:
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("NO_COLOR", no_colour)
+    screen = Terminal() if is_terminal else io.StringIO()
+    log = configure(tmp_path, console=True, stream=screen)
+    getattr(structlog.get_logger("eternal.test"), level)("daemon_said", text="the key may withdraw")
+    log.close()
+    (line,) = screen.getvalue().splitlines()
+    assert ("\x1b" in line) is bool(begins)
+    assert line.startswith(begins)
+    assert line.endswith("\x1b[0m" if begins else "the key may withdraw")
+    assert lines_of(tmp_path)[0]["level"] == level
+    assert "\x1b" not in (tmp_path / FILE_NAME).read_text()
