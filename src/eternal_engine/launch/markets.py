@@ -71,9 +71,10 @@ class Wish:
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """Hold what a first choice depends on: the user's own store of candles, the seed, the usual speed, the network."""
+    """Hold what a choice depends on: the user's own store of candles, the coins, seed, usual speed, the network."""
 
     recorded: Path
+    symbols: tuple[str, ...]
     seed: int
     speed: float
     probe: Probe
@@ -83,14 +84,14 @@ async def choose_market(state_dir: Path, wish: Wish, around: Surroundings, now: 
     """Continue with the stored market, or choose and store one.
 
     Raises UsageError (exit 2) for another market than the stored one, and for live prices at another speed than their
-    own; StorageError for a stored choice that cannot be read.
+    own; DataError for a folder that lacks a coin; StorageError for a stored choice that cannot be read.
     """
     path = state_dir / FILE
     stored = read_market(path)
     if stored is not None:
         _check_same(stored, wish, path)
-        return stored if wish.speed is None else _checked(replace(stored, speed=wish.speed))
-    chosen = _checked(await _first_choice(wish, around, now))
+        return _checked(stored if wish.speed is None else replace(stored, speed=wish.speed), around.symbols)
+    chosen = _checked(await _first_choice(wish, around, now), around.symbols)
     write_market(path, chosen)
     return chosen
 
@@ -180,11 +181,15 @@ def _named(text: str) -> tuple[MarketKind, Path | None]:
     return MarketKind.RECORDED, directory.resolve()
 
 
-def _checked(market: Market) -> Market:
+def _checked(market: Market, symbols: tuple[str, ...]) -> Market:
     if market.kind is MarketKind.LIVE and market.speed != 1:
         raise UsageError("live prices come at their own speed", where="--speed", mend="leave out --speed")
     if market.kind is MarketKind.LIVE and market.start_ms is not None:
         raise UsageError("live prices begin now", where="--start", mend="leave out --start")
+    if market.directory is not None:
+        from eternal_engine.market_data.folder import require
+
+        require(market.directory, symbols)
     return market
 
 

@@ -94,6 +94,7 @@ async def _market_of(request: Request) -> Market:
     paths, hours = request.settings.paths, request.settings.daemon
     around = Surroundings(
         recorded=paths.data_dir / MARKET_FOLDER,
+        symbols=request.settings.symbols,
         seed=request.settings.backtest.seed,
         speed=hours.paper_speed,
         probe=partial(live_prices_answer, hours.probe_timeout_s),

@@ -46,7 +46,7 @@ class DataFolder:
         """Read and check one file, and its manifest if this is a store. Raises DataError if it is missing or bad."""
         path = find_file(self.path, dataset, symbol)
         if path is None:
-            raise self._missing(dataset, symbol)
+            raise self.missing(dataset, symbol)
         if not self.is_store:
             return read_series(path, dataset, symbol), None
         content = read_bytes(path)
@@ -80,7 +80,8 @@ class DataFolder:
             mend=AGAIN,
         )
 
-    def _missing(self, dataset: Dataset, symbol: str) -> DataError:
+    def missing(self, dataset: Dataset, symbol: str) -> DataError:
+        """Say which file is missing, what there is, and the mend."""
         path = self.path / dataset.folder / f"{symbol}.parquet"
         have = ", ".join(self.symbols(dataset)) or "nothing"
         return DataError(
@@ -110,3 +111,11 @@ def expected(folder: DataFolder, symbols: tuple[str, ...]) -> list[tuple[Dataset
     if SENTIMENT_NAME in folder.symbols(SENTIMENT):
         wanted.append((SENTIMENT, SENTIMENT_NAME))
     return wanted
+
+
+def require(directory: Path, symbols: tuple[str, ...]) -> None:
+    """Refuse a folder that lacks a file which a run over `symbols` reads. Raises DataError."""
+    folder = open_folder(directory)
+    for dataset, symbol in expected(folder, symbols):
+        if symbol not in folder.symbols(dataset):
+            raise folder.missing(dataset, symbol)

@@ -154,9 +154,13 @@ def _market(asked: Opening) -> tuple[Feed, int]:
     if asked.market == "live":
         return _live(asked)
     # Reading files takes libraries that a made-up market does without, and its exchange is waited for.
+    from eternal_engine.market_data.datasets import SPOT
+    from eternal_engine.market_data.folder import open_folder
     from eternal_engine.market_data.load import load_history
 
-    history = load_history(Path(asked.market), SYMBOLS)
+    # A folder need not have every coin that the exchange knows: it trades what there is.
+    has = open_folder(Path(asked.market)).symbols(SPOT)
+    history = load_history(Path(asked.market), tuple(symbol for symbol in SYMBOLS if symbol in has))
     start_ms = history.end_ms - 365 * DAY_MS if asked.start_ms is None else asked.start_ms
     start_ms = max(history.start_ms, start_ms)
     if start_ms >= history.end_ms:

@@ -22,7 +22,7 @@ from eternal_engine.launch.markets import (
     live_prices_answer,
     read_market,
 )
-from eternal_engine.model.errors import StorageError, UsageError
+from eternal_engine.model.errors import DataError, StorageError, UsageError
 
 NOW = datetime(2026, 1, 2, 3, tzinfo=UTC)
 
@@ -39,7 +39,7 @@ def around(tmp_path: Path, *, network: bool = False, candles: bool = False) -> S
     if candles:
         (store / "spot_1h").mkdir(parents=True, exist_ok=True)
         (store / "spot_1h" / "BTCUSDT.parquet").write_bytes(b"")
-    return Surroundings(recorded=store, seed=7, speed=3600.0, probe=probe(network))
+    return Surroundings(recorded=store, symbols=("BTCUSDT",), seed=7, speed=3600.0, probe=probe(network))
 
 
 @pytest.mark.parametrize(
@@ -110,6 +110,18 @@ async def test_live_prices_have_their_own_time(tmp_path: Path, wish: Wish) -> No
 async def test_a_market_that_is_no_directory_is_named(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="nowhere"):
         await choose_market(tmp_path, Wish(market="nowhere"), around(tmp_path), NOW)
+
+
+async def test_a_folder_that_lacks_a_coin_is_refused_before_it_is_chosen_and_when_it_lost_one(tmp_path: Path) -> None:
+    surroundings = around(tmp_path, candles=True)
+    two = replace(surroundings, symbols=("BTCUSDT", "ETHUSDT"))
+    with pytest.raises(DataError, match="ETHUSDT") as caught:
+        await choose_market(tmp_path / "s", Wish(market=str(two.recorded)), two, NOW)
+    assert caught.value.mend.endswith("leave ETHUSDT out of the symbols")
+    assert not (tmp_path / "s" / FILE).exists(), "else another market would be refused"
+    await choose_market(tmp_path / "s", Wish(market=str(two.recorded)), surroundings, NOW)
+    with pytest.raises(DataError, match="ETHUSDT"):
+        await choose_market(tmp_path / "s", Wish(), two, NOW)
 
 
 @pytest.mark.parametrize("text", ["{", "{}", '{"version": 99}', json.dumps({"version": 1, "kind": "moon"})])

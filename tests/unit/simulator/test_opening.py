@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from eternal_engine.model.errors import DataError, RefusedError, UsageError
+from eternal_engine.simulator.feeds import HistoryFeed
 from eternal_engine.simulator.opening import (
     ACCOUNT_NAMES,
     Opening,
@@ -47,6 +48,17 @@ def test_a_new_exchange_has_a_master_with_money_and_an_account_per_engine(tmp_pa
     again.store.close()
     with pytest.raises(RefusedError, match="belongs to the market"):
         open_world(Opening(seed=8, start_ms=START_MS, speed=0, state=tmp_path / "venue.db"))
+
+
+def test_a_folder_need_not_have_every_coin_that_the_exchange_knows(tmp_path: Path) -> None:
+    (tmp_path / "spot_1h").mkdir()
+    rows = [f"{START_MS + hour * 3_600_000},1,1,1,1,9" for hour in range(48)]
+    lines = "\n".join(["timestamp,open,high,low,close,volume", *rows]) + "\n"
+    for symbol in ("ETHUSDT", "BTCUSDT"):
+        (tmp_path / "spot_1h" / f"{symbol}.csv").write_text(lines)
+    world = open_world(Opening(market=str(tmp_path), start_ms=START_MS, speed=0))
+    assert isinstance(world.feed, HistoryFeed)
+    assert world.feed.symbols == ("BTCUSDT", "ETHUSDT")
 
 
 def test_the_synthetic_market_never_ends_and_never_changes_its_past() -> None:
