@@ -68,6 +68,8 @@ NO_LINE: Final = RuleId("RISK-3")
 NOT_ARMED: Final = RuleId("RISK-13")
 UNHURRIED_S: Final = 60.0
 HURRIED_S: Final = 1.0
+# How long an ending daemon waits for what runs beside its duties; ten seconds are all it has (ORD-9).
+BESIDE_S: Final = 0.2
 
 OpenPlace = Callable[[Store], Awaitable[Place]]
 
@@ -190,6 +192,7 @@ class _Run:
         self.plan.notifier.ready(f"{self.plan.mode}: {self.place.market}")
         self.beside(self.get_ready())
         ending = await self.supervisor.run(self.duties())
+        await self.end_all_beside()
         ended_at = self.place.clock.now()
         with suppress(EternalError):  # what ended it may be the journal itself
             await self.crew.recorder.append(DaemonStopped(ended_at, ending.reason))
@@ -387,6 +390,15 @@ class _Run:
         if error is not None:
             self.plan.say(f"a defect beside the duties: {error!r}; to mend: see the log, and report it")
             structlog.get_logger("eternal.daemon").error("task_failed", exc_info=error)
+
+    async def end_all_beside(self) -> None:
+        """End what runs beside: the connections and the database that it works with are closed next."""
+        running = set(self.background)
+        if running:
+            _, unfinished = await asyncio.wait(running, timeout=BESIDE_S)
+            for task in unfinished:
+                task.cancel()
+            await asyncio.wait(running, timeout=BESIDE_S)
 
     async def note(self, event: Event) -> None:
         with suppress(EternalError):

@@ -39,6 +39,33 @@ async def test_k8_a_defect_beside_the_duties_is_said() -> None:
     assert "planted" in said[0]
 
 
+async def test_ord_9_what_runs_beside_ends_before_what_it_works_with_is_closed() -> None:
+    said: list[str] = []
+    run = _Run.__new__(_Run)
+    run.background, run.plan = set(), cast("Any", SimpleNamespace(say=said.append))
+    closed, noted = asyncio.Event(), False
+
+    async def warm() -> None:
+        await closed.wait()
+        raise RuntimeError("cannot schedule new futures after shutdown")
+
+    async def note() -> None:
+        nonlocal noted
+        await asyncio.sleep(0.02)
+        noted = True
+
+    run.beside(warm())
+    run.beside(note())
+    await run.end_all_beside()
+    closed.set()
+    await asyncio.sleep(0.05)
+    assert run.background == set()
+    assert said == []
+    assert noted
+    # Nothing beside: nothing to wait for.
+    await run.end_all_beside()
+
+
 async def test_risk_13_an_arming_that_ends_while_it_runs_is_said_once_and_its_return_too() -> None:
     noted: list[Event] = []
     looks = iter([(), ("revoked",), ("revoked",), ("expired",), (), ()])
