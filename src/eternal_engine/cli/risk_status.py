@@ -112,7 +112,7 @@ def scope_equity(settings: Settings | None, marks: Marks) -> float | None:
 def halts(view: View, memory: Remembered | None, arming: Document | None = None) -> list[Document]:
     """List all that keeps entries back now: who, why, until when, and how it ends. `arming` is that of live trading."""
     found = [] if memory is None else [*_engine_halts(view, memory), *_loss_halts(memory), *_symbol_halts(memory)]
-    return _arming_halts(arming) + found + _connection_halts(view)
+    return _arming_halts(arming) + found + _connection_halts(view) + _waits(view)
 
 
 def _arming_halts(arming: Document | None) -> list[Document]:
@@ -196,3 +196,14 @@ def _connection_halts(view: View) -> list[Document]:
         for account, row in sorted(newest.items())
         if row["kind"] == "ConnectionLost"
     ]
+
+
+def _waits(view: View) -> list[Document]:
+    """Say what the engine's own loop (the duty `engine`) waits for since the last hour it finished."""
+    errors = (row for row in view.events("ErrorOccurred", limit=20) if row["body"]["what"].startswith("engine: "))
+    newest = next(errors, None)
+    went_on = view.events("EquityMarked", "DaemonStarted", limit=1)
+    if newest is None or (went_on and went_on[0]["seq"] > newest["seq"]):
+        return []
+    body = newest["body"]
+    return [_halt("all engines", f"{body['what'].removeprefix('engine: ')} ({body['where']})", "ORD-6", "by itself")]

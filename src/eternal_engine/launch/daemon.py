@@ -63,6 +63,7 @@ PACKAGE: Final = "eternal-engine"
 # No hour takes so long: whoever is busy longer is stuck, and systemd starts the daemon anew.
 STUCK_S: Final = 900.0
 NOTHING_HALTED: Final = 0
+WAIT: Final = "wait: it is tried again by itself"
 # The rules by which entries wait though no operator has halted them.
 NO_LINE: Final = RuleId("RISK-3")
 NOT_ARMED: Final = RuleId("RISK-13")
@@ -369,7 +370,7 @@ class _Run:
         error = trouble.error
         known = error if isinstance(error, EternalError) else None
         what = f"{trouble.duty}: {known.message if known else repr(error)}; {trouble.line.reason}"
-        mend = (known.mend if known else "") or "see the log"
+        mend = (known.mend if known else "") or (WAIT if isinstance(error, ExchangeError) else "see the log")
         self.plan.say(f"{what}; to mend: {mend}")
         if known is None:
             # A defect of the program: whoever mends it needs to see where it happened.

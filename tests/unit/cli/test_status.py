@@ -21,7 +21,7 @@ from eternal_engine.cli import remembered, run
 from eternal_engine.engine import memory
 from eternal_engine.market_data.bar_store import BarStore, HourBar
 from eternal_engine.model.event import CommandApplied, DaemonStarted, EquityMarked, ErrorOccurred, Event, Noted
-from eternal_engine.model.ids import CommandId, Engine, RuleId
+from eternal_engine.model.ids import Account, CommandId, Engine, RuleId
 from eternal_engine.storage.store import Store
 from eternal_engine.strategies import core_hodl
 from unit.cli.conftest import START_H, a_life, one_event_later, with_risk, write_events
@@ -135,6 +135,26 @@ def test_risk2_at_level_4_the_halt_is_said_of_all_engines(state_dir: Path, capsy
     asyncio.run(write_events(state_dir / "eternal.db", with_risk(level=4)))
     halts = shown(capsys, "status", "--state-dir", str(state_dir))["halts"]
     assert [halt["who"] for halt in halts if halt["rule"] == "RISK-2"] == ["all engines"]
+
+
+def test_ord6_what_the_engines_loop_waits_for_keeps_entries_back_until_an_hour_is_finished(
+    state_dir: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def waits() -> list[str]:
+        found = shown(capsys, "status", "--state-dir", str(state_dir))["halts"]
+        return [halt["why"] for halt in found if halt["rule"] == "ORD-6"]
+
+    def journaled(event: Event) -> None:
+        asyncio.run(write_events(state_dir / "eternal.db", [event]))
+
+    at = datetime(2024, 1, 3, tzinfo=UTC)
+    journaled(ErrorOccurred(at, "comparison: no route", "w", "m"))
+    assert waits() == []
+    journaled(ErrorOccurred(at, "engine: HTTP status 500", "kline spot BTCUSDT", "m"))
+    journaled(ErrorOccurred(at, "comparison: no route", "w", "m"))
+    assert waits() == ["HTTP status 500 (kline spot BTCUSDT)"]
+    journaled(EquityMarked(at, Account.TREND, Decimal(1)))
+    assert waits() == []
 
 
 def test_d5_an_engine_that_its_key_or_its_order_breaker_halted_is_not_said_to_be_halted_by_a_person(
