@@ -7,13 +7,18 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from eternal_engine.model import event as ev
+from eternal_engine.model import reason
 from eternal_engine.model.fill import FillKind
+from eternal_engine.model.ids import Engine
 from eternal_engine.observe.fields import FAILED_MOVES
 from eternal_engine.observe.picture import Picture, summary_lines
 from eternal_engine.observe.words import level, minute, percent, say, title
 from eternal_engine.risk.breaker import EMERGENCY, WARNING
 
 ARMING_WARNING: Final = timedelta(days=3)
+_DAY_S: Final = 86_400.0
+# How the verdict on a cut of no steps begins (decision 0136).
+_UNCUT: Final = reason.words(reason.FUND_CUT)
 # Notes under these rules are about safety: portfolio drawdown, order breaker, two-leg procedure, mismatch, arming.
 _TOLD_RULES: Final = ("BRK-", "ORD-3", "ORD-7", "FUND-3", "RISK-13")
 
@@ -22,7 +27,8 @@ _TOLD_RULES: Final = ("BRK-", "ORD-3", "ORD-7", "FUND-3", "RISK-13")
 class Alert:
     """Hold one message. `kind` names it in log and digest, `subject` what it is about (an order id, `account symbol`).
 
-    An `urgent` one has an hourly limit of its own. A `lasting` one reports a state that is found again and again.
+    An `urgent` one has an hourly limit of its own. A `lasting` one reports a state that is found again and again: in
+    the same words it is told no sooner than `rest_s` later.
     """
 
     kind: str
@@ -32,6 +38,7 @@ class Alert:
     urgent: bool = False
     subject: str = ""
     lasting: bool = False
+    rest_s: float = 6 * 3600.0
 
     @property
     def body(self) -> str:
@@ -64,6 +71,8 @@ def alert_of(event: ev.Event) -> Alert | None:
             return Alert("loss_limit_hit", f"loss limit: {percent(event.loss_frac)}", say(event), mend)
         case ev.ErrorOccurred():
             return Alert("error_occurred", event.what, f"where: {event.where}", event.mend, lasting=True)
+        case ev.Reviewed(engine=Engine.FUNDING, verdict="denied", detail=detail) if detail.startswith(_UNCUT):
+            return _uncut(event)
         case ev.Noted(rule=rule) if rule.startswith(_TOLD_RULES):
             return Alert("noted", f"{rule}: {event.detail}", say(event))
         case _:
@@ -116,6 +125,17 @@ def _order(event: ev.OrderMoved | ev.Filled) -> Alert | None:
             return Alert("order_failed", f"order {order} failed", say(event), mend, subject=order)
         case _:
             return None
+
+
+def _uncut(event: ev.Reviewed) -> Alert:
+    """Tell once a day that a pair is too small to be cut (FUND-X2): nothing stands between it and a liquidation."""
+    text = (
+        f"FUNDING's margin is low, and a third of its pair in {event.symbol} is less than one step of the order. "
+        "If the price rises further the exchange liquidates the perp; the coins beside it stay."
+    )
+    mend = "move USDT into FUNDING's account, or close its pairs: eternal flatten funding"
+    head = f"{event.symbol}: the pair is too small to be cut (FUND-X2)"
+    return Alert("margin_low", head, text, mend, urgent=True, lasting=True, rest_s=_DAY_S)
 
 
 def _mismatch(event: ev.Corrected) -> Alert:

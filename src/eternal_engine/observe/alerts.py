@@ -21,7 +21,6 @@ HOUR_S: Final = 3600.0
 RETRY_S: Final = (2.0, 10.0)
 SENDING_S: Final = 30.0
 REMINDER_S: Final = 24 * HOUR_S
-LASTING_REST_S: Final = 6 * HOUR_S
 TOLD_KEPT: Final = 1000
 # In paper trading a market day may last seconds; people's days do not.
 SUMMARY_REST_S: Final = 12 * HOUR_S
@@ -121,12 +120,12 @@ class Alerts:
     def _was_told(self, alert: Alert, now_s: float) -> bool:
         """Tell whether a lasting state was told of in these words a while ago: that it is still so is only logged."""
         key = f"{alert.kind}|{alert.title}|{alert.text}"
-        self._told = {known: at_s for known, at_s in self._told.items() if now_s - at_s < LASTING_REST_S}
+        self._told = {known: until_s for known, until_s in self._told.items() if now_s < until_s}
         if key in self._told:
             _LOG.info("alert_repeated", kind=alert.kind, title=alert.title)
             return True
         if len(self._told) < TOLD_KEPT:
-            self._told[key] = now_s
+            self._told[key] = now_s + alert.rest_s
         return False
 
     def _summary_is_due(self) -> bool:
