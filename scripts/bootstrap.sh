@@ -33,16 +33,25 @@ make_venv() {
     fail "cannot make a virtual environment with $1" "Debian and Ubuntu: apt install python3-venv"
 }
 
-install_with_uv() {
-    .venv/bin/python -m pip install -q --require-hashes -r requirements/bootstrap.txt 2>/dev/null || return 1
+sync_with_uv() {
     .venv/bin/uv pip sync -q --python .venv/bin/python --require-hashes \
         requirements/dev.txt requirements/bootstrap.txt || return 1
     .venv/bin/uv pip install -q --python .venv/bin/python --no-deps --no-build-isolation -e .
 }
 
+# The certificates of the system first, a company's own among them; then uv's, where the system has none. What uv says is
+# kept back: pip may do it all the same.
+install_with_uv() {
+    .venv/bin/python -m pip install -q --require-hashes -r requirements/bootstrap.txt 2>/dev/null || return 1
+    for of_system in true false; do
+        UV_SYSTEM_CERTS="$of_system" sync_with_uv 2>.venv/.uv.log && return
+    done
+    return 1
+}
+
 install_with_pip() {
     say "uv is not to be had here: installing with pip, which takes about a minute"
-    .venv/bin/python -m pip install -q --require-hashes -r requirements/dev.txt
+    .venv/bin/python -m pip install -q --require-hashes -r requirements/dev.txt || return 1
     .venv/bin/python -m pip install -q --no-deps --no-build-isolation -e .
 }
 
@@ -53,8 +62,10 @@ if [ ! -x .venv/bin/python ] || ! is_new_enough .venv/bin/python || ! .venv/bin/
     make_venv "$python"
 fi
 say "installing the locked requirements"
-install_with_uv || install_with_pip ||
+install_with_uv || install_with_pip || {
+    cat .venv/.uv.log >&2 2>/dev/null || true
     fail "the requirements could not be installed" "check that the package index answers: .venv/bin/python -m pip download -d /dev/null pip"
+}
 # Compiled at install, whatever PYTHONDONTWRITEBYTECODE says later (pandas: 0.5 s to import, uncompiled 3.3 s). What our
 # commands never import is left out: it would take a minute instead of ten seconds.
 unused='/(tests?|testing|SelfTest|scipy|playwright|textual|libcst|mypyc?|setuptools|_distutils_hack|pip|pygments/lexers)/'

@@ -72,6 +72,45 @@ def test_an_old_python_is_named_with_the_mend(tmp_path: Path, version: str) -> N
     assert not (tmp_path / ".venv").exists()
 
 
+FRIGHTENING = "invalid peer certificate: UnknownIssuer"
+
+
+def bootstrapped(folder: Path, *, uv: str, pip: str) -> subprocess.CompletedProcess[str]:
+    """Run the bootstrap over programs that do as they are told: shell lines for uv, and for pip with our locks."""
+    (folder / "scripts").mkdir()
+    (folder / "scripts" / "bootstrap.sh").write_bytes((ROOT / "scripts" / "bootstrap.sh").read_bytes())
+    programs = folder / ".venv" / "bin"
+    programs.mkdir(parents=True)
+    (programs / "uv").write_text(f"#!/bin/sh\n{uv}\n")
+    (programs / "python").write_text(f'#!/bin/sh\ncase "$*" in *requirements/dev.txt*) {pip};; esac\nexit 0\n')
+    for program in programs.iterdir():
+        program.chmod(0o755)
+    command = ["/bin/sh", str(folder / "scripts" / "bootstrap.sh")]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def test_where_pip_gets_through_nobody_is_frightened_by_uv(tmp_path: Path) -> None:
+    done = bootstrapped(tmp_path, uv=f"echo '{FRIGHTENING}' >&2; exit 1", pip="exit 0")
+    assert done.returncode == 0
+    assert FRIGHTENING not in done.stderr
+    assert "installing with pip" in done.stderr
+
+
+def test_where_nothing_gets_through_both_say_why(tmp_path: Path) -> None:
+    done = bootstrapped(tmp_path, uv=f"echo '{FRIGHTENING}' >&2; exit 1", pip="echo 'no index' >&2; exit 1")
+    assert done.returncode == 2
+    assert FRIGHTENING in done.stderr
+    assert "no index" in done.stderr
+    assert "mend:" in done.stderr
+
+
+@pytest.mark.parametrize("works_with", ["true", "false"])
+def test_uv_is_tried_with_the_systems_certificates_and_with_its_own(tmp_path: Path, works_with: str) -> None:
+    done = bootstrapped(tmp_path, uv=f'[ "$UV_SYSTEM_CERTS" = {works_with} ]', pip="exit 1")
+    assert done.returncode == 0
+    assert "pip" not in done.stderr
+
+
 def test_nothing_that_is_generated_is_committed() -> None:
     done = subprocess.run(
         ["git", "ls-files", "-ci", "--exclude-standard"], cwd=ROOT, capture_output=True, text=True, check=False
