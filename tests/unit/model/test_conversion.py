@@ -22,5 +22,6 @@ def test_u_3_a_float_becomes_the_shortest_decimal_that_means_it(number: float) -
 
 @pytest.mark.parametrize("number", [math.nan, math.inf])
 def test_u_3_a_float_that_is_no_amount_is_refused(number: float) -> None:
-    with pytest.raises(ModelError, match="not a finite number"):
-        exact_from_float(number)
+    with pytest.raises(ModelError, match="not a finite number") as caught:
+        exact_from_float(number, where="equity")
+    assert caught.value.where == "equity"

@@ -112,7 +112,9 @@ def test_the_default_table_holds_all_ten_coins_in_both_markets(base: str) -> Non
 
 def test_the_table_is_named_and_an_unknown_symbol_is_refused_naming_it() -> None:
     assert BYBIT_2025.name == "bybit-2025"
-    with pytest.raises(DataError, match=r"no perp instrument PEPEUSDT \(at instrument table bybit-2025\)"):
+    with pytest.raises(
+        DataError, match=r"no perp instrument PEPEUSDT \(at instrument table bybit-2025\); to mend: take"
+    ):
         BYBIT_2025.rules(Symbol("PEPEUSDT"), Market.PERP)
 
 

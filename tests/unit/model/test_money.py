@@ -42,6 +42,18 @@ def test_u3_what_is_not_finite_is_refused(value: str | Decimal) -> None:
         exact(value)
 
 
+@pytest.mark.parametrize(
+    ("value", "mend"), [(0.5, "an int or a text"), ("1,5", "like 0.05"), ("NaN", "leave the value out")]
+)
+def test_u3_a_refused_number_says_where_it_stands_and_what_to_do(value: object, mend: str) -> None:
+    with pytest.raises(ModelError, match=mend) as caught:
+        exact(value, where="costs")  # type: ignore[arg-type]
+    assert caught.value.where == "costs"
+    with pytest.raises(ModelError) as nowhere:
+        exact(value)  # type: ignore[arg-type]
+    assert nowhere.value.where == ""
+
+
 def test_c13_a_number_of_26_digits_is_read_and_written_identically() -> None:
     assert text(exact("12345678.123456789012345678")) == "12345678.123456789012345678"
     assert exact(5) == D(5)
@@ -87,7 +99,7 @@ def test_u3_rounding_always_names_its_step(value: str, step: str, down: str, up:
 
 @pytest.mark.parametrize("step", ["0", "-0.1"])
 def test_a_step_must_be_above_zero(step: str) -> None:
-    with pytest.raises(ModelError, match="a step must be above zero"):
+    with pytest.raises(ModelError, match=r"a step must be above zero.*instrument rules"):
         floor_to(D(1), D(step))
 
 
@@ -110,11 +122,16 @@ def test_a_share_is_cut_once_and_the_whole_is_exact() -> None:
     odd = D("0.1234567890123456789012345")
     assert share_of(odd, D(3), D(3)) == odd
     assert share_of(D(-10), D(1), D(4)) == D("-2.5")
+    assert share_of(D(10), D(3), D(4)) == D("7.5")
+    wide = D("12345678901234567890.123456789012")  # a product of more digits than decimal's own 28
+    assert share_of(wide, D("123456789.5"), D("246913579")) == D("6172839450617283945.061728394506")
 
 
 def test_a_ratio_is_rounded_for_showing() -> None:
     assert ratio(D(1), D(3)) == D("0.3333333333333333333333333333")
     assert ratio(D(35025), D("0.5")) == D(70050)
+    with decimal.localcontext(prec=6):
+        assert ratio(D(2), D(3)) == D("0.6666666666666666666666666667")
 
 
 @pytest.mark.parametrize(("qty", "dust"), [("0.99", True), ("1.00", False), ("-0.99", True), ("-1", False)])

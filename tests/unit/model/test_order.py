@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import pytest
@@ -113,6 +114,12 @@ def test_d1_three_increments_fill_an_order() -> None:
     assert len(order.executions) == 3
 
 
+def test_ord4_an_execution_tells_when_it_happened_and_the_exchanges_id_of_its_order() -> None:
+    fill = replace(a_fill("e1", qty="0.4"), venue_order_id=VenueOrderId("v-7"), executed_at=AT + timedelta(minutes=7))
+    found = through(T.SEND).with_fill(fill)
+    assert (found.updated_at, found.venue_order_id) == (AT + timedelta(minutes=7), "v-7")
+
+
 def test_ord4_an_execution_counts_once() -> None:
     once = through(T.SEND).with_fill(a_fill("e1", qty="0.4"))
     assert once.with_fill(a_fill("e1", qty="0.4")) is once
@@ -164,7 +171,7 @@ def test_u9_an_order_sized_in_usdt_is_closed_by_the_exchange_only() -> None:
     ],
 )
 def test_an_intent_that_makes_no_sense_cannot_be_written(change: dict[str, object], message: str) -> None:
-    with pytest.raises(ModelError, match=message):
+    with pytest.raises(ModelError, match=f"{message}.*intent tr-.*build the intent"):
         an_intent(**change)  # type: ignore[arg-type]
 
 
