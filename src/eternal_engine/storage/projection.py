@@ -64,6 +64,8 @@ MOVING: Final = (
     TransferPlanned,
     Transferred,
 )
+# Of these, what does not merely say what an order is to be, or is: its amounts add up with others'.
+ADDING: Final = tuple(kind for kind in MOVING if kind not in (OrderMoved, OrderPlanned))
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,9 +237,11 @@ def _plan(now: Projection, event: OrderPlanned) -> Step:
     order = Order(event.intent)
     for fill in now.unplanned_fills.get(identifier, ()):
         order = order.with_fill(fill)
-    rest = {key: fills for key, fills in now.unplanned_fills.items() if key != identifier}
+    if identifier in now.unplanned_fills:
+        rest = {key: fills for key, fills in now.unplanned_fills.items() if key != identifier}
+        now = replace(now, unplanned_fills=rest)
     stored = StoredOrder(order, event.account, event.base, event.quote, event.at)
-    projection, change = _with_order(replace(now, unplanned_fills=rest), identifier, stored)
+    projection, change = _with_order(now, identifier, stored)
     return Step(projection, (change,))
 
 
@@ -264,7 +268,7 @@ def _plan_transfer(now: Projection, event: TransferPlanned) -> Step:
 
 
 def _with_order(now: Projection, identifier: ClientOrderId, stored: StoredOrder) -> tuple[Projection, Change]:
-    row = order_row(stored.order, stored.account, stored.base, stored.quote, stored.planned_at)
+    row = order_row(identifier, stored.order, stored.account, stored.base, stored.quote, stored.planned_at)
     return replace(now, orders={**now.orders, identifier: stored}), upsert(schema.ORDERS, row)
 
 

@@ -17,7 +17,7 @@ from eternal_engine.model.event import (
     TransferPlanned,
     Transferred,
 )
-from eternal_engine.model.ids import Account, Coin
+from eternal_engine.model.ids import Account, ClientOrderId, Coin
 from eternal_engine.model.order import Order
 from eternal_engine.model.trade import ClosedPart
 
@@ -26,11 +26,13 @@ Row: TypeAlias = dict[str, Any]
 BREAKER_NAME = "breaker"  # the table has one row
 
 
-def order_row(order: Order, account: Account, base: Coin, quote: Coin, planned_at: datetime) -> Row:
+def order_row(
+    identifier: ClientOrderId, order: Order, account: Account, base: Coin, quote: Coin, planned_at: datetime
+) -> Row:
     """Make the row of an order."""
     intent = order.intent
     return {
-        "client_order_id": order.client_order_id,
+        "client_order_id": identifier,
         "account": account.value,
         "engine": intent.key.engine.value,
         "decided_at": intent.key.decided_at,

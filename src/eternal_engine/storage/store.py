@@ -23,7 +23,7 @@ from eternal_engine.storage.codec import decode_event, encode_event
 from eternal_engine.storage.connection import WritingConnection
 from eternal_engine.storage.database import prepare, translated, writing_engine
 from eternal_engine.storage.lock import DatabaseLock
-from eternal_engine.storage.projection import MOVING, Projection, step
+from eternal_engine.storage.projection import ADDING, Projection, step
 from eternal_engine.storage.reader import START_TABLES, read_projection
 from eternal_engine.storage.schema import JOURNAL, METADATA
 from eternal_engine.storage.table_state import Key, key_of, rows_by_table, stored_state
@@ -205,9 +205,9 @@ class Store:
         new: list[bool] = []
         for event in events:
             kind, body = type(event).__name__, encode_event(event)
-            # What is applied is what a replay will read, so the two cannot part; most events move nothing that later
-            # ones need to know.
-            read = decode_event(kind, body) if isinstance(event, MOVING) else event
+            # What is applied is what a replay will read, so the two cannot part. Most events move nothing that later
+            # ones need to know, and plans and moves of orders hold nothing that adds up: they are read back equal.
+            read = decode_event(kind, body) if isinstance(event, ADDING) else event
             after = step(projection, read, seq + 1)
             new.append(after.is_new)
             if not after.is_new:

@@ -16,9 +16,9 @@ import pytest
 from builders import a_fill, a_history, an_intent
 from eternal_engine.model.errors import BookError, LockHeld, ModelError, StorageError, UnknownTransition
 from eternal_engine.model.event import CommandApplied, Deposited, Filled, Noted, OrderMoved, OrderPlanned, Transferred
-from eternal_engine.model.ids import Account, Coin, CommandId, RecordId, RuleId
+from eternal_engine.model.ids import Account, Coin, CommandId, Engine, Leg, OrderKey, RecordId, RuleId, Symbol
 from eternal_engine.model.instrument import Market, Side
-from eternal_engine.model.order import OrderState, Trigger
+from eternal_engine.model.order import OrderIntent, OrderKind, OrderState, Trigger
 from eternal_engine.storage.chain import GENESIS, Head
 from eternal_engine.storage.database import reading_engine
 from eternal_engine.storage.store import Store
@@ -298,3 +298,19 @@ async def test_ord1_an_order_decided_again_after_its_fill_was_learned_is_never_s
         await store.append(OrderMoved(AT, intent.client_order_id, Trigger.SEND))
     await store.close()
     verify(database)
+
+
+async def test_core_12_an_order_is_the_same_read_back_or_not(tmp_path: Path) -> None:
+    key = OrderKey(Engine.TREND, AT, Symbol("BTCUSDT"), Leg.ENTRY)
+    size, price = Decimal("1.500"), Decimal("4E+4")
+    intent = OrderIntent(key, Market.PERP, Side.BUY, OrderKind.MARKET, price, RuleId("TREND-E1"), qty=size)
+    planned = OrderPlanned(AT, Account.TREND, intent, Coin("BTC"), Coin("USDT"))
+    path = tmp_path / "eternal.db"
+    store = await Store.open(path)
+    await store.append(planned, OrderMoved(AT, intent.client_order_id, Trigger.SEND, detail="with a stop at 4E+4"))
+    alive, head = store.projection, store.head
+    await store.close()
+    store = await Store.open(path)
+    assert store.projection == alive
+    assert store.head == head
+    await store.close()
