@@ -141,8 +141,10 @@ def _taken_over(asked: Asked, memory: Memory, orphan: Book, name: str) -> Memory
     if orphan.account is Account.CORE_HODL and spot and not perp:
         return memory
     if orphan.account is Account.TACTICAL and spot and not perp:
-        opened_h = hour_of(spot.opened_at)
-        state = tactical.on_buy(memory.states.tactical, place, -1, 0.0, opened_h, symbol not in own.spot)
+        known, opened_h = memory.states.tactical, hour_of(spot.opened_at)
+        # Dust of what was sold has no date, and must not lend one: the coins would be sold at the next daily close.
+        is_first = symbol not in own.spot or known.first_buy_h[place] == 0
+        state = tactical.on_buy(known, place, -1, 0.0, opened_h, bool(is_first))
         return replace(memory, states=memory.states._replace(tactical=state))
     if orphan.account is Account.TREND and perp and not spot and symbol not in own.perp:
         return replace(memory, states=memory.states._replace(trend=_opened_trend(asked, memory, perp, place)))

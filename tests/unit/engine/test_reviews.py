@@ -140,6 +140,13 @@ def test_ord_7_an_assigned_coin_moves_into_the_engines_book() -> None:
     assert outcome.memory.states.tactical.first_buy_h[0] == hour_of(NOW)
 
 
+def test_tact_x1_a_coin_assigned_beside_dust_is_held_since_it_was_found() -> None:
+    dust = a_fill("x", account=Account.TACTICAL, qty="0.000009", price="40000", at=NOW)
+    before = a_projection(Filled(NOW, dust), _spot_orphan())
+    outcome = carried_out("review", PAUSED, before, symbol="btcusdt", action="assign")
+    assert outcome.memory.states.tactical.first_buy_h[0] == hour_of(NOW)
+
+
 def test_ord_7_an_orphan_that_was_paid_for_brings_its_cost_in_cash_along() -> None:
     fill = a_fill("x", account=Account.TACTICAL, qty="0.5", price="40000", fee="20", at=NOW)
     before = a_projection(Filled(NOW, fill, unassigned=True))
