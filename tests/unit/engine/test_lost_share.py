@@ -94,3 +94,19 @@ def test_cap_2_a_share_found_ends_its_month_and_raises_the_peak_once() -> None:
     other = funding_profit(Decimal(400), at + timedelta(days=60))
     assert other is not None
     assert after_shares(memory, [completed(other, at)], 0.5) is memory
+
+
+async def test_cap_2_a_share_that_the_exchange_lists_under_another_id_is_corrected_on_record() -> None:
+    bench = Bench.make()
+    await bench.open()
+    plan = a_share(bench)
+    await moved(bench, "5b1d8a5e-6f3c-4c39-8a5e-2b8f7f0f4a11", plan.amount)
+    for account in (FUNDING, TACTICAL):
+        await bench.reconcile(account)
+    # The month's turn plans it again; the exchange knows the id, and says that it has succeeded.
+    bench.write([plan, completed(plan, bench.now)])
+    assert bench.differences(FUNDING) == {"USDT": plan.amount}
+    for account in (FUNDING, TACTICAL):
+        found = await bench.reconcile(account)
+        assert [abs(row.qty) for row in found.corrections] == [plan.amount]
+        assert bench.differences(account) == {}
