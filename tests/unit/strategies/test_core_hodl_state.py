@@ -46,8 +46,9 @@ def a_state(**changes: Any) -> CoreState:
         flow_spent_usdt=30.0,
         weeks_needed=5.0,
     )
-    arrays = {name: np.array(changes.pop(name)) for name in list(changes) if isinstance(changes[name], list)}
-    return lived._replace(**arrays, **changes)
+    return lived._replace(
+        **{name: np.array(value) if isinstance(value, list) else value for name, value in changes.items()}
+    )
 
 
 def seen(**changes: Any) -> CoreObservation:

@@ -218,6 +218,52 @@ def test_fund_x2_grows_back_at_a_later_settlement_only() -> None:
     assert (grown.opened_h[0], grown.review_h[0]) == (START_H, START_H + 336)
 
 
+def test_fund_e1_one_settlement_is_enough_where_the_settings_say_so() -> None:
+    params = PARAMS._replace(rate_window=1, positive_settlements=1)
+    rows = table([0.001], params=params)
+    assert funding.expected_income_frac(params, rows, 0, 1) == pytest.approx(0.042)
+    assert funding.wants_entry(params, rows, 0, seen(1))
+    assert not funding.wants_entry(params, rows, 0, seen(0))
+
+
+def test_fund_e1_a_coin_below_one_usdt_has_a_basis_too() -> None:
+    assert funding.basis_frac(0.1, 0.1001) == pytest.approx(0.001)
+    assert math.isnan(funding.basis_frac(0.0, 0.1))
+
+
+def test_fund_x2_a_position_below_one_usdt_has_a_margin_too() -> None:
+    assert funding.margin_is_low(PARAMS, 0.1, 0.9)
+
+
+def test_fund_x1_funding_of_exactly_nothing_is_not_below_zero() -> None:
+    assert exits([0.0] * 5) == reason.NONE
+    assert exits([-1e-9] * 5) == reason.FUND_EXIT
+
+
+def test_a_pair_that_was_cut_and_closed_is_begun_anew() -> None:
+    first = funding.initial_state(2)
+    state = funding.was_cut(funding.opened(PARAMS, first, 0, START_H), 0, START_H + 8)
+    state = funding.opened(PARAMS, funding.closed(state, 0), 0, START_H + 99)
+    assert (state.opened_h[0], state.review_h[0], state.cut[0]) == (START_H + 99, START_H + 99 + 336, False)
+    cut = funding.closed(funding.was_cut(first, 0, START_H), 0).cut
+    assert (cut.tolist(), [column.dtype for column in first]) == (
+        [False, False],
+        [np.int64, np.int64, np.bool_, np.int64],
+    )
+
+
+def test_settlements_are_laid_out_even_where_the_engine_is_off() -> None:
+    on, off = table([0.001] * 6), table([0.001] * 6, params=PARAMS._replace(enabled=False))
+    for name in ("stamp_h", "rate"):
+        assert np.array_equal(getattr(on, name), getattr(off, name), equal_nan=True)
+    assert (on.rate[0].tolist(), on.rate[1:].size, np.isnan(on.rate[1:]).all()) == ([0.001] * 6, 54, True)
+    assert all(column.shape == on.rate.shape for column in off)
+    assert np.isnan(off.interval_h).all()
+    assert np.isnan(off.mean_rate).all()
+    assert not (off.positive | off.pays).any()
+    assert [column.dtype for column in off] == [column.dtype for column in on]
+
+
 def test_a_pair_is_forgotten_alone() -> None:
     state = funding.opened(PARAMS, funding.initial_state(10), 0, START_H)
     state = funding.closed(funding.opened(PARAMS, state, 2, START_H + 5), 0)
@@ -233,3 +279,4 @@ def test_features_of_symbols_without_weight_or_rates_are_empty() -> None:
     assert not rows.positive[2].any()
     nothing = funding.features(params, [np.zeros(0, np.int64)] * 3, [np.zeros(0)] * 3, [np.zeros(0)] * 3)
     assert (nothing.stamp_h == funding.NEVER_H).all()
+    assert nothing.stamp_h.shape == (3, 1)

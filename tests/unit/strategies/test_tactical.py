@@ -6,11 +6,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from core_builders import START_H, TWO, some_params
 from eternal_engine.model import reason
 from eternal_engine.strategies import tactical
-from eternal_engine.strategies.base import SELL, SPOT
+from eternal_engine.strategies.base import SELL, SPOT, TACTICAL, buy_quote_signal, reduce_signal
 from eternal_engine.strategies.indicators import DailyBars
 from eternal_engine.strategies.tactical import NO_LEVEL, TacticalFeatures, TacticalObservation, TacticalState
 
@@ -230,6 +232,123 @@ def test_tact_e2_three_days_of_deeply_negative_funding(rates: list[float], fires
     table = rows([69_000.0] * len(rates), funding=rates)
     bought = Life(PANIC).day(table, len(rates) - 1)[0]
     assert sum(bought.values()) == pytest.approx(1_250.0 if fires else 0.0)
+
+
+def test_tact_e2_a_capitulation_rests_for_thirty_days_too() -> None:
+    table = rows([69_000.0] * 65, funding=[-0.001] * 65)
+    life = Life(PANIC, cash=10_000.0)
+    found = {day: sum(life.day(table, day)[0].values()) for day in range(65)}
+    assert {day: usdt for day, usdt in found.items() if usdt} == {
+        2: pytest.approx(2_500.0),
+        32: pytest.approx(1_875.0),
+        62: pytest.approx(1_406.25),
+    }
+
+
+@pytest.mark.parametrize(
+    ("changes", "bought"),
+    [
+        ({}, [BTC, ETH]),
+        ({"busy": np.array([True, False])}, [ETH]),
+        ({"fresh": np.array([True, False])}, [BTC]),
+        ({"min_usdt": np.array([5.0, 301.0])}, [BTC]),
+    ],
+)
+def test_tact_e2_an_option_buys_what_can_be_bought(changes: dict[str, Any], bought: list[int]) -> None:
+    table = rows([69_000.0], fear=[5.0])
+    _, _, buys = tactical.decide(FEAR, table, tactical.initial_state(FEAR), seen(0, table, **changes))
+    assert [signal.symbol for signal in buys] == bought
+
+
+def test_tact_e1_and_e2_a_purchase_says_all_that_it_is() -> None:
+    table = rows([69_000.0, 34_000.0], fear=[50.0, 5.0])
+    _, _, buys = tactical.decide(FEAR, table, tactical.initial_state(FEAR), seen(1, table))
+    assert buys == [
+        buy_quote_signal(TACTICAL, BTC, pytest.approx(2_000.0), 34_000.0, reason.TACT_LEVEL, 0.0, 0),
+        buy_quote_signal(TACTICAL, ETH, pytest.approx(500.0), 1_000.0, reason.TACT_LEVEL, 0.0, 0),
+        buy_quote_signal(TACTICAL, BTC, pytest.approx(600.0), 34_000.0, reason.TACT_FEAR, 0.0, NO_LEVEL),
+        buy_quote_signal(TACTICAL, ETH, pytest.approx(150.0), 1_000.0, reason.TACT_FEAR, 0.0, NO_LEVEL),
+    ]
+
+
+def test_tact_e1_a_level_without_cash_arms_nothing_and_a_new_high_forgets_what_was_armed() -> None:
+    table = rows([69_000.0, 34_000.0, 70_000.0])
+    state, _, _ = tactical.decide(PARAMS, table, tactical.initial_state(PARAMS), seen(1, table, cash_usdt=0.0))
+    assert (state.fired.tolist(), state.armed_usdt.sum()) == ([True, False], 0.0)
+    state, _, _ = tactical.decide(PARAMS, table, tactical.initial_state(PARAMS), seen(1, table))
+    assert state.armed_usdt.sum() == pytest.approx(2_500.0)
+    state, _, _ = tactical.decide(PARAMS, table, state, seen(2, table))
+    assert (state.high, state.fired.tolist(), state.armed_usdt.sum()) == (70_000.0, [False, False], 0.0)
+    assert (state.fired.dtype, state.armed_usdt.shape) == (np.bool_, (2, 2))
+
+
+def test_tact_before_the_first_decision_nothing_is_held_fired_or_armed() -> None:
+    state = tactical.initial_state(PARAMS)
+    assert state.high == 0.0
+    assert [(column.shape, column.dtype, column.any()) for column in state[1:]] == [
+        ((2,), np.bool_, False),
+        ((2, 2), np.float64, False),
+        ((2,), np.int64, False),
+        ((2,), np.int64, False),
+    ]
+
+
+@pytest.mark.parametrize("first", [{"fresh": np.array([False, True])}, {"busy": np.array([True, False])}, {"bars": 19}])
+def test_tact_x1_a_coin_that_cannot_be_sold_keeps_no_other_from_it(first: dict[str, Any]) -> None:
+    life, table = Life(), rows([69_000.0], eth=[2_000.0])
+    table.bars[BTC] = first.pop("bars", 24)
+    life.qty[:], life.cost[:] = (1.0, 1.0), (10.0, 1_000.0)
+    life.state.first_buy_h[:] = START_H
+    _, (signal,), _ = tactical.decide(
+        PARAMS, table, life.state, seen(0, table, held_qty=life.qty, cost_usdt=life.cost, **first)
+    )
+    assert signal == reduce_signal(TACTICAL, ETH, SPOT, SELL, 1.0, 2_000.0, reason.TACT_PROFIT)
+
+
+markets = st.lists(st.sampled_from([69_000.0, 60_000.0, 34_400.0, 27_000.0, 71_000.0]), min_size=2, max_size=5)
+holdings = st.sampled_from([(0.0, 0.0), (0.1, 5_000.0), (0.1, 2_000.0), (1e-9, 1e-4)])
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    closes=markets,
+    fear=st.sampled_from([10.0, 50.0]),
+    rate=st.sampled_from([-0.001, 0.001]),
+    high=st.sampled_from([0.0, 69_000.0, 72_000.0]),
+    fired=st.tuples(st.booleans(), st.booleans()),
+    armed=st.sampled_from([0.0, 4.0, 5.0, 300.0]),
+    triggered_h=st.sampled_from([0, START_H - 40 * 24, START_H - 24]),
+    btc=holdings,
+    eth=holdings,
+    age_d=st.sampled_from([1, 400]),
+)
+def test_a_day_at_rest_is_one_on_which_nothing_would_be_decided(
+    closes: list[float],
+    fear: float,
+    rate: float,
+    high: float,
+    fired: tuple[bool, bool],
+    armed: float,
+    triggered_h: int,
+    btc: tuple[float, float],
+    eth: tuple[float, float],
+    age_d: int,
+) -> None:
+    params = PARAMS._replace(fear_enabled=True, capitulation_enabled=True)
+    table = rows(closes, fear=[fear] * len(closes), funding=[rate] * len(closes), eth=[3_000.0] * len(closes))
+    day = len(closes) - 1
+    state = tactical.initial_state(params)._replace(
+        high=high,
+        fired=np.array(fired),
+        armed_usdt=np.array([[armed, 0.0], [0.0, armed]]),
+        first_buy_h=np.full(2, START_H - 24 * age_d, np.int64),
+        trigger_h=np.full(2, triggered_h, np.int64),
+    )
+    qty, cost = np.array([btc[0], eth[0]]), np.array([btc[1], eth[1]])
+    asked = seen(day, table, held_qty=qty, cost_usdt=cost)
+    rests = tactical.at_rest(params, table, state, day, asked.now_h, qty, cost, asked.min_usdt)
+    after, exits, buys = tactical.decide(params, table, state, asked)
+    assert rests == (not exits and not buys and after is state)
 
 
 def test_tact_e2_signals_of_options_belong_to_no_level() -> None:

@@ -10,7 +10,7 @@ import pytest
 from core_builders import some_params
 from eternal_engine.model import reason
 from eternal_engine.strategies import trend
-from eternal_engine.strategies.base import BUY, PERP, SELL, Signal
+from eternal_engine.strategies.base import BUY, PERP, SELL, TREND, Signal, reduce_signal
 from eternal_engine.strategies.indicators import DailyBars
 from eternal_engine.strategies.trend import TrendFeatures, TrendObservation, TrendState
 
@@ -220,6 +220,56 @@ def test_trend_x1_close_below_the_mean_exits(close: float, exits: int, side: int
         assert found[0].reason == reason.TREND_EXIT
 
 
+def week(*days: TrendFeatures) -> TrendFeatures:
+    """Put days of features side by side."""
+    return TrendFeatures(*(np.concatenate(columns, axis=1) for columns in zip(*days, strict=True)))
+
+
+def test_trend_each_symbol_is_decided_by_its_own_row_of_the_day() -> None:
+    # Not traded, long that leaves, short that leaves, long that stays, enters, too young.
+    others = rows(6, close=np.nan, adx=[90.0, 1.0, 90.0, 1.0, 90.0, 1.0], bars=0, days_known=[0, 0, 0, 0, 0, 300])
+    close = np.array([40_000.0, 29_000.0, 31_000.0, 36_000.0, 40_000.0, 40_000.0])
+    table = week(others, rows(6, close=close, days_known=[200, 200, 200, 200, 200, 199]), others)
+    state = trend.initial_state(6)
+    for s, side in ((1, BUY), (2, SELL), (3, BUY)):
+        state = trend.opened(state, s, side, 30_000.0, 1_000.0, 30_000.0 - side * 2_000.0, 0.1)
+    asked = seen(
+        6,
+        day=1,
+        price=close + 1.0,
+        tradable=np.array([False, True, True, True, True, True]),
+        held_qty=np.array([0.0, 0.1, -0.2, 0.3, 0.0, 0.0]),
+    )
+    after, found, (entry,) = trend.decide(PARAMS, table, state, asked)
+    assert found == [
+        reduce_signal(TREND, 1, PERP, SELL, 0.1, 29_001.0, reason.TREND_EXIT),
+        reduce_signal(TREND, 2, PERP, BUY, 0.2, 31_001.0, reason.TREND_EXIT),
+    ]
+    assert after.stop.tolist() == [0.0, 28_000.0, 32_000.0, 33_000.0, 0.0, 0.0]
+    stop_distance = PARAMS.stop_atr * 1_000.0
+    qty = trend.risk_qty(PARAMS, 20_000.0, 1_000.0)
+    assert entry == Signal(
+        TREND, 4, PERP, BUY, False, qty, 0.0, 40_001.0, reason.TREND_ENTRY, stop_distance, 1_000.0, 0.0, 0
+    )
+
+
+@pytest.mark.parametrize(
+    ("strengths", "order"), [([30.0, 40.0], [1, 0]), ([40.0, 30.0, 35.0], [0, 2, 1]), ([30.0, 30.0], [0, 1])]
+)
+def test_trend_e1_the_rank_is_of_the_day_that_is_decided(strengths: list[float], order: list[int]) -> None:
+    count = len(strengths)
+    others = rows(count, adx=strengths[::-1])
+    table = week(others, rows(count, adx=strengths), others)
+    found = trend.decide(PARAMS, table, trend.initial_state(count), seen(count, day=1))[2]
+    assert [signal.symbol for signal in found] == order
+
+
+def test_trend_s2_a_close_that_moves_nothing_leaves_the_state_itself() -> None:
+    state = trend.trailed(PARAMS, held(), 0, 36_000.0, 0.5)
+    assert trend.trailed(PARAMS, state, 0, 35_999.0, 0.5) is state
+    assert trend.trailed(PARAMS, state, 0, 36_001.0, 0.5) is not state
+
+
 def test_trend_x1_waits_for_its_own_order() -> None:
     table = rows(close=29_000.0)
     busy = seen(held_qty=np.array([0.1]), busy=np.array([True]))
@@ -263,6 +313,10 @@ def test_what_is_changed_in_place_leaves_copies_alone() -> None:
     assert mine.stop[0] > before.stop[0]
     trend.close_in_place(mine, 0)
     assert (mine.side[0], before.side[0], before.trailing[0]) == (0, 1, False)
+    whole = [column.tolist() for column in before]
+    for column in trend.copied(before):
+        column[:] = 1
+    assert [column.tolist() for column in before] == whole
 
 
 def test_u_10_without_the_bar_just_closed_nothing_is_decided() -> None:
