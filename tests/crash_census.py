@@ -65,7 +65,7 @@ class Unit:
 
 
 def units() -> list[Unit]:
-    """Give all enumerations, the widest part first and of each the longest: whoever has to stop early has most of it."""
+    """Give all enumerations, the widest part first and of each the longest: whoever stops early has most of it."""
     kills = [
         Unit(part, row.name, "crash_forks.py", ("--scenario", row.name, *how), about_s)
         for part, (how, about_s) in KILLS.items()
@@ -79,9 +79,9 @@ def units() -> list[Unit]:
 
 
 def _comes_later(unit: Unit) -> int:
-    if unit.part in ("late", "wired"):
+    if unit.part == "late" or unit.of.endswith("heard"):
         return 2
-    return int(unit.of.endswith(("wired", "heard")))
+    return int(unit.of.endswith("wired"))
 
 
 def _course(name: str) -> tuple[str, ...]:
