@@ -34,9 +34,11 @@ def status_document(view: View, database: Path, now: datetime) -> Document:
 
     Amounts and fractions are texts of exact decimals, times ISO UTC; what is not known is null.
     """
-    run = view.last_run() or {}
+    run = _run(view)
     memory = remembered(view)
     settings, problem = settings_of(run.get("mode"))
+    # What another configuration would watch or allow says nothing about this daemon.
+    its_own = settings if settings is not None and settings.hash() == run.get("config_hash") else None
     closes = closes_beside(database, view, memory)
     engines = {name: _engine(view, memory, name) for name in ENGINES}
     held = positions(view, memory, closes)
@@ -51,11 +53,11 @@ def status_document(view: View, database: Path, now: datetime) -> Document:
         "pnl_usdt": _sum(engine["pnl_usdt"] for engine in engines.values()),
         "pnl_today_usdt": _sum(engine["pnl_today_usdt"] for engine in engines.values()),
         "engines": engines,
-        "core_hodl": None if memory is None else core_status(memory, settings),
+        "core_hodl": None if memory is None else core_status(memory, its_own),
         "breaker": None
         if memory is None
-        else breaker_status(memory, settings, view.breaker(), _marks(engines), may_be_fast=_may_be_fast(run)),
-        "loss_limits": None if memory is None else limits_status(memory, settings, _marks(engines)),
+        else breaker_status(memory, its_own, view.breaker(), _marks(engines), may_be_fast=_may_be_fast(run)),
+        "loss_limits": None if memory is None else limits_status(memory, its_own, _marks(engines)),
         "arming": arming,
         "halts": halts(view, memory, arming),
         "positions": held,
@@ -66,6 +68,15 @@ def status_document(view: View, database: Path, now: datetime) -> Document:
         "last_notes": [_noted(row) for row in view.events("Noted", limit=LAST)],
         "last_reconcile": _reconciled(view),
     }
+
+
+def _run(view: View) -> Record:
+    """Give the last start, with the hash of the configuration that it was told to go on with since (SIGHUP)."""
+    run = view.last_run() or {}
+    newest = next(iter(view.events("ConfigChanged", "DaemonStarted", limit=1)), None)
+    if newest is None or newest["kind"] == "DaemonStarted":
+        return run
+    return {**run, "config_hash": newest["body"]["new_hash"]}
 
 
 def _may_be_fast(run: Record) -> bool:

@@ -80,7 +80,8 @@ def a_life(memory: Memory | None = None) -> list[Event]:
         )
     ]
     history = [event for event in a_history() if not isinstance(event, EquityMarked)]
-    start = DaemonStarted(START + HOUR, "0.1.0", "paper", "c0ffee", "synthetic seed 7")
+    its_hash = load("paper", environ={}, directory=Path("/nonexistent")).hash()
+    start = DaemonStarted(START + HOUR, "0.1.0", "paper", its_hash, "synthetic seed 7")
     return [*history, start, *marks, *saves(memory or a_memory(), None, later)]
 
 

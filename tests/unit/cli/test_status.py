@@ -20,7 +20,15 @@ from rich.console import Console
 from eternal_engine.cli import remembered, run
 from eternal_engine.engine import memory
 from eternal_engine.market_data.bar_store import BarStore, HourBar
-from eternal_engine.model.event import CommandApplied, DaemonStarted, EquityMarked, ErrorOccurred, Event, Noted
+from eternal_engine.model.event import (
+    CommandApplied,
+    ConfigChanged,
+    DaemonStarted,
+    EquityMarked,
+    ErrorOccurred,
+    Event,
+    Noted,
+)
 from eternal_engine.model.ids import Account, CommandId, Engine, RuleId
 from eternal_engine.storage.store import Store
 from eternal_engine.strategies import core_hodl
@@ -87,6 +95,23 @@ def test_f11_the_status_says_what_the_breaker_waits_for(state_dir: Path, capsys:
         "the operator (`eternal approve`), and 2024-01-04 00:00 UTC; faster than real time it is approved by itself "
         "after 72 h"
     )
+
+
+def test_ord8_another_configuration_than_the_running_one_makes_no_figures(
+    state_dir: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def told() -> tuple[object, ...]:
+        found = shown(capsys, "status", "--state-dir", str(state_dir))
+        day = found["loss_limits"]["day"]
+        return found["config_is_the_running_one"], found["breaker"]["drawdown_frac"], day["loss_frac"]
+
+    its_hash = shown(capsys, "status", "--state-dir", str(state_dir))["config_hash"]
+    assert told() == (True, "0.0175", "0")
+    at = datetime(2024, 1, 3, tzinfo=UTC)
+    asyncio.run(write_events(state_dir / "eternal.db", [ConfigChanged(at, its_hash, "c0ffee", "{}")]))
+    assert told() == (False, None, None)
+    asyncio.run(write_events(state_dir / "eternal.db", [ConfigChanged(at, "c0ffee", its_hash, "{}")]))
+    assert told() == (True, "0.0175", "0")
 
 
 @pytest.mark.parametrize(
