@@ -200,8 +200,8 @@ def breaker_params(settings: Settings) -> BreakerParams:
     )
 
 
-def risk_params(settings: Settings, cap_usdt: float = math.inf) -> RiskParams:
-    """Take the risk manager's part of the settings; `cap_usdt` is the armed capital cap of live (RISK-13)."""
+def risk_params(settings: Settings) -> RiskParams:
+    """Take the risk manager's part of the settings, without a cap: an armed start puts its own in (RISK-13)."""
     own = settings.risk
     costs = settings.costs
     return RiskParams(
@@ -219,7 +219,7 @@ def risk_params(settings: Settings, cap_usdt: float = math.inf) -> RiskParams:
         orders_per_minute=own.orders_per_minute,
         price_deviation_frac=float(own.price_deviation_frac),
         stale_bars=own.stale_bars,
-        cap_usdt=cap_usdt,
+        cap_usdt=math.inf,
         trend_leverage=float(settings.trend.leverage),
         funding_leverage=float(settings.funding.leverage),
         spot_fee_frac=float(costs.spot_fee_bps * BPS),

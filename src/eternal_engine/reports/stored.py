@@ -20,11 +20,11 @@ from eternal_engine.reports.wording import decimal_text, instant
 ORDER_COLUMNS = ("decided_at", "engine", "symbol", "side", "qty", "price", "fee_usdt", "reason")
 
 
-def to_json(report: Report, indent: int | None = 2) -> str:
+def to_json(report: Report) -> str:
     """Write the report as one JSON object without daily series, trades and events."""
     fields = vars(replace(report, detail=None)).copy()
     del fields["detail"]
-    return json.dumps(fields, default=vars, indent=indent, allow_nan=False)
+    return json.dumps(fields, default=vars, indent=2, allow_nan=False)
 
 
 def save(report: Report, path: Path) -> None:
