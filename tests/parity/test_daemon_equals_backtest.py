@@ -67,15 +67,15 @@ def settings_of(folder: Path, changes: dict[str, Any]) -> Settings:
     return Settings.model_validate({**changes, "paths": paths})
 
 
-def daemon_run(settings: Settings, folder: Path, market: str, first: date, end: date) -> Outcome:
-    """Run the daemon as `eternal run --speed max` does."""
+def daemon_run(settings: Settings, folder: Path, market: str, first: date, end: date, speed: float = 0.0) -> Outcome:
+    """Run the daemon as `eternal run --speed max` does; at any other speed its exchange is behind a wire."""
     at = datetime(first.year, first.month, first.day, tzinfo=UTC)
     request = Request(
         mode="paper",
         settings=settings,
         directory=folder,
         read_settings=lambda: settings,
-        wish=Wish(market=market, start_ms=int(at.timestamp() * 1000), speed=0),
+        wish=Wish(market=market, start_ms=int(at.timestamp() * 1000), speed=speed),
         until=datetime(end.year, end.month, end.day, tzinfo=UTC),
         console=False,
         handles_signals=False,
@@ -162,9 +162,11 @@ def compare_equity(state_dir: Path, result: BacktestResult) -> None:
     assert compared >= 0.99 * len(result.close_ms) * len(ENGINES)
 
 
-def both(folder: Path, changes: dict[str, Any], data: Path | None, first: date, end: date) -> BacktestResult:
+def both(
+    folder: Path, changes: dict[str, Any], data: Path | None, first: date, end: date, speed: float = 0.0
+) -> BacktestResult:
     settings = settings_of(folder, changes)
-    outcome = daemon_run(settings, folder, "synthetic" if data is None else str(data), first, end)
+    outcome = daemon_run(settings, folder, "synthetic" if data is None else str(data), first, end, speed)
     assert outcome.summary.differences == ()
     result = backtest_run(settings, data, first, end)
     compare_orders(orders_of_daemon(settings.paths.state_dir), orders_of_backtest(result))
@@ -183,6 +185,18 @@ def test_u_9_other_fees_of_the_configuration_are_charged_by_paper_and_backtest_a
     paid = {row.market: row.fee_usdt / (row.qty * row.price) for row in result.orders if row.qty}
     assert paid["spot"] == pytest.approx(0.0003, rel=1e-6)
     assert paid["perp"] == pytest.approx(0.00125, rel=1e-6)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_c8_three_days_over_the_wire_are_the_same_though_orders_leave_and_fill_side_by_side(tmp_path: Path) -> None:
+    levels = [{"drawdown_frac": 0.05, "budget_frac": 0.5}, {"drawdown_frac": 0.06, "budget_frac": 0.5}]
+    changes = {**LIVELY, "tactical": {"levels": levels}}
+    result = both(tmp_path, changes, None, date(2021, 3, 1), date(2021, 3, 4), speed=1_000_000)
+    # One fall through both levels buys each coin twice at once, and keeps it (TACT-E1, TACT-X1).
+    assert [(row.symbol, row.side) for row in result.orders if row.engine == "tactical"] == [
+        ("BTCUSDT", "buy"), ("ETHUSDT", "buy"), ("BTCUSDT", "buy"), ("ETHUSDT", "buy"),
+    ]  # fmt: skip
 
 
 @pytest.mark.slow
