@@ -11,6 +11,7 @@ from typing import Annotated, Any, NamedTuple
 import typer
 from typer.core import TyperCommand, TyperGroup
 
+from eternal_engine.cli.examples import with_examples
 from eternal_engine.launch.collector import no_collection
 from eternal_engine.model.errors import EternalError
 
@@ -70,7 +71,7 @@ class LazyGroups(TyperGroup):
         """Replace the stand-in of the table by the group's real command."""
         name, command, rest = super().resolve_command(ctx, args)
         if name in GROUPS:
-            command = _load(GROUPS[name])
+            command = with_examples(_load(GROUPS[name]), name)
             command.name = name
         return name, command, rest
 

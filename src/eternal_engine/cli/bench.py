@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-app = typer.Typer(add_completion=False)
+app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 START_MS = int(datetime(2020, 1, 1, tzinfo=UTC).timestamp() * 1000)
 END_MS = int(datetime(2025, 1, 1, tzinfo=UTC).timestamp() * 1000)

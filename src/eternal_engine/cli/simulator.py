@@ -30,7 +30,7 @@ from eternal_engine.simulator.server.world import World
 from eternal_engine.simulator.store import wipe
 from eternal_engine.simulator.venue import MarketShape
 
-app = typer.Typer(no_args_is_help=True, help="Serve the embedded exchange on loopback.")
+app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Serve the embedded exchange on loopback.")
 
 STATE_FOLDER = Path("state")
 MOST_FILES = 20
