@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from eternal_engine.cli import readiness
 from eternal_engine.cli.finding import ERROR, OK, WARNING, Finding, error_of
-from eternal_engine.cli.state_dir import DaemonMode
+from eternal_engine.cli.state_dir import DaemonMode, logs_in
 from eternal_engine.launch.files import DATABASE_FILE, INBOX_FILE
 from eternal_engine.model.errors import EternalError
 
@@ -37,10 +37,12 @@ def examine(mode: DaemonMode, state_dir: Path | None, now: datetime, *, ask_exch
     try:
         settings = load(mode)
     except EternalError as problem:
-        return [*findings, error_of("configuration", problem)]
+        known = any((one.what, one.where) == (problem.message, problem.where) for one in findings)
+        return findings if known else [*findings, error_of("configuration", problem)]
     directory = state_dir or settings.paths.state_dir
+    logs = settings.paths.log_dir if state_dir is None else logs_in(state_dir)
     findings.append(Finding("configuration", OK, f"the configuration of {mode} reads, hash {settings.hash()[:12]}"))
-    for name, folder in (("state directory", directory), ("log directory", settings.paths.log_dir)):
+    for name, folder in (("state directory", directory), ("log directory", logs)):
         findings += _folder(name, folder)
     findings += _database(directory)
     findings += readiness.alerts(settings, mode)

@@ -16,7 +16,7 @@ import typer
 from eternal_engine.cli.command import typed
 from eternal_engine.cli.dates import instant, is_day
 from eternal_engine.cli.output import print_json
-from eternal_engine.cli.state_dir import DaemonMode
+from eternal_engine.cli.state_dir import DaemonMode, logs_in
 from eternal_engine.launch.files import ARMING_FILE
 from eternal_engine.model.errors import RefusedError, UsageError
 
@@ -109,7 +109,7 @@ class _Asked:
             }
             settings = settings.model_copy(update=switched)
         if self.state_dir is not None:
-            own = {"state_dir": self.state_dir, "log_dir": self.state_dir / "logs"}
+            own = {"state_dir": self.state_dir, "log_dir": logs_in(self.state_dir)}
             settings = settings.model_copy(update={"paths": settings.paths.model_copy(update=own)})
         return settings
 

@@ -46,6 +46,11 @@ def directory_of(state_dir: Path | None, mode: DaemonMode) -> Path:
     return load(mode).paths.state_dir
 
 
+def logs_in(state_dir: Path) -> Path:
+    """Give the log directory of a state directory that was named: all of one run is in one place."""
+    return state_dir / "logs"
+
+
 def database_in(directory: Path) -> Path:
     """Give the path of the database in a state directory. Raises DataError when there is none yet."""
     database = directory / DATABASE_FILE

@@ -48,6 +48,24 @@ def test_k1_paper_passes_without_keys_and_without_any_database(
     assert "0 errors" in capsys.readouterr().out
 
 
+def test_k1_the_log_of_a_named_state_directory_is_looked_for_where_a_run_writes_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = examined(capsys, "--state-dir", str(tmp_path / "one"), code=0)
+    assert str(tmp_path / "one" / "logs") in of(found, "log directory", "ok")[0]
+
+
+def test_k1_a_fault_that_two_looks_find_is_said_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path(".env").write_text("ETERNAL_CAPITAL_USDT=5\nETERNAL_CAPITAL_USDT=6\n")
+    found = examined(capsys, code=1)
+    assert [one["what"] for one in found["findings"] if one["severity"] == "error"] == [
+        "ETERNAL_CAPITAL_USDT is written twice"
+    ]
+
+
 def test_k1_a_broken_journal_is_an_error_with_its_mend(state_dir: Path, capsys: pytest.CaptureFixture[str]) -> None:
     at = ["--state-dir", str(state_dir)]
     assert of(examined(capsys, *at, code=0), "database", "ok")
