@@ -111,7 +111,7 @@ def cruise(  # noqa: C901 (ifs up here, loops below: each helper is one loop)
     bar = first_bar
     while bar < end_bar:
         if market.first_h + bar >= next_payment_h:
-            next_payment_h = pay_funding(features, market, book, tape, lots, marks, paid, bar, marked)
+            next_payment_h = pay_funding(features, market, book, tape, lots, marks, paid, bar, bar + 1, marked)
         stretch_end = min(end_bar, next_payment_h - market.first_h)
         column = at + bar - first_bar
         add_cash(equity[TREND], book.cash[TREND], column, stretch_end - bar)
@@ -188,20 +188,27 @@ def trend_refusals(
 
     `bits` are the day's of its calendar, `side` its positions' [S].
     """
+    if ends_any(bits, book, side):
+        return RESTLESS
     refused = 0
     refusal = NOT_ASKED
-    held = book.perp_qty
-    for s in range(held.shape[1]):
-        if held[TREND, s] != 0.0:
-            if bits[s] & (trend.ENDS_LONG if side[s] > 0 else trend.ENDS_SHORT):
-                return RESTLESS
-        elif bits[s] & trend.ENTERS:
+    for s in range(len(bits)):
+        if bits[s] & trend.ENTERS and book.perp_qty[TREND, s] == 0.0:
             if refusal == NOT_ASKED:
                 refusal = trend_refusal(params, book, risk, market.first_h + bar + 1)
             if refusal == reason.NONE or settled[s] == 0 or not has_bars(market, s, bar):
                 return RESTLESS
             refused += 1
     return refused
+
+
+def ends_any(bits: Int8Array, book: BookView, side: Int64Array) -> bool:
+    """Tell whether a day's close ends any position of TREND (TREND-X1); `bits` are the day's of its calendar."""
+    held = book.held[TREND]
+    for i in range(book.active[TREND]):
+        if bits[held[i]] & (trend.ENDS_LONG if side[held[i]] > 0 else trend.ENDS_SHORT):
+            return True
+    return False
 
 
 def has_bars(market: Market, symbol: int, bar: int) -> bool:
@@ -243,7 +250,8 @@ def clear_of_stops(params: Params, market: Market, book: BookView, states: State
     """Give the first bar in which TREND's stops or liquidation might be touched, or a bar is missing (U-11)."""
     contracts, entry, stops = book.perp_qty, book.perp_entry, states.trend.stop
     reach = liquidation_reach(params)
-    for s in range(contracts.shape[1]):
+    for i in range(book.active[TREND]):
+        s = book.held[TREND, i]
         held = contracts[TREND, s]
         if held > 0.0:
             limit = max(stops[s], liquidation_price(reach, BUY, entry[TREND, s]))
@@ -337,7 +345,8 @@ def trail_positions(
     params: Params, features: Features, calendar: Int8Array, book: BookView, state: trend.TrendState, day: int
 ) -> None:
     """Advance the trails of TREND's positions by a day's close, in place (TREND-S2)."""
-    ticks, closes, held, side = params.instruments.perp_tick, features.trend.close, book.perp_qty, state.side
-    for s in range(len(ticks)):
-        if held[TREND, s] != 0.0 and side[s] != 0 and calendar[day, s] & trend.DECIDES:
+    ticks, closes, held, side = params.instruments.perp_tick, features.trend.close, book.held[TREND], state.side
+    for i in range(book.active[TREND]):
+        s = held[i]
+        if side[s] != 0 and calendar[day, s] & trend.DECIDES:
             trend.trail_in_place(params.trend, state, s, closes[s, day], ticks[s])

@@ -13,11 +13,12 @@ from typing import Final, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from eternal_engine.backtest.cruise import RESTLESS, trail_positions, trend_refusals
+from eternal_engine.backtest.cruise import RESTLESS, ends_any, trail_positions
 from eternal_engine.backtest.fills import Lots, Market, liquidation_price, liquidation_reach
 from eternal_engine.backtest.settlements import pay_funding
 from eternal_engine.backtest.tape import BARS, HOURLY, PERIOD, ROW_HOURS, Tape, row_of
 from eternal_engine.backtest.worth import mark_perps
+from eternal_engine.model import reason
 from eternal_engine.portfolio.breaker_hour import scope_usdt
 from eternal_engine.portfolio.params import BookView, Equities, Features, Marks, Params, States
 from eternal_engine.portfolio.trend_hour import trend_refusal
@@ -71,7 +72,6 @@ def pass_days(
     states: States,
     tape: Tape,
     paid: Int64Array,
-    settled: Int64Array,
     marked: int,
     first_bar: int,
     end_bar: int,
@@ -96,33 +96,45 @@ def pass_days(
         kind = kind_of_day(params, market, book, risk, state.stop, day)
         if kind == RESTLESS:
             break
-        refused = trend_refusals(params, calendar[day], market, book, state.side, risk, settled, last_bar)
-        wakes = refused == RESTLESS
-        hours = last_bar - bar if wakes else last_bar - bar + 1
+        wakes = not close_rests(params, calendar[day], book, state.side, risk, close_h)
+        end = last_bar if wakes else last_bar + 1
         if kind == RISING:
-            mark_perps(market, book, gains[:hours], notional[:hours], bar)
-        high_usdt = risk.high_usdt
-        at = 0
-        while next_payment_h < market.first_h + bar + hours:
-            until = max(next_payment_h - market.first_h - bar, 0)
-            if kind == RISING:
-                high_usdt = highest_usdt(params, cash, gains, at, until, high_usdt)
-            at = until
-            next_payment_h = pay_funding(features, market, book, tape, lots, marks, paid, bar + at, marked)
-        if kind == RISING:
-            high_usdt = highest_usdt(params, cash, gains, at, hours, high_usdt)
+            mark_perps(market, book, gains[: end - bar], notional[: end - bar], bar)
+            high_usdt = risk.high_usdt
+            at = bar
+            while next_payment_h < market.first_h + end:
+                until = max(next_payment_h - market.first_h, bar)
+                high_usdt = highest_usdt(params, cash, gains, at - bar, until - bar, high_usdt)
+                at = until
+                next_payment_h = pay_funding(features, market, book, tape, lots, marks, paid, at, at + 1, marked)
+            high_usdt = highest_usdt(params, cash, gains, at - bar, end - bar, high_usdt)
             if high_usdt > risk.high_usdt:
                 risk = risk._replace(high_usdt=high_usdt)
+        elif next_payment_h < market.first_h + end:
+            next_payment_h = pay_funding(features, market, book, tape, lots, marks, paid, bar, end, marked)
+        bar = end
         if wakes:
-            bar = last_bar
             break
         usdt = write_passed_day(market, book, tape, risk.level, day, close_h)
-        risk = breaker.advance(params.risk.breaker, risk, close_h, in_scope_usdt(params, cash, usdt))
+        # Within the corridor an hour brings nothing else, and the high has been seen to.
+        risk = breaker.roll(risk, close_h, in_scope_usdt(params, cash, usdt))
         trail_positions(params, features, calendar, book, state, day)
-        if refused > 0:
-            tape.denials[TREND, trend_refusal(params, book, risk, close_h)] += refused
-        bar = last_bar + 1
     return bar, next_payment_h, states._replace(risk=risk), wakes
+
+
+def close_rests(
+    params: Params, bits: Int8Array, book: BookView, side: Int64Array, risk: breaker.RiskState, close_h: int
+) -> bool:
+    """Tell whether a day's close ends no position of TREND and nobody may enter; `bits` are the day's of its calendar.
+
+    Candidates whom something refuses, whoever they are, are not counted.
+    """
+    if ends_any(bits, book, side):
+        return False
+    for s in range(len(bits)):
+        if bits[s] & trend.ENTERS and book.perp_qty[TREND, s] == 0.0:
+            return trend_refusal(params, book, risk, close_h) != reason.NONE
+    return True
 
 
 def in_scope_usdt(params: Params, cash: Float64Array, trend_usdt: float) -> float:
@@ -164,27 +176,44 @@ def highest_usdt(
 def day_range(params: Params, market: Market, book: BookView, stops: Float64Array, day: int) -> Range:
     """Give the range of TREND's equity over a day: NaN where a stop or liquidation may be touched (U-11)."""
     days, contracts, entries = market.days, book.perp_qty, book.perp_entry
-    reach = liquidation_reach(params)
     low = book.cash[TREND]
     high = low
-    for s in range(contracts.shape[1]):
-        held = contracts[TREND, s]
-        if held == 0.0:
-            continue
-        entry = entries[TREND, s]
+    for i in range(book.active[TREND]):
+        s = book.held[TREND, i]
+        if not is_clear(params, market, book, stops, s, day):
+            return Range(math.nan, math.nan)
+        held, entry = contracts[TREND, s], entries[TREND, s]
         # Whatever is settled within the day is taken as paid for the one bound and as received for the other.
         apart = abs(held) * (days[s, day, PAYMENTS] + CLEAR * days[s, day, HIGH_CLOSE])
         if held > 0.0:
-            clear = days[s, day, LOW_MARK] > max(stops[s], liquidation_price(reach, BUY, entry))
             low += held * (days[s, day, LOW_CLOSE] - entry) - apart
             high += held * (days[s, day, HIGH_CLOSE] - entry) + apart
         else:
-            clear = days[s, day, HIGH_MARK] < min(stops[s], liquidation_price(reach, SELL, entry))
             low += held * (days[s, day, HIGH_CLOSE] - entry) - apart
             high += held * (days[s, day, LOW_CLOSE] - entry) + apart
-        if not clear:
-            return Range(math.nan, math.nan)
     return Range(low, high)
+
+
+def is_clear(params: Params, market: Market, book: BookView, stops: Float64Array, symbol: int, day: int) -> bool:
+    """Tell whether a day's extremes prove that one position's stop and liquidation are not touched in it (U-11)."""
+    entry = book.perp_entry[TREND, symbol]
+    reach = liquidation_reach(params)
+    if book.perp_qty[TREND, symbol] > 0.0:
+        limit = max(stops[symbol], liquidation_price(reach, BUY, entry))
+        return bool(market.days[symbol, day, LOW_MARK] > limit)
+    limit = min(stops[symbol], liquidation_price(reach, SELL, entry))
+    return bool(market.days[symbol, day, HIGH_MARK] < limit)
+
+
+def all_clear(params: Params, market: Market, book: BookView, stops: Float64Array, bar: int) -> bool:
+    """Tell whether the extremes of a bar's day are at hand and prove that it touches no stop of TREND."""
+    day = bar // HOURS_PER_DAY
+    if day >= market.days.shape[1]:
+        return False
+    for s in range(len(stops)):
+        if book.perp_qty[TREND, s] != 0.0 and not is_clear(params, market, book, stops, s, day):
+            return False
+    return True
 
 
 def write_passed_day(market: Market, book: BookView, tape: Tape, level: int, day: int, close_h: int) -> float:
@@ -195,12 +224,12 @@ def write_passed_day(market: Market, book: BookView, tape: Tape, level: int, day
         tape.exposure[engine, row] = 0.0
     gain = 0.0
     notional = 0.0
-    for s in range(book.perp_qty.shape[1]):
+    for i in range(book.active[TREND]):
+        s = book.held[TREND, i]
         held = book.perp_qty[TREND, s]
-        if held != 0.0:
-            close = market.days[s, day, LAST_CLOSE]
-            gain += held * (close - book.perp_entry[TREND, s])
-            notional += abs(held) * close
+        close = market.days[s, day, LAST_CLOSE]
+        gain += held * (close - book.perp_entry[TREND, s])
+        notional += abs(held) * close
     usdt = float(book.cash[TREND] + gain)
     tape.equity[TREND, row] = usdt
     tape.exposure[TREND, row] = notional

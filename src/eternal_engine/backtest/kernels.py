@@ -14,7 +14,7 @@ from types import ModuleType
 from typing import Any
 
 from eternal_engine.absent import absent
-from eternal_engine.backtest import cruise, days, fills, lending, lighten, loop, pairs, settlements, tape, worth
+from eternal_engine.backtest import cruise, days, fills, lending, lighten, loop, many, pairs, settlements, tape, worth
 from eternal_engine.backtest.lending import lend, refer, spread, teach_lending, teach_renewal
 from eternal_engine.model import codes, reason, steps
 from eternal_engine.portfolio import (
@@ -62,6 +62,7 @@ MODULES: tuple[ModuleType, ...] = (
     cruise,
     days,
     loop,
+    many,
 )
 # What numba would load, each a tenth of a second, only to offer what is not used here.
 NEEDLESS = ("scipy", "coverage", "cffi")
@@ -133,18 +134,43 @@ def entry(
     first_bar: int,
     last_bar: int,
     deposit_weekly_usdt: float,
+    sets: Any,
 ) -> Any:
-    """Call the loop with everything large passed by reference; same arguments as `loop.run`."""
-    done = loop.run(
-        lend(all_params), lend(features), lend(market), lend(book), lend(lots), lend(marks), refer(states),
-        lend(records), first_bar, last_bar, deposit_weekly_usdt,
-    )  # fmt: skip
+    """Call the loop with everything large passed by reference, once or, where there are `sets`, once for each."""
+    done = refer(states)
+    if len(sets.numbers) > 0:
+        many.run_sets(all_params, features, market, book, lots, marks, states, records, first_bar, last_bar, sets)
+    else:
+        done = loop.run(
+            lend(all_params), lend(features), lend(market), lend(book), lend(lots), lend(marks), done,
+            lend(records), first_bar, last_bar, deposit_weekly_usdt,
+        )  # fmt: skip
     return spread(done)
 
 
+class CompiledRun:
+    """Call compiled code by the signatures of `loop.run`, and of `many.run_sets`."""
+
+    def __init__(self, dispatcher: Any) -> None:
+        self._dispatcher = dispatcher
+
+    def __call__(self, *arguments: Any) -> Any:
+        """Run once, as `loop.run` does."""
+        return self._called(*arguments, many.no_sets())
+
+    def run_sets(self, *arguments: Any) -> None:
+        """Run once per set, as `many.run_sets` does."""
+        *others, sets = arguments
+        self._called(*others, 0.0, sets)
+
+    def _called(self, *arguments: Any) -> Any:
+        with absent(*NEEDLESS):
+            return self._dispatcher(*arguments)
+
+
 @lru_cache(maxsize=1)
-def compiled_run(base_dir: Path | None = None) -> Callable[..., Any]:
-    """Give `loop.run` compiled; the first call on new sources compiles, later processes load it from the cache."""
+def compiled_run(base_dir: Path | None = None) -> CompiledRun:
+    """Give the loop compiled; the first call on new sources compiles, later processes load it from the cache."""
     folder = cache_dir(base_dir)
     if "numba" not in sys.modules:
         os.environ["NUMBA_CACHE_DIR"] = str(folder)
@@ -162,16 +188,11 @@ def compiled_run(base_dir: Path | None = None) -> Callable[..., Any]:
     # Only a process that compiles needs the compiler to know our functions: teaching it takes half a second.
     dispatcher._compiler.compile = compile_taught
 
-    def run(*arguments: Any) -> Any:
-        with absent(*NEEDLESS):
-            return dispatcher(*arguments)
-
-    return run
+    return CompiledRun(dispatcher)
 
 
 def _teach(numba: Any) -> None:
-    # In the scope of `entry` the name stands for what the compiler knows from here on.
-    entry.__globals__["lend"] = teach_lending(LENT)
+    teach_lending(LENT)
     teach_renewal(RENEWED)
     for module in MODULES:
         for function in _plain_functions(module):

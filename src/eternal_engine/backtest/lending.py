@@ -12,12 +12,12 @@ from typing import Any
 
 
 def lend(values: Any) -> Any:
-    """Give the pointer to a tuple that outlives the call; only compiled code calls this."""
+    """Give the pointer to a tuple that outlives the call; plain code, which needs none, gets the tuple."""
     return values
 
 
 def refer(values: Any) -> Any:
-    """Give the counted structure of a tuple that is renewed; only compiled code calls this."""
+    """Give the counted structure of a tuple that is renewed; plain code gets the tuple."""
     return values
 
 
@@ -32,8 +32,8 @@ def compiled_text(lines: list[str], scope: dict[str, Any]) -> Any:
     return scope["impl"]
 
 
-def teach_lending(kinds: tuple[type, ...]) -> Any:
-    """Teach the compiler to lend tuples of these kinds; give the function that compiled code calls to do it."""
+def teach_lending(kinds: tuple[type, ...]) -> None:
+    """Teach the compiler to lend tuples of these kinds."""
     constant: Any = import_module("llvmlite.ir").Constant
     cgutils: Any = import_module("numba.core.cgutils")
     models: Any = import_module("numba.core.datamodel.models")
@@ -83,13 +83,18 @@ def teach_lending(kinds: tuple[type, ...]) -> Any:
 
     extending.lower_getattr_generic(Lent)(lent_field)
 
-    def lend_compiled(_typing: Any, values: Any) -> Any:
-        def build(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
-            return cgutils.alloca_once_value(builder, arguments[0])
+    def type_of_lent(_context: Any) -> Any:
+        def of(values: Any) -> Any:
+            return Lent(values) if lendable(values) else None
 
-        return Lent(values)(values), build
+        return of
 
-    return extending.intrinsic(lend_compiled)
+    # Not a function of its own: the pointer is into the frame of the caller.
+    def lent(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
+        return cgutils.alloca_once_value(builder, arguments[0])
+
+    extending.type_callable(lend)(type_of_lent)
+    extending.lower_builtin(lend, types.BaseNamedTuple)(lent)
 
 
 def teach_renewal(kinds: tuple[type, ...]) -> None:

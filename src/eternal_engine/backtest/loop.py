@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from eternal_engine.backtest import tape as records
 from eternal_engine.backtest.cruise import cruise, has_bars, operator_due_h, quiet_until
-from eternal_engine.backtest.days import pass_days, passes_days
+from eternal_engine.backtest.days import all_clear, pass_days, passes_days
 from eternal_engine.backtest.fills import (
     Lots,
     Market,
@@ -31,7 +31,7 @@ from eternal_engine.backtest.tape import BARS, HOURLY, ORDERS, PERIOD, ROW_HOURS
 from eternal_engine.backtest.worth import Ahead, nothing_ahead
 from eternal_engine.model import reason
 from eternal_engine.model.rule import Rule
-from eternal_engine.portfolio.breaker_hour import advance_risk, scope_usdt
+from eternal_engine.portfolio.breaker_hour import risk_after, scope_usdt
 from eternal_engine.portfolio.flows import FlowState, funding_share_usdt, month_of, peak_after_usdt
 from eternal_engine.portfolio.hour import decide_all
 from eternal_engine.portfolio.params import (
@@ -135,7 +135,7 @@ def run(  # noqa: C901 (one hour from top to bottom, in the order of U-8)
     while bar < last_bar:
         now_h = market.first_h + bar
         if now_h >= next_payment_h:
-            next_payment_h = pay_funding(features, market, book, tape, lots, marks, paid, bar, marked)
+            next_payment_h = pay_funding(features, market, book, tape, lots, marks, paid, bar, bar + 1, marked)
         if len(pending) == 0:
             reached, next_payment_h, states = travel(
                 params, features, calendar, ahead, market, book, lots, marks, states, tape, paid, settled, flows.month,
@@ -148,7 +148,7 @@ def run(  # noqa: C901 (one hour from top to bottom, in the order of U-8)
                     continue
                 # What the journey stopped at inside a day goes through the whole procedure.
                 if now_h >= next_payment_h:
-                    next_payment_h = pay_funding(features, market, book, tape, lots, marks, paid, bar, marked)
+                    next_payment_h = pay_funding(features, market, book, tape, lots, marks, paid, bar, bar + 1, marked)
         if params.funding.enabled or (now_h + 1) % HOURS_PER_DAY == 0:
             count_settled(features, settled, now_h + 1, params.funding.enabled)
         if now_h >= next_delisting_h:
@@ -211,7 +211,7 @@ def travel(
     if passes_days(params, market, tape):
         end_bar = min(last_bar - 1, min(until_h, operator_due_h(params, states) - 1) - market.first_h)
         bar, next_payment_h, states, wakes = pass_days(
-            params, features, calendar, market, book, lots, marks, states, tape, paid, settled, marked, bar, end_bar,
+            params, features, calendar, market, book, lots, marks, states, tape, paid, marked, bar, end_bar,
             next_payment_h,
         )  # fmt: skip
         if wakes:
@@ -246,7 +246,8 @@ def trade_bar(
     """Do what happens at a bar's open and inside it: fills, then stops, liquidation and delistings (U-8)."""
     if len(pending) > 0:
         states = fill_pending(params, market, book, tape, lots, states, pending, bar)
-    states = run_stops(params, market, book, tape, lots, states, bar)
+    if not all_clear(params, market, book, states.trend.stop, bar):
+        states = run_stops(params, market, book, tape, lots, states, bar)
     if params.funding.enabled:
         liquidate_funding(params, market, book, tape, lots, marks, bar)
     return delist(params, market, book, tape, lots, marks, states, bar)
@@ -335,16 +336,28 @@ def mark_seen(features: Features, calendar: Int8Array, market: Market, book: Boo
         # Row of the day that ends.
         day = at_h // HOURS_PER_DAY - features.first_day
     found = False
-    for s in range(len(marks.spot)):
-        if book.perp_qty[TREND, s] != 0.0 or (day >= 0 and calendar[day, s] & trend.ENTERS):
-            if not has_bars(market, s, bar):
-                return False
-            marks.spot[s] = market.spot_close[s, bar]
-            marks.perp[s] = market.perp_close[s, bar]
-            marks.spot_h[s] = at_h
-            marks.perp_h[s] = at_h
-            found = True
+    for i in range(book.active[TREND]):
+        if not mark_symbol(market, marks, book.held[TREND, i], bar):
+            return False
+        found = True
+    if day >= 0:
+        for s in range(len(marks.spot)):
+            if calendar[day, s] & trend.ENTERS:
+                if not mark_symbol(market, marks, s, bar):
+                    return False
+                found = True
     return found or has_bars(market, 0, bar)
+
+
+def mark_symbol(market: Market, marks: Marks, symbol: int, bar: int) -> bool:
+    """Take over one symbol's closes of a bar, if it has both."""
+    if not has_bars(market, symbol, bar):
+        return False
+    marks.spot[symbol] = market.spot_close[symbol, bar]
+    marks.perp[symbol] = market.perp_close[symbol, bar]
+    marks.spot_h[symbol] = market.first_h + bar
+    marks.perp_h[symbol] = market.first_h + bar
+    return True
 
 
 def fill_pending(
@@ -410,10 +423,10 @@ def close_bar(
     inside = scope > band.low_usdt and scope <= band.high_usdt
     # The operator whom a level waits for comes by the clock.
     if flow != 0.0 or not inside or before.level >= breaker.WARNING or breaker.day_of(now_h) != before.day:
-        states = states._replace(risk=breaker.with_flow(before, scope - flow, flow))
-        states = advance_risk(params, states, now_h, equity)
-        states = states._replace(risk=operate(params, states.risk, tape, now_h, scope, known))
-        write_risk_events(tape, before, states.risk, now_h, scope)
+        risk = risk_after(params, breaker.with_flow(before, scope - flow, flow), now_h, equity)
+        risk = operate(params, risk, tape, now_h, scope, known)
+        states = states._replace(risk=risk)
+        write_risk_events(tape, before, risk, now_h, scope)
     if decides:
         phase = states.core.phase
         states, notes = decide_all(

@@ -10,8 +10,7 @@ import numpy.typing as npt
 
 from eternal_engine.backtest.fills import Lots, Market, settle_funding
 from eternal_engine.backtest.tape import Tape, row_of
-from eternal_engine.portfolio.params import BookView, Features, Marks
-from eternal_engine.strategies.base import FUNDING, TREND
+from eternal_engine.portfolio.params import PERPS, BookView, Features, Marks
 
 Int64Array = npt.NDArray[np.int64]
 
@@ -35,12 +34,11 @@ def next_payment(features: Features, book: BookView, paid: Int64Array, now_h: in
 
     To be called whenever positions may have changed: settlements before an entry are passed over.
     """
-    stamps, perps = features.funding.stamp_h, book.perp_qty
+    stamps, held = features.funding.stamp_h, book.held[PERPS]
     last = stamps.shape[1]
     earliest = NEVER_H
-    for s in range(len(paid)):
-        if perps[TREND, s] == 0.0 and perps[FUNDING, s] == 0.0:
-            continue
+    for i in range(book.active[PERPS]):
+        s = held[i]
         k = stamped_until(stamps, s, paid[s], now_h)
         paid[s] = k
         if k < last:
@@ -68,36 +66,41 @@ def pay_funding(
     lots: Lots,
     marks: Marks,
     paid: Int64Array,
-    bar: int,
+    first_bar: int,
+    end_bar: int,
     marked: int,
 ) -> int:
-    """Settle every contract stamped up to a bar's open on the positions held before it (U-8), at the bar's open.
+    """Settle every contract stamped before `end_bar`'s open on the positions held before it (U-8), hour by hour.
 
-    `marked` is the first bar whose closes the marks have not taken yet. Gives the hour of the next payment.
+    Each is settled at the open of its bar, those from before `first_bar` at the open of that one. All these bars belong
+    to one row of the tape and change no position. `marked` is the first bar whose closes the marks have not taken yet.
+    Gives the hour of the next payment.
     """
-    stamps, rates, perps = features.funding.stamp_h, features.funding.rate, book.perp_qty
+    stamps, rates, held, opens = features.funding.stamp_h, features.funding.rate, book.held[PERPS], market.settle_open
     last = stamps.shape[1]
-    marks_at_hand = market.settle_open.shape[1]
-    now_h = market.first_h + bar
+    count = book.active[PERPS]
+    now_h = market.first_h + first_bar
+    end_h = market.first_h + end_bar
     row = row_of(tape, now_h)
-    earliest = NEVER_H
-    for s in range(len(paid)):
-        if perps[TREND, s] == 0.0 and perps[FUNDING, s] == 0.0:
-            continue
-        k = paid[s]
-        while k < last and stamps[s, k] <= now_h:
-            # Of the marks at hand eight lie in the memory that one hourly open would touch.
-            at_hand = k < marks_at_hand and stamps[s, k] == now_h
-            mark = market.settle_open[s, k] if at_hand else market.perp_open[s, bar]
-            if math.isnan(mark):
-                take_closes(market, marks, marked, bar)
-                mark = marks.perp[s]
-            settle_funding(book, tape, lots, s, mark, rates[s, k], row)
-            k += 1
-        paid[s] = k
-        if k < last:
-            earliest = min(earliest, stamps[s, k])
-    return earliest
+    while now_h < end_h:
+        earliest = NEVER_H
+        for i in range(count):
+            s = held[i]
+            k = paid[s]
+            while k < last and stamps[s, k] <= now_h:
+                # Of the marks at hand eight lie in the memory that one hourly open would touch.
+                at_hand = k < opens.shape[1] and stamps[s, k] == now_h
+                mark = opens[s, k] if at_hand else market.perp_open[s, now_h - market.first_h]
+                if math.isnan(mark):
+                    take_closes(market, marks, marked, now_h - market.first_h)
+                    mark = marks.perp[s]
+                settle_funding(book, tape, lots, s, mark, rates[s, k], row)
+                k += 1
+            paid[s] = k
+            if k < last:
+                earliest = min(earliest, stamps[s, k])
+        now_h = earliest
+    return now_h
 
 
 def take_closes(market: Market, marks: Marks, first_bar: int, end_bar: int) -> None:

@@ -6,6 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
 from eternal_engine.backtest import loop
 from eternal_engine.backtest.fills import Lots, Market, empty_lots
 from eternal_engine.backtest.tape import HOURLY, OVERFLOW, ROW_HOURS, Tape, new_tape, rewind
@@ -13,6 +16,8 @@ from eternal_engine.model import reason
 from eternal_engine.model.errors import EternalError
 from eternal_engine.portfolio.beginning import initial_states
 from eternal_engine.portfolio.params import BookView, Features, Marks, Params, States, empty_book, empty_marks
+
+Int64Array = npt.NDArray[np.int64]
 
 # Room on the tape per year and symbol, several times what the busiest engine has ever used.
 ORDERS_PER_SYMBOL_YEAR = 600
@@ -81,13 +86,18 @@ def simulate(
         last_bar,
         float(deposit_weekly_usdt),
     )
-    if tape.counts[OVERFLOW]:
+    refuse_overflow(tape.counts)
+    return Simulation(tape, book, lots, marks, states)
+
+
+def refuse_overflow(counts: Int64Array) -> None:
+    """Raise EternalError where a tape's `counts` [5] say that it had no room."""
+    if counts[OVERFLOW]:
         raise EternalError(
             "the run made more orders than its tape has room for",
             where="backtest",
             mend="look at the orders of a shorter period: a rule is trading in circles",
         )
-    return Simulation(tape, book, lots, marks, states)
 
 
 plain_run = loop.run

@@ -2,21 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
+from eternal_engine.backtest.fills import Market, empty_lots
+from eternal_engine.backtest.many import Sets, run_sets, trend_features
 from eternal_engine.backtest.prepare import day_ranges_of, market_of, settle_opens_of
 from eternal_engine.backtest.runner import switched
-from eternal_engine.backtest.simulate import simulate, tape_for
-from eternal_engine.backtest.tape import BARS, DAILY, ORDERS, ROW_HOURS, Tape
+from eternal_engine.backtest.simulate import refuse_overflow, simulate, tape_for
+from eternal_engine.backtest.tape import BARS, DAILY, ORDERS
 from eternal_engine.market_data.history import HOUR_MS, MarketHistory
-from eternal_engine.portfolio.params import Features, Params
+from eternal_engine.portfolio.beginning import initial_states
+from eternal_engine.portfolio.params import Features, Params, empty_book, empty_marks
 from eternal_engine.reports.daily import day_grid, growth_index
 from eternal_engine.reports.metrics import Metrics, measure
 from eternal_engine.strategies import indicators
 from eternal_engine.strategies.base import TREND
-from eternal_engine.strategies.trend import TrendFeatures, TrendParams
+from eternal_engine.strategies.trend import TrendParams
+
+Float64Array = npt.NDArray[np.float64]
+Int64Array = npt.NDArray[np.int64]
+
+# Sets of one call: few enough for a user's Ctrl-C to be heard within a second.
+AT_ONCE = 200
 
 
 @dataclass(frozen=True)
@@ -41,61 +53,81 @@ def sweep_trend(
     last_bar: int,
     capital: tuple[float, float, float, float],
 ) -> list[SweepRow]:
-    """Run TREND alone once per variant over bars [first_bar, last_bar)."""
+    """Run TREND alone once per variant over bars [first_bar, last_bar); `run` is `loop.run`, plain or compiled."""
     alone = switched(params, ("trend",))
     market = market_of(history, day_ranges_of(history), settle_opens_of(history))
-    bars = last_bar - first_bar
-    daily_tape = tape_for(len(history.symbols), bars, DAILY)
-    shared = _Indicators(daily, features.trend)
-    sets = list(variants)
+    symbols = len(history.symbols)
+    tape = tape_for(symbols, last_bar - first_bar, DAILY)
+    book, lots, marks = empty_book(symbols, params.risk.kelly_window), empty_lots(symbols), empty_marks(symbols)
+    beginning = initial_states(alone, symbols)
+    tried = list(variants)
     rows = []
-    for variant in sets:
-        chosen = alone._replace(trend=variant)
-        seen = features._replace(trend=shared.features(variant))
-        tape = daily_tape
-        simulate(run, chosen, seen, market, first_bar=first_bar, last_bar=last_bar, capital=capital, tape=tape)
-        if tape.lowest[0] <= 0.0:
-            # How a ruined book is measured depends on its hours.
-            tape = tape_for(len(history.symbols), bars)
-            simulate(run, chosen, seen, market, first_bar=first_bar, last_bar=last_bar, capital=capital, tape=tape)
-        rows.append(_row(variant, tape, len(sets)))
+    for at in range(0, len(tried), AT_ONCE):
+        some = tried[at : at + AT_ONCE]
+        sets = _sets_of(some, daily, capital, len(tape.close_h))
+        getattr(run, "run_sets", run_sets)(
+            alone, features, market, book, lots, marks, beginning, tape, first_bar, last_bar, sets
+        )
+        for n, variant in enumerate(some):
+            refuse_overflow(sets.counts[n])
+            if sets.lowest[n] > 0.0:
+                equity = sets.equity[n, : sets.counts[n, BARS]]
+                index = growth_index(equity, np.zeros(len(equity)))
+                rows.append(_row(variant, sets.counts[n], equity, index, len(tried)))
+            else:
+                chosen = alone._replace(trend=variant)
+                seen = features._replace(trend=trend_features(features.trend, sets, n))
+                rows.append(_ruined(run, chosen, seen, market, first_bar, last_bar, capital, len(tried)))
     return rows
 
 
-def _row(variant: TrendParams, tape: Tape, trials: int) -> SweepRow:
-    count = int(tape.counts[BARS])
-    equity, flow = tape.equity[TREND, :count], tape.engine_flow[TREND, :count]
-    if tape.layout[ROW_HOURS] == DAILY:
-        index = growth_index(equity, flow)
-    else:
-        index = growth_index(equity, flow, day_grid(tape.close_h[:count] * HOUR_MS).row)
-    return SweepRow(
-        params=variant,
-        orders=int(tape.counts[ORDERS]),
-        final_equity_usdt=float(equity[-1]),
-        metrics=measure(index, trials=trials),
+def _sets_of(
+    variants: Sequence[TrendParams], daily: indicators.DailyBars, capital: tuple[float, float, float, float], rows: int
+) -> Sets:
+    """Gather sets and every indicator that any of them asks for, and make room for `rows` of results each."""
+    which = np.empty((len(variants), 4), np.int64)
+    found = []
+    for column, kind in enumerate(("sma", "ema", "adx", "atr")):
+        asked = np.array([getattr(variant, f"{kind}_days") for variant in variants])
+        days, which[:, column] = np.unique(asked, return_inverse=True)
+        found.append(np.stack([getattr(indicators, kind)(daily, period) for period in days.tolist()]))
+    sma, ema, adx, atr = found
+    return Sets(
+        numbers=np.array(variants, np.float64),
+        which=which,
+        sma=sma,
+        ema=ema,
+        adx=adx,
+        atr=atr,
+        cash=np.array(capital, np.float64),
+        equity=np.empty((len(variants), rows)),
+        counts=np.zeros((len(variants), 5), np.int64),
+        lowest=np.empty(len(variants)),
     )
 
 
-class _Indicators:
-    """Keep every indicator that any variant has asked for, by kind and period."""
+def _ruined(
+    run: Callable[..., Any],
+    params: Params,
+    features: Features,
+    market: Market,
+    first_bar: int,
+    last_bar: int,
+    capital: tuple[float, float, float, float],
+    trials: int,
+) -> SweepRow:
+    """Run a set again hour by hour: how a ruined book is measured depends on its hours."""
+    done = simulate(run, params, features, market, first_bar=first_bar, last_bar=last_bar, capital=capital)
+    count = int(done.tape.counts[BARS])
+    equity, flow = done.tape.equity[TREND, :count], done.tape.engine_flow[TREND, :count]
+    index = growth_index(equity, flow, day_grid(done.tape.close_h[:count] * HOUR_MS).row)
+    return _row(params.trend, done.tape.counts, equity, index, trials)
 
-    def __init__(self, daily: indicators.DailyBars, features: TrendFeatures) -> None:
-        self._daily = daily
-        self._features = features
-        self._known: dict[tuple[str, int], Any] = {}
 
-    def features(self, variant: TrendParams) -> TrendFeatures:
-        """Put together the features of one variant."""
-        return self._features._replace(
-            sma=self._get("sma", variant.sma_days),
-            ema=self._get("ema", variant.ema_days),
-            adx=self._get("adx", variant.adx_days),
-            atr=self._get("atr", variant.atr_days),
-        )
-
-    def _get(self, kind: str, days: int) -> Any:
-        key = (kind, days)
-        if key not in self._known:
-            self._known[key] = getattr(indicators, kind)(self._daily, days)
-        return self._known[key]
+def _row(variant: TrendParams, counts: Int64Array, equity: Float64Array, index: Float64Array, trials: int) -> SweepRow:
+    return SweepRow(
+        params=variant,
+        orders=int(counts[ORDERS]),
+        final_equity_usdt=float(equity[-1]),
+        metrics=measure(index, trials=trials),
+    )

@@ -50,7 +50,8 @@ class Tape(NamedTuple):
     `external` [N] and `level` [N]. Orders: `order_i` [M, 8] decided_h, filled_h, engine, symbol, market, side, reason,
     rule; `order_f` [M, 4] qty, price, fee, slippage. Trades: `trade_i` [K, 7] engine, symbol, side, opened_h,
     closed_h, entry and exit reason; `trade_f` [K, 6] qty, entry, exit, pnl, fees, funding. Events: `event_i` [L, 5]
-    at_h, kind, engine, symbol, value; `event_f` [L] amount. `denials` [4, reasons].
+    at_h, kind, engine, symbol, value; `event_f` [L] amount. `denials` [4, reasons], of which a daily tape leaves out
+    those of whole days that were passed at once.
 
     A row is a bar, or on a daily tape a UTC day, which then holds the state at its last bar and the sums over it.
     `layout` [2] holds the hours a row covers and the number of the period that the last row is for. Only a daily tape
@@ -113,8 +114,13 @@ def new_tape(bars: int, orders: int, trades: int, events: int, reasons: int, row
 
 def rewind(tape: Tape) -> None:
     """Make a filled tape ready for another run of the same bars: what a run only adds to goes back to its start."""
-    for sums in (tape.counts, tape.engine_flow, tape.fees, tape.slippage, tape.funding, tape.external, tape.denials):
-        sums[:] = 0
+    tape.counts[:] = 0
+    tape.engine_flow[:] = 0.0
+    tape.fees[:] = 0.0
+    tape.slippage[:] = 0.0
+    tape.funding[:] = 0.0
+    tape.external[:] = 0.0
+    tape.denials[:] = 0
     tape.layout[PERIOD] = -1
     tape.lowest[:] = np.inf
 

@@ -109,14 +109,14 @@ def mark_perps(market: Market, book: BookView, usdt: Float64Array, exposure: Flo
     closes = market.perp_close
     usdt[:] = 0.0
     exposure[:] = 0.0
-    for s in range(book.perp_qty.shape[1]):
+    for i in range(book.active[TREND]):
+        s = book.held[TREND, i]
         held = book.perp_qty[TREND, s]
-        if held != 0.0:
-            entry = book.perp_entry[TREND, s]
-            prices = closes[s, first_bar : first_bar + len(usdt)]
-            for k in range(len(usdt)):
-                usdt[k] += held * (prices[k] - entry)
-                exposure[k] += abs(held) * prices[k]
+        entry = book.perp_entry[TREND, s]
+        prices = closes[s, first_bar : first_bar + len(usdt)]
+        for k in range(len(usdt)):
+            usdt[k] += held * (prices[k] - entry)
+            exposure[k] += abs(held) * prices[k]
 
 
 def mark_pairs(

@@ -35,9 +35,14 @@ def scope_usdt(params: Params, equity: Equities) -> float:
 
 def advance_risk(params: Params, states: States, now_h: int, equity: Equities) -> States:
     """Advance loss limits, bases and breaker by one hour; an unknown equity advances nothing (U-6)."""
+    return states._replace(risk=risk_after(params, states.risk, now_h, equity))
+
+
+def risk_after(params: Params, risk: breaker.RiskState, now_h: int, equity: Equities) -> breaker.RiskState:
+    """Give the state of limits and breaker after one hour; an unknown equity advances nothing (U-6)."""
     if not equity.known:
-        return states
-    return states._replace(risk=breaker.advance(params.risk.breaker, states.risk, now_h, scope_usdt(params, equity)))
+        return risk
+    return breaker.advance(params.risk.breaker, risk, now_h, scope_usdt(params, equity))
 
 
 def breaker_orders(

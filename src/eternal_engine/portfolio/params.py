@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +17,9 @@ from eternal_engine.strategies.trend import TrendFeatures, TrendParams, TrendSta
 
 Float64Array = npt.NDArray[np.float64]
 Int64Array = npt.NDArray[np.int64]
+
+# Beside the engines in `BookView.active` and `held`: symbols of which any engine holds a perp.
+PERPS: Final = 4
 
 
 class Params(NamedTuple):
@@ -55,7 +58,8 @@ class BookView(NamedTuple):
     `realised` [4] net results of closed and cut parts; `open_costs` [4, S] funding less fees of open positions,
     `trade` [4, S] all results of the open position so far; `trend_pnls` ring buffer of TREND's closed trades and
     `trend_closed` [1] their count;
-    `active` [4] how many symbols each engine holds, kept by `valuation.count_active`.
+    `active` [5] how many symbols each engine holds, and at PERPS how many are held as a perp by any; `held` [5, S]
+    begins with these symbols, in their order. Both are kept by `valuation.count_active`.
     """
 
     cash: Float64Array
@@ -69,6 +73,7 @@ class BookView(NamedTuple):
     trend_pnls: Float64Array
     trend_closed: Int64Array
     active: Int64Array
+    held: Int64Array
 
 
 class Equities(NamedTuple):
@@ -169,7 +174,8 @@ def empty_book(symbols: int, kelly_window: int) -> BookView:
         trade=np.zeros((4, symbols)),
         trend_pnls=np.zeros(kelly_window),
         trend_closed=np.zeros(1, np.int64),
-        active=np.zeros(4, np.int64),
+        active=np.zeros(5, np.int64),
+        held=np.zeros((5, symbols), np.int64),
     )
 
 

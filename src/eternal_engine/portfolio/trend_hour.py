@@ -44,7 +44,7 @@ def decide_trend(
     seen = trend.TrendObservation(
         day=day,
         engine_usdt=equity.trend,
-        price=marks.perp.copy(),
+        price=marks.perp,
         tradable=tradable,
         busy=busy,
         held_qty=held,

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from eternal_engine.model.steps import whole_steps
-from eternal_engine.portfolio.params import BookView, Equities, Intent, Marks, Params
+from eternal_engine.portfolio.params import PERPS, BookView, Equities, Intent, Marks, Params
 from eternal_engine.risk.sizing import Instruments
 from eternal_engine.strategies.base import CORE_HODL, DUST_USDT, FUNDING, PAIR, PERP, SPOT, TACTICAL, TREND
 
@@ -16,13 +16,21 @@ Float64Array = npt.NDArray[np.float64]
 
 
 def count_active(book: BookView) -> None:
-    """Count anew how many symbols each engine holds; to be called whenever fills have changed the books."""
-    coins, contracts, active = book.spot_qty, book.perp_qty, book.active
+    """List and count anew which symbols each engine holds; to be called whenever fills have changed the books."""
+    coins, contracts, active, held = book.spot_qty, book.perp_qty, book.active, book.held
     for e in range(4):
-        active[e] = 0
+        count = 0
         for s in range(coins.shape[1]):
             if coins[e, s] != 0.0 or contracts[e, s] != 0.0:
-                active[e] += 1
+                held[e, count] = s
+                count += 1
+        active[e] = count
+    count = 0
+    for s in range(coins.shape[1]):
+        if contracts[TREND, s] != 0.0 or contracts[FUNDING, s] != 0.0:
+            held[PERPS, count] = s
+            count += 1
+    active[PERPS] = count
 
 
 def spot_value_usdt(book: BookView, marks: Marks, engine: int) -> float:

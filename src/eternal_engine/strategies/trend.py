@@ -184,18 +184,29 @@ def day_decides(rows: TrendFeatures, symbol: int, day: int) -> bool:
 
 def entry_side(params: TrendParams, rows: TrendFeatures, symbol: int, day: int) -> int:
     """Give +1 for a long entry, -1 for a short one, 0 for none (TREND-E1, market conditions only)."""
-    close = rows.close[symbol, day]
-    mean = rows.sma[symbol, day]
-    fast = rows.ema[symbol, day]
-    strength = rows.adx[symbol, day]
-    span = rows.atr[symbol, day]
+    if not is_loud(params, rows, symbol, day):
+        return 0
+    return price_side(
+        params,
+        rows.close[symbol, day],
+        rows.sma[symbol, day],
+        rows.ema[symbol, day],
+        rows.adx[symbol, day],
+        rows.atr[symbol, day],
+    )
+
+
+def is_loud(params: TrendParams, rows: TrendFeatures, symbol: int, day: int) -> bool:
+    """Tell whether the volume is at least its mean, where the filter asks; an unknown mean does not pass it."""
+    return bool(not params.volume_filter or rows.volume[symbol, day] >= rows.volume_mean[symbol, day])
+
+
+def price_side(params: TrendParams, close: float, mean: float, fast: float, strength: float, span: float) -> int:
+    """Give the side of an entry by a day's close, its slow and fast mean, ADX and ATR, 0 for none (TREND-E1)."""
     # What is not known yet is NaN and fails every comparison.
     if not exceeded(strength, params.adx_min) or span <= 0.0:
         return 0
     if not reached(params.max_stop_frac * close, params.stop_atr * span):
-        return 0
-    # The filter asks for at least the mean; an unknown mean does not pass it.
-    if params.volume_filter and not rows.volume[symbol, day] >= rows.volume_mean[symbol, day]:
         return 0
     if close > mean and fast > mean:
         return BUY
@@ -206,9 +217,14 @@ def entry_side(params: TrendParams, rows: TrendFeatures, symbol: int, day: int) 
 
 def leaving_side(rows: TrendFeatures, symbol: int, day: int) -> int:
     """Give the side that a daily close beyond SMA200 ends, +1 long, -1 short, 0 for none (TREND-X1)."""
-    if rows.close[symbol, day] < rows.sma[symbol, day]:
+    return ended_side(rows.close[symbol, day], rows.sma[symbol, day])
+
+
+def ended_side(close: float, mean: float) -> int:
+    """Give the side that a close beyond the mean ends, 0 for none (TREND-X1)."""
+    if close < mean:
         return BUY
-    return SELL if rows.close[symbol, day] > rows.sma[symbol, day] else 0
+    return SELL if close > mean else 0
 
 
 def leaves(rows: TrendFeatures, state: TrendState, symbol: int, day: int) -> bool:
@@ -226,15 +242,18 @@ def calendar(params: TrendParams, rows: TrendFeatures) -> Int8Array:
     symbols, days = rows.close.shape
     marked = np.zeros((days if params.enabled else 0, symbols), np.int8)
     for s in range(symbols):
+        # One symbol's rows, looked up once.
+        close, mean, fast, strength, span = rows.close[s], rows.sma[s], rows.ema[s], rows.adx[s], rows.atr[s]
         for day in range(len(marked)):
             if not day_decides(rows, s, day):
                 continue
             bits = DECIDES
             if rows.bars[s, day] == HOURS_PER_DAY:
                 bits |= WHOLE
-            if is_warm(params, rows, s, day) and entry_side(params, rows, s, day) != 0:
+            side = price_side(params, close[day], mean[day], fast[day], strength[day], span[day])
+            if side != 0 and is_warm(params, rows, s, day) and is_loud(params, rows, s, day):
                 bits |= ENTERS
-            against = leaving_side(rows, s, day)
+            against = ended_side(close[day], mean[day])
             if against > 0:
                 bits |= ENDS_LONG
             elif against < 0:

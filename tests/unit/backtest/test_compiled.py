@@ -10,8 +10,21 @@ from typing import Any
 import numpy as np
 import pytest
 
-from core_builders import QUICK_TREND, TEN, THREE, a_random_history, orders_on, play, some_params, written
-from eternal_engine.backtest.simulate import Simulation
+from core_builders import (
+    CAPITAL,
+    QUICK_TREND,
+    TEN,
+    THREE,
+    a_random_history,
+    only,
+    orders_on,
+    play,
+    some_params,
+    written,
+)
+from eternal_engine.backtest.prepare import daily_bars_of, features_of
+from eternal_engine.backtest.simulate import Simulation, plain_run
+from eternal_engine.backtest.sweep import sweep_trend
 from eternal_engine.backtest.tape import EVENTS, ORDERS
 from eternal_engine.portfolio.params import Params
 
@@ -59,6 +72,28 @@ def test_j17_compiled_equals_plain_over_wild_markets(compiled: Callable[..., Any
     fast = play(history, wild(seed), deposit_weekly_usdt=deposits, first_bar=24 * (seed % 3), runner=compiled)
     assert min(plain.tape.counts[ORDERS], plain.tape.counts[EVENTS]) > 0
     assert_equal_tapes(plain, fast)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_j17_a_compiled_sweep_gives_the_rows_of_a_plain_one(compiled: Callable[..., Any], seed: int) -> None:
+    history = a_random_history(seed, days=50, holes=25 * (seed % 2), vol=0.015)
+    params = only(
+        "trend", THREE, trend={**QUICK_TREND, "adx_min": 5.0, "shorts": True}, ladder={"daily_loss_frac": 0.3}
+    )
+    daily = daily_bars_of(history)
+    features = features_of(params, history, daily)
+    variants = [
+        params.trend._replace(sma_days=sma, ema_days=ema, stop_atr=stop, risk_frac=risk, leverage=leverage)
+        for sma, ema, stop, risk, leverage in ((6, 3, 1.0, 0.2, 2.0), (4, 5, 0.5, 5.0, 9.0), (8, 3, 2.0, 0.1, 2.0))
+    ]
+    plain, fast = (
+        sweep_trend(
+            run, params, history, daily, features, variants, first_bar=0, last_bar=history.hours, capital=CAPITAL
+        )
+        for run in (plain_run, compiled)
+    )
+    assert max(row.orders for row in plain) > 8
+    assert fast == plain
 
 
 def test_j17_compiled_equals_plain_over_a_synthetic_year(compiled: Callable[..., Any]) -> None:

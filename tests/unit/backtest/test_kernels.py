@@ -32,7 +32,7 @@ def imported_by(module: ModuleType) -> set[str]:
 
 
 def test_every_module_behind_compiled_code_is_part_of_the_cache_key() -> None:
-    hashed = {module.__name__ for module in (*kernels.MODULES, *kernels.CONSTANTS)}
+    hashed = {module.__name__ for module in (*kernels.MODULES, *kernels.CONSTANTS, kernels.lending)}
     needed = set().union(*(imported_by(module) for module in kernels.MODULES)) - NOT_COMPILED
     # Indicators are computed before the loop, as plain arrays.
     assert needed - hashed <= {"eternal_engine.strategies.indicators"}

@@ -24,7 +24,7 @@ def test_f18_a_held_coin_without_price_makes_equity_unknown_everywhere() -> None
     for signal in (a_buy(TACTICAL, 50.0), an_entry(TREND, 0.05), a_buy(CORE_HODL, 50.0)):
         assert desk.review(signal).rule == reason.UNKNOWN_EQUITY
     before = desk.states
-    assert breaker_hour.advance_risk(desk.params, before, NOW_H, desk.equity) is before
+    assert breaker_hour.advance_risk(desk.params, before, NOW_H, desk.equity).risk is before.risk
 
 
 def test_ord_5_dust_without_price_leaves_equity_known() -> None:
