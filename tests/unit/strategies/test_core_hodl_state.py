@@ -68,7 +68,8 @@ def changed(before: CoreState, after: CoreState) -> dict[str, Any]:
 def test_core_12_before_the_first_decision_everything_is_nothing() -> None:
     state = core_hodl.initial_state(3)
     assert state.phase == core_hodl.NEW
-    assert not any(any(value) if isinstance(value, list) else value for value in plain(state).values())
+    flat = [value for found in plain(state).values() for value in (found if isinstance(found, list) else [found])]
+    assert flat == [0] * (13 + 6 * 3)
     kinds = {name: value.dtype for name, value in state._asdict().items() if isinstance(value, np.ndarray)}
     assert len(kinds) == 6
     assert all(kind == (np.int64 if name in INTEGERS else np.float64) for name, kind in kinds.items())
@@ -284,9 +285,23 @@ def test_core_4_an_own_plan_out_of_weeks_grows_by_one_and_no_other_plan_does() -
 
 
 def test_core_4_a_plan_with_one_week_left_is_not_extended() -> None:
-    state = a_state(weeks_remaining=1, plan=[MAIN_PLAN, NO_PLAN, NO_PLAN], gap_usdt=[30.0, 0.0, 0.0])
+    state = a_state(
+        weeks_remaining=1, plan=[MAIN_PLAN, NO_PLAN, OWN_PLAN], gap_usdt=[30.0, 0.0, 40.0], own_weeks=[0, 0, 1]
+    )
     found, signals, notes = core_hodl.decide(CORE, state, seen())
-    assert (found.weeks_remaining, notes, [signal.quote_usdt for signal in signals]) == (0, 0, [30.0])
+    assert (found.weeks_remaining, notes, [signal.quote_usdt for signal in signals]) == (0, 0, [30.0, 40.0])
+
+
+def test_core_8_a_round_that_ends_off_and_without_cash_says_both() -> None:
+    state = a_state(phase=REBALANCING, rebalance_week=3, rebalance_over=0)
+    _, _, notes = core_hodl.decide(CORE, state, seen(cash_usdt=0.0, held_usdt=np.array([900.0, 100.0, 9.0])))
+    assert notes == core_hodl.NOTE_NO_CASH | core_hodl.NOTE_STILL_OFF
+
+
+def test_core_8_below_the_reserve_only_the_fixed_sum_flows() -> None:
+    params = CORE._replace(reserve_frac=0.5, weekly_usdt=0.0)
+    assert core_hodl.weekly_flow_usdt(params, a_state(), seen(cash_usdt=100.0, equity_usdt=200.0)) == 0.0
+    assert core_hodl.weekly_flow_usdt(params, a_state(), seen(cash_usdt=101.0, equity_usdt=200.0)) == 0.25
 
 
 def test_core_3_a_leg_says_all_that_it_is() -> None:

@@ -226,6 +226,14 @@ def test_fund_e1_one_settlement_is_enough_where_the_settings_say_so() -> None:
     assert not funding.wants_entry(params, rows, 0, seen(0))
 
 
+def test_fund_1_the_first_settlement_of_a_new_interval_counts() -> None:
+    stamps = START_H + np.array([0, 8, 16, 24, 32, 36], dtype=np.int64)
+    intervals = np.array([8.0, 8.0, 8.0, 8.0, 8.0, 4.0])
+    rows = funding.features(PARAMS, [stamps] * 10, [np.full(6, 0.0001)] * 10, [intervals] * 10)
+    found = [funding.expected_income_frac(PARAMS, rows, 0, settled) for settled in (5, 6)]
+    assert found == [pytest.approx(0.0042), pytest.approx(0.0084)]
+
+
 def test_fund_e1_a_coin_below_one_usdt_has_a_basis_too() -> None:
     assert funding.basis_frac(0.1, 0.1001) == pytest.approx(0.001)
     assert math.isnan(funding.basis_frac(0.0, 0.1))

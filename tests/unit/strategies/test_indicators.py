@@ -160,3 +160,49 @@ def test_a_day_without_any_bar_is_unknown() -> None:
 def test_volume_that_nobody_asked_for_is_left_out() -> None:
     close = hourly(2)
     assert indicators.daily_bars(close, close, close, None).volume.tolist() == [[0.0, 0.0]]
+
+
+@pytest.mark.parametrize("hole_share", [0.0, 0.01, 0.3])
+def test_daily_bars_of_any_hours_are_those_counted_by_hand(hole_share: float) -> None:
+    rng = np.random.default_rng(16)
+    shape = (3, 40 * 24 + 7)
+    close = rng.uniform(90.0, 110.0, shape)
+    close[rng.random(shape) < hole_share] = np.nan
+    close[1, 48:96] = np.nan if hole_share else close[1, 48:96]
+    high, low, volume = close + rng.uniform(0, 5, shape), close - rng.uniform(0, 5, shape), 0.0 * close + 2.0
+    found = indicators.daily_bars(high, low, close, volume)
+    for s in range(3):
+        for day in range(40):
+            hours = slice(24 * day, 24 * day + 24)
+            there = ~np.isnan(close[s, hours])
+            assert found.bars[s, day] == there.sum()
+            assert found.volume[s, day] == 2.0 * there.sum()
+            expected = (
+                (high[s, hours][there].max(), low[s, hours][there].min(), close[s, hours][there][-1])
+                if there.any()
+                else (np.nan, np.nan, np.nan)
+            )
+            given = (found.high[s, day], found.low[s, day], found.close[s, day])
+            np.testing.assert_array_equal(given, expected)
+    assert (found.bars.shape, found.bars.dtype) == ((3, 40), np.int64)
+
+
+def test_a_symbol_has_the_indicators_it_has_alone() -> None:
+    # Never listed, listed late, with holes, of a single day, whole.
+    rng = np.random.default_rng(17)
+    close = 100.0 * np.exp(np.cumsum(rng.normal(0, 0.03, (5, 80)), axis=1))
+    close[0] = np.nan
+    close[1, :25] = np.nan
+    close[2, [20, 30, 31, 50]] = np.nan
+    close[3, 1:] = np.nan
+    bars = DailyBars(close * 1.02, close * 0.97, close, 0.0 * close + 3.0, np.full(close.shape, 24))
+    for indicator in (indicators.sma, indicators.ema, indicators.adx, indicators.atr, indicators.volume_mean):
+        together = indicator(bars, 5)
+        for s in range(5):
+            there = ~np.isnan(close[s])
+            alone = daily(*(rows[s][there] for rows in (bars.high, bars.low, bars.close, bars.volume)))
+            if there.sum() > 1:
+                np.testing.assert_array_equal(together[s, there], indicator(alone, 5)[0])
+                assert not np.isnan(together[s, -1])
+            assert np.isnan(together[s, ~there]).all()
+        assert not np.array_equal(together[4], indicator(bars, 14)[4], equal_nan=True)

@@ -156,6 +156,25 @@ def test_tact_e1_money_armed_below_one_level_is_not_promised_to_the_next() -> No
     assert life.state.armed_usdt.sum() == pytest.approx(1_000.0)
 
 
+def test_tact_e1_a_second_level_takes_what_the_first_has_not_armed() -> None:
+    table = rows([69_000.0, 20_000.0])
+    armed = np.array([[700.0, 200.0], [0.0, 0.0]])
+    state = tactical.initial_state(PARAMS)._replace(high=69_000.0, fired=np.array([True, False]), armed_usdt=armed)
+    after, _, _ = tactical.decide(PARAMS, table, state, seen(1, table, cash_usdt=1_000.0, cost_usdt=np.full(2, 5e3)))
+    assert after.armed_usdt.tolist() == [[700.0, 200.0], [pytest.approx(80.0), pytest.approx(20.0)]]
+    for levels in (1, 3):
+        assert tactical.armed_usdt(state._replace(armed_usdt=np.ones((levels, 2)))) == 2.0 * levels
+
+
+def test_tact_1_the_high_is_bitcoins_wherever_it_stands_in_the_list_and_whatever_it_costs() -> None:
+    close = np.array([[9.0, 9.0], [0.8, 0.4], [7.0, 7.0]])
+    daily = DailyBars(close, close, close, close, np.full((3, 2), 24))
+    unknown = np.full(2, np.nan)
+    table = tactical.features(PARAMS._replace(btc=1), daily, unknown, unknown)
+    assert table.btc_high.tolist() == [0.8, 0.8]
+    assert tactical.drawdown_frac(0.4, 0.8) == 0.5
+
+
 def test_tact_e1_levels_rearm_at_a_new_high_only() -> None:
     # I5
     life, table = Life(cash=50_000.0), rows([69_000, 34_000, 68_999, 34_000, 70_000, 34_999])
@@ -291,6 +310,13 @@ def test_tact_before_the_first_decision_nothing_is_held_fired_or_armed() -> None
         ((2,), np.int64, False),
         ((2,), np.int64, False),
     ]
+
+
+def test_tact_x1_twenty_hours_of_a_day_and_one_usdt_are_enough_to_sell() -> None:
+    life, table = Life(), rows([20_000.0], bars=20)
+    life.qty[BTC], life.cost[BTC] = 1.0 / 20_000.0, 0.1
+    life.state.first_buy_h[BTC] = START_H
+    assert life.day(table, 0)[1] == [reason.TACT_PROFIT]
 
 
 @pytest.mark.parametrize("first", [{"fresh": np.array([False, True])}, {"busy": np.array([True, False])}, {"bars": 19}])
