@@ -144,17 +144,17 @@ def after_books(params: Params, states: States, books: Books, symbols: Sequence[
             held, price = funding_book.spot.get(name), float(marks.spot[s])
             if held is None or (isfinite(price) and not coins_are_a_pair(table, s, float(held.qty), price)):
                 states = states._replace(funding=funding.closed(states.funding, s))
-        if states.tactical.first_buy_h[s] != 0 and _is_sold(books.of(Account.TACTICAL), name, float(marks.spot[s])):
+        if states.tactical.first_buy_h[s] != 0 and _is_sold(books.of(Account.TACTICAL), name):
             dates = states.tactical.first_buy_h.copy()
             dates[s] = 0
             states = states._replace(tactical=states.tactical._replace(first_buy_h=dates))
     return states
 
 
-def _is_sold(book: Book, symbol: Symbol, price: float) -> bool:
-    """Tell whether nothing of a coin is left but dust (ORD-5); of one without a price whatever is left counts."""
+def _is_sold(book: Book, symbol: Symbol) -> bool:
+    """Tell whether nothing of a coin is left but dust, by what it has cost (ORD-5): a fallen price sells nothing."""
     held = book.spot.get(symbol)
-    return held is None or (isfinite(price) and float(held.qty) * price < DUST_USDT)
+    return held is None or float(held.cost_usdt) < DUST_USDT
 
 
 def after_deposit(params: Params, states: States, amount_usdt: Decimal) -> States:

@@ -28,6 +28,7 @@ AT = datetime(2024, 1, 2, tzinfo=UTC)
 PARAMS = some_params(TWO)
 BTC = Symbol(TWO[0])
 MARKS = Marks(np.array([40_000.0, 2_000.0]), np.array([40_000.0, 2_000.0]), np.zeros(2, int), np.zeros(2, int))
+FALLEN = MARKS._replace(spot=np.array([1.0, 1.0]))
 NO_MARKS = MARKS._replace(spot=np.array([np.nan, np.nan]))
 FALL_H = 482_000
 LEVELS = tuple(
@@ -39,7 +40,7 @@ LEVELS = tuple(
 
 
 def holding(qty: str) -> Book:
-    held = SpotHolding(BTC, Decimal(qty), Decimal(2_000), Decimal(0), AT)
+    held = SpotHolding(BTC, Decimal(qty), Decimal(qty) * 40_000, Decimal(0), AT)
     return replace(Book(Account.TACTICAL), spot={BTC: held})
 
 
@@ -65,9 +66,10 @@ def test_tact_x1_two_levels_that_fill_side_by_side_are_held_since_their_own_hour
     assert states.tactical.first_buy_h[0] == FALL_H
 
 
+@pytest.mark.parametrize("marks", [MARKS, NO_MARKS], ids=["priced", "without a price"])
 @pytest.mark.parametrize("left", [(), (holding("0.0000009"),)], ids=["nothing", "dust"])
-def test_tact_x1_coins_that_are_sold_take_their_date_with_them(left: tuple[Book, ...]) -> None:
-    states = after_books(PARAMS, dated(400_000), books(*left), TWO, MARKS)
+def test_tact_x1_coins_that_are_sold_take_their_date_with_them(left: tuple[Book, ...], marks: Marks) -> None:
+    states = after_books(PARAMS, dated(400_000), books(*left), TWO, marks)
     assert states.tactical.first_buy_h.tolist() == [0, 0]
     again = holding("0.0999")
     for intent, leg in zip(LEVELS, (Leg.LEVEL_1, Leg.LEVEL_2), strict=True):
@@ -75,7 +77,7 @@ def test_tact_x1_coins_that_are_sold_take_their_date_with_them(left: tuple[Book,
     assert states.tactical.first_buy_h[0] == FALL_H
 
 
-@pytest.mark.parametrize("marks", [MARKS, NO_MARKS], ids=["priced", "without a price"])
+@pytest.mark.parametrize("marks", [MARKS, NO_MARKS, FALLEN], ids=["priced", "without a price", "worth dust"])
 def test_tact_x1_coins_that_are_held_keep_their_date(marks: Marks) -> None:
     states = dated(400_000)
     held = books(holding("0.05"))
