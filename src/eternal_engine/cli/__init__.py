@@ -12,6 +12,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from eternal_engine.cli.examples import with_examples
+from eternal_engine.cli.whole_file import failure
 from eternal_engine.launch.collector import no_collection
 from eternal_engine.model.errors import EternalError
 
@@ -135,8 +136,7 @@ def run(args: list[str]) -> int:
         _print_error(error, debug=_wants_debug(args))
         return error.exit_code
     except OSError as error:
-        mend = "check that the file or directory exists and may be used"
-        problem = EternalError(error.strerror or str(error), where=str(error.filename or ""), mend=mend)
+        problem = failure(error, str(error.filename or ""))
         _print_error(problem.with_traceback(error.__traceback__), debug=_wants_debug(args))
         return problem.exit_code
     return 0

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from eternal_engine.cli.state_dir import ModeOption, SegmentsOption, StateDirOption, database_in, directory_of
+from eternal_engine.cli.whole_file import whole_file
 from eternal_engine.launch.files import SEGMENTS_FOLDER
 from eternal_engine.model.errors import UsageError
 
@@ -114,7 +115,7 @@ def _entries(state_dir: Path | None, mode: Any, segments: Path | None) -> list[B
 def _write(columns: Sequence[str], rows: Sequence[Any], output: Path | None) -> None:
     from eternal_engine.reports.statements import write_csv
 
-    with nullcontext(sys.stdout) if output is None else output.open("w", encoding="utf-8", newline="") as file:
+    with nullcontext(sys.stdout) if output is None else whole_file(output) as file:
         write_csv(columns, rows, file)
     if output is not None:
         typer.echo(f"{len(rows)} rows in {output}", err=True)

@@ -21,6 +21,7 @@ from eternal_engine.cli.state_dir import (
     database_of,
     directory_of,
 )
+from eternal_engine.cli.whole_file import whole_file
 from eternal_engine.launch.files import SEGMENTS_FOLDER
 from eternal_engine.model.errors import EternalError, JournalBroken, StorageError, UsageError
 
@@ -104,7 +105,7 @@ def export(
     database, folder = database_in(directory), segments or directory / SEGMENTS_FOLDER
     is_stdout = str(output) == "-"
     count = 0
-    with nullcontext(sys.stdout) if is_stdout else output.open("x", encoding="utf-8") as file:
+    with nullcontext(sys.stdout) if is_stdout else whole_file(output, must_be_new=True) as file:
         for row in all_rows(database, folder):
             file.write(json.dumps(row._asdict(), separators=(",", ":")) + "\n")
             count += 1
