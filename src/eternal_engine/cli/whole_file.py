@@ -34,7 +34,7 @@ def failure(error: OSError, where: str) -> EternalError:
 def whole_file(path: Path, *, must_be_new: bool = False) -> Iterator[TextIO]:
     """Open a text file that takes its name when all of it is on the disk; line ends stay as they are written.
 
-    Raises UsageError when it must be new and is not, EternalError when it cannot be written: nothing is left behind then.
+    Raises UsageError when it must be new and is not, EternalError when it cannot be written: nothing is left then.
     """
     if must_be_new and path.exists():
         raise UsageError("the file exists already", where=str(path), mend=MENDS[errno.EEXIST])
