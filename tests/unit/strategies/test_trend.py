@@ -306,12 +306,39 @@ def test_the_calendar_says_what_the_rules_say_of_every_day() -> None:
     assert trend.calendar(PARAMS._replace(enabled=False), table).shape == (0, 7)
 
 
+def test_the_calendar_says_it_of_each_day_and_symbol_of_a_table() -> None:
+    days = [
+        rows(4, close=[40_000.0, 29_000.0, np.nan, 40_000.0], bars=[19, 24, 24, 24]),
+        rows(4, close=[29_000.0, 40_000.0, 40_000.0, 30_000.0], days_known=[200, 199, 200, 200]),
+        rows(4, close=[40_000.0, 40_000.0, 29_000.0, 40_000.0], adx=[30.0, 20.0, 30.0, 30.0]),
+    ]
+    one_by_one = [trend.calendar(PARAMS, day)[0].tolist() for day in days]
+    assert trend.calendar(PARAMS, week(*days)).tolist() == one_by_one
+    assert len({bits for day in one_by_one for bits in day}) > 4
+
+
+def test_trend_e1_a_coin_that_moves_by_less_than_one_usdt_enters_too() -> None:
+    (signal,) = entries(rows(close=0.1, sma=0.08, ema=0.09, atr=0.004))
+    assert signal.atr == 0.004
+
+
+def test_before_the_first_entry_nothing_is_held() -> None:
+    state = trend.initial_state(2)
+    assert [(column.tolist(), column.dtype.kind) for column in (state.side, state.trailing, state.stop)] == [
+        ([0, 0], "i"),
+        ([False, False], "b"),
+        ([0.0, 0.0], "f"),
+    ]
+
+
 def test_what_is_changed_in_place_leaves_copies_alone() -> None:
     before = held()
     mine = trend.copied(before)
     trend.trail_in_place(PARAMS, mine, 0, 60_000.0, 0.5)
     assert mine.stop[0] > before.stop[0]
+    assert (mine.trailing[0], mine.trailing.dtype) == (True, np.bool_)
     trend.close_in_place(mine, 0)
+    assert not mine.trailing[0]
     assert (mine.side[0], before.side[0], before.trailing[0]) == (0, 1, False)
     whole = [column.tolist() for column in before]
     for column in trend.copied(before):
@@ -343,6 +370,7 @@ def test_features_hold_the_volume_mean_only_when_it_is_asked_for() -> None:
     on = trend.features(PARAMS._replace(volume_filter=True), bars)
     assert off.volume_mean.shape == (1, 1)
     assert on.volume_mean[0, -1] == 1.0
+    assert (on.volume[0, -1], on.bars[0, -1]) == (1.0, 24)
     assert off.days_known[0, -1] == days
     assert trend.entry_side(PARAMS, off, 0, days - 1) == BUY
     assert [trend.is_warm(PARAMS, off, 0, day) for day in (198, 199)] == [False, True]
