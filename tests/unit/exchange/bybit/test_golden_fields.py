@@ -19,7 +19,7 @@ from eternal_engine.exchange.orders import OrderRequest
 from eternal_engine.exchange.terms import Market, OrderKind, QtyUnit, Side
 from eternal_engine.exchange.translate import rules_of
 from eternal_engine.model.errors import RejectedForGood
-from wire_messages import CANDLE, COIN, EXECUTION, LEDGER_ROW, ORDER, PERP, PERP_TICKER, POSITION, SPOT, T0
+from wire_messages import CANDLE, COIN, EXECUTION, KEY, LEDGER_ROW, ORDER, PERP, PERP_TICKER, POSITION, SPOT, T0
 
 # No two values of a message are alike where they could be taken for each other.
 ORDER_NUMBERS = ORDER | {"takeProfit": "4000", "triggerPrice": "2950.5"}
@@ -137,6 +137,11 @@ def test_an_order_keeps_its_two_times_apart() -> None:
     order = wire.ORDER.parse(ORDER)
     assert order.created_at == datetime.fromtimestamp(T0 / 1000, UTC)
     assert order.updated_at > order.created_at
+
+
+def test_a_key_that_is_bound_to_addresses_does_not_end() -> None:
+    assert wire.KEY_INFO.parse(KEY | {"expiredAt": "1970-01-01T00:00:00Z", "deadlineDay": -2}).expires_at is None
+    assert wire.KEY_INFO.parse(KEY).expires_at == datetime(2026, 1, 1, tzinfo=UTC)
 
 
 def test_u_11_the_stop_that_travels_with_an_entry_is_woken_by_the_mark_price_and_protects_the_whole_position() -> None:

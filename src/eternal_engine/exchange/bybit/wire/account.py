@@ -153,7 +153,8 @@ def _read_iso(value: object) -> datetime | None:
     parsed = datetime.fromisoformat(text)
     if parsed.tzinfo is None:
         raise f.Unfit
-    return parsed.astimezone(UTC)
+    # A key that is bound to addresses does not end, and its end is the epoch then.
+    return None if parsed <= f.EPOCH else parsed.astimezone(UTC)
 
 
 _READ_ONLY = f.Codec("0 or 1", lambda value: _zero_one(value), lambda value: 1 if value else 0)
