@@ -66,7 +66,7 @@ def range_lines(report: Report) -> tuple[str, ...]:
         lines.insert(0, f"{data.mark}: a made-up market, no statement about any real one")
     missing = sum(gap.bars for gap in data.gaps)
     if missing:
-        lines.append(f"gaps: {len(data.gaps)}, {missing} hourly bars missing in all; nothing is decided on them")
+        lines.append(f"gaps: {len(data.gaps):,}, {missing:,} hourly bars missing in all; nothing is decided on them")
     # A result over coins that were chosen afterwards must not be read without that word.
     lines.extend(note for note in data.notes if "hindsight" in note)
     return tuple(lines)
@@ -217,8 +217,8 @@ def drawdown_table(report: Report) -> Table:
             fall.peak,
             fall.trough,
             fall.recovery or "not yet",
-            f"{fall.days_to_trough}",
-            f"{fall.days}",
+            f"{fall.days_to_trough:,}",
+            f"{fall.days:,}",
         )
         for fall in report.drawdowns
     ]

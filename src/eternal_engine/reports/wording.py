@@ -7,7 +7,7 @@ from decimal import Decimal
 
 NOTHING = "–"
 
-ENGINE_TITLES = {"core_hodl": "CORE-HODL", "trend": "TREND", "funding": "FUNDING", "tactical": "TACTICAL"}
+ENGINE_TITLES = {"core_hodl": "CORE_HODL", "trend": "TREND", "funding": "FUNDING", "tactical": "TACTICAL"}
 
 
 def instant(at_ms: int) -> str:

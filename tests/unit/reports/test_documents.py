@@ -16,6 +16,7 @@ from eternal_engine.reports.report import Report
 from eternal_engine.reports.result import PositionRow
 from eternal_engine.reports.tables import summary_tables
 from eternal_engine.reports.terminal import print_report, print_table
+from eternal_engine.reports.wording import ENGINE_TITLES
 
 
 def printed(report: Report, width: int = 130) -> str:
@@ -83,7 +84,7 @@ def test_the_trials_behind_the_deflated_ratio_are_told(report: Report) -> None:
 def test_positions_open_at_the_end_are_listed() -> None:
     row = PositionRow("core_hodl", "BTCUSDT", "spot", 0.5, 7000.0, 8000.0, 4000.0, 500.0)
     text = to_markdown(build_report(a_backtest_result(days=10, open_positions=(row,))))
-    assert "| CORE-HODL | BTCUSDT | spot | 0.5 | 7,000 | 8,000 | 4,000 | +500 |" in text
+    assert "| CORE_HODL | BTCUSDT | spot | 0.5 | 7,000 | 8,000 | 4,000 | +500 |" in text
 
 
 def test_deposits_are_shown_when_there_are_some() -> None:
@@ -128,3 +129,7 @@ def test_a_report_without_gaps_and_notes_has_no_such_sections() -> None:
     assert "Gaps" not in markdown
     assert "Notes" not in markdown
     assert "Denied" not in markdown
+
+
+def test_an_engine_has_in_reports_the_name_that_is_typed_and_shown_elsewhere() -> None:
+    assert all(title.lower() == name for name, title in ENGINE_TITLES.items())
