@@ -200,6 +200,30 @@ def test_core_9_the_smallest_order_is_that_of_a_coin_which_can_be_bought(cash: f
     assert bool(notes & core_hodl.NOTE_NO_CASH) == is_short
 
 
+def test_core_9_a_coin_without_weight_is_none_that_can_be_bought() -> None:
+    params = CORE._replace(weights=np.array([0.7, 0.3, 0.0]))
+    least = np.array([5.0, 5.0, 1.0])
+    _, _, notes = core_hodl.decide(params, a_state(phase=MAINTAINING), seen(cash_usdt=4.0, min_usdt=least))
+    assert notes == core_hodl.NOTE_NO_CASH
+    only_that = seen(fresh=np.array([False, False, True]))
+    waiting = a_state(phase=MAINTAINING)
+    assert core_hodl.decide(params, waiting, only_that) == (waiting, [], 0)
+
+
+def test_core_2_a_gap_below_one_usdt_is_a_gap() -> None:
+    state, _, _ = core_hodl.decide(CORE, core_hodl.initial_state(3), seen(portfolio_usdt=2.0, held_usdt=np.zeros(3)))
+    assert state.plan.tolist() == [MAIN_PLAN] * 3
+    assert state.gap_usdt.tolist() == pytest.approx([0.6, 0.36, 0.24])
+
+
+def test_core_9_a_leg_with_any_flow_is_one_of_the_flow() -> None:
+    plans = {"plan": [OWN_PLAN, NO_PLAN, NO_PLAN], "gap_usdt": [6.0, 0.0, 0.0], "own_weeks": [1, 0, 0]}
+    params = CORE._replace(weekly_usdt=1.0, cash_flow_frac=0.0)
+    _, (signal,), _ = core_hodl.decide(params, a_state(phase=MAINTAINING, **plans), seen(cash_usdt=500.0))
+    assert (signal.symbol, signal.quote_usdt, signal.plan_usdt) == (0, 6.5, 6.0)
+    assert signal.reason == reason.CORE_MAINTAIN
+
+
 def test_core_10_a_deposit_into_a_running_plan_changes_its_gaps_and_not_its_length() -> None:
     state = a_state(plan=[MAIN_PLAN, NO_PLAN, OWN_PLAN], gap_usdt=[100.0, 0.0, 10.0])
     found = core_hodl.on_deposit(CORE, state, 1_000.0)

@@ -331,6 +331,14 @@ def test_tact_x1_a_coin_that_cannot_be_sold_keeps_no_other_from_it(first: dict[s
     assert signal == reduce_signal(TACTICAL, ETH, SPOT, SELL, 1.0, 2_000.0, reason.TACT_PROFIT)
 
 
+@pytest.mark.parametrize("first", [0.0, 1e-9])
+def test_tact_x1_a_coin_that_is_not_held_does_not_hide_one_that_is_due(first: float) -> None:
+    table = rows([60_000.0, 60_000.0])
+    state = tactical.initial_state(PARAMS)._replace(high=60_000.0)
+    held, cost, least = np.array([first, 1.0]), np.array([1e-3, 400.0]), np.full(2, 5.0)
+    assert not tactical.at_rest(PARAMS, table, state, 1, START_H, held, cost, least)
+
+
 markets = st.lists(st.sampled_from([69_000.0, 60_000.0, 34_400.0, 27_000.0, 71_000.0]), min_size=1, max_size=4)
 holdings = st.sampled_from([(0.0, 0.0), (0.1, 5_000.0), (0.1, 2_000.0), (1e-9, 1e-4)])
 

@@ -122,6 +122,17 @@ def test_trend_e1_volume_filter_is_an_option() -> None:
     assert entries(rows(volume_mean=np.nan), on) == []
 
 
+def test_trend_e1_the_volume_that_counts_is_the_coins_own_of_the_day() -> None:
+    on = PARAMS._replace(volume_filter=True)
+    loud, quiet = rows(2, volume=[10.0, 9.0]), rows(2, volume=[9.0, 10.0])
+    table = week(loud, quiet)
+    for day, symbol in ((0, 0), (1, 1)):
+        _, _, found = trend.decide(on, table, trend.initial_state(2), seen(2, day=day))
+        assert [signal.symbol for signal in found] == [symbol]
+    assert (trend.calendar(on, table) & trend.ENTERS).astype(bool).tolist() == [[True, False], [False, True]]
+    assert (trend.calendar(PARAMS, table) & trend.ENTERS).all()
+
+
 def test_trend_e1_shorts_are_the_mirror_image() -> None:
     down = rows(close=20_000.0, ema=25_000.0)
     assert entries(down) == []
