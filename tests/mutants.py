@@ -29,7 +29,7 @@ ROOT = Path(__file__).parents[1]
 COPIED = ("src", "tests", "config")
 FILES = ("pyproject.toml", "README.md")
 QUICK = "max_examples=40, derandomize=True, database=None, phases=(Phase.explicit, Phase.generate)"
-CPU_LIMIT_S = 60
+CPU_LIMIT_S = 20
 CONFIG = """
 [tool.mutmut]
 source_paths = ["src/"]
@@ -89,9 +89,10 @@ def pytest_runtestloop(session: pytest.Session) -> bool:
     reached, seconds = stats["tests_by_mangled_function_name"], stats["duration_by_test"]
     items = {item.nodeid: item for item in session.items}
     first, second = Path("results.jsonl"), Path("results-again.jsonl")
-    before = {row["mutant"]: row for row in map(json.loads, first.read_text().splitlines())} if first.exists() else {}
+    rows = map(json.loads, first.read_text(encoding="utf-8").splitlines()) if first.exists() else ()
+    before = {row["mutant"]: row["result"] for row in rows}
     file = second if again else first
-    names = [name for name in _mutants(part) if (before[name]["result"] == "lived" if again else name not in before)]
+    names = [name for name in _mutants(part) if (before.get(name) == "lived" if again else name not in before)]
     gc.collect()
     gc.freeze()
     if _run(items.values(), session, "") != "lived":
@@ -100,8 +101,8 @@ def pytest_runtestloop(session: pytest.Session) -> bool:
         tests = sorted(reached.get(name.rpartition("__mutmut_")[0], []), key=lambda test: seconds.get(test, 0.0))
         chosen = list(items.values()) if again else [items[test] for test in tests if test in items]
         result = _run(chosen, session, name) if chosen else "not judged"
-        with file.open("a", encoding="utf-8") as rows:
-            rows.write(json.dumps({"mutant": name, "result": result}) + "\n")
+        with file.open("a", encoding="utf-8") as written:
+            written.write(json.dumps({"mutant": name, "result": result}) + "\n")
     results = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
     print("\n", dict(Counter(row["result"] for row in results)))
     print(*(f"{row['result']}: {row['mutant']}" for row in results if row["result"] != "killed"), sep="\n")
