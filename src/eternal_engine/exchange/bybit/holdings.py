@@ -43,7 +43,11 @@ class AccountReader:
         params |= {"symbol": symbol} if symbol else {"settleCoin": SETTLE_COIN}
         where = "position/list"
         fetch = self._caller.fetcher(endpoints.POSITIONS, where)
-        return await all_pages(fetch, params, wire.POSITION, where)
+        found: dict[tuple[str, int], Position] = {}
+        for row in await all_pages(fetch, params, wire.POSITION, where):
+            # Behind the last row of a symbol the exchange may hand out a cursor to a blank row of the same.
+            found.setdefault((row.symbol, row.position_idx), row)
+        return tuple(found.values())
 
     async def open_orders(self, market: Market, symbol: str | None = None) -> tuple[OrderReport, ...]:
         """Return resting and conditional orders, all pages."""

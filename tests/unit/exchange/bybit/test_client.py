@@ -25,6 +25,7 @@ from eternal_engine.model.errors import (
     Unsupported,
 )
 from scripted_server import NOW_MS, Said, ScriptedServer, Seen, ok, refusal
+from wire_messages import POSITION
 
 NOW = datetime.fromtimestamp(NOW_MS / 1000, UTC)
 FAST = TransportSettings(connect_timeout_s=5, read_timeout_s=5, deadline_s=10)
@@ -206,6 +207,20 @@ async def test_perp_lists_name_the_settle_coin_and_symbols_win(server: ScriptedS
     assert server.seen[0].query == {"category": "linear", "limit": "200", "settleCoin": "USDT"}
     assert server.seen[1].query == {"category": "linear", "limit": "200", "symbol": "BTCUSDT"}
     assert server.seen[2].query["settleCoin"] == "USDT"
+
+
+async def test_a_blank_row_behind_a_position_s_cursor_neither_hides_nor_repeats_it(
+    server: ScriptedServer, client: PybitDemoClient
+) -> None:
+    blank = {"side": "", "size": "0", "avgPrice": "", "stopLoss": "", "positionStatus": "", "createdTime": "",
+             "updatedTime": "", "positionValue": "", "markPrice": ""}  # fmt: skip
+    server.script.extend([listed(POSITION, cursor="next"), listed(POSITION | blank)])
+    (held,) = await client.positions("ETHUSDT")
+    assert (held.qty, held.stop_loss) == (Decimal("1.25"), Decimal(3500))
+    # Of a symbol that was never held nothing else may be told.
+    server.script.extend([listed(POSITION | blank, cursor="next"), listed(POSITION | blank)])
+    (flat,) = await client.positions("ETHUSDT")
+    assert (flat.side, flat.qty, flat.status) == (None, 0, "")
 
 
 async def test_executions_cut_a_long_span_into_weeks_and_count_each_id_once(

@@ -90,7 +90,7 @@ def _position_rows(entry_key: str) -> tuple[Row, ...]:
         ("take_profit", "takeProfit", f.OPT_PRICE),
         ("trailing_stop", "trailingStop", f.OPT_PRICE),
         ("position_idx", "positionIdx", f.INT),
-        ("status", "positionStatus", f.NAME),
+        ("status", "positionStatus", f.OPT_TEXT),
         ("is_reduce_only", "isReduceOnly", f.FLAG),
         ("seq", "seq", f.OPT_INT),
         ("created_at", "createdTime", f.OPT_TIME),
