@@ -226,6 +226,13 @@ def test_fund_e1_one_settlement_is_enough_where_the_settings_say_so() -> None:
     assert not funding.wants_entry(params, rows, 0, seen(0))
 
 
+def test_fund_e1_an_income_of_just_costs_and_edge_is_not_above_them() -> None:
+    income = funding.expected_income_frac(PARAMS, table([0.0001] * 5), 0, 5)
+    for edge, enters_at in ((income, False), (income - 1e-9, True)):
+        params = PARAMS._replace(round_trip_cost_frac=0.0, entry_edge_frac=edge)
+        assert funding.wants_entry(params, table([0.0001] * 5, params=params), 0, seen(5)) is enters_at
+
+
 def test_fund_1_the_first_settlement_of_a_new_interval_counts() -> None:
     stamps = START_H + np.array([0, 8, 16, 24, 32, 36], dtype=np.int64)
     intervals = np.array([8.0, 8.0, 8.0, 8.0, 8.0, 4.0])
