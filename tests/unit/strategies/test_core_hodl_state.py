@@ -270,6 +270,7 @@ def test_core_8_a_round_begins_at_its_first_week_and_ends_with_its_hour() -> Non
 
 def test_core_8_the_wanted_ratio_itself_is_no_reason_to_lean() -> None:
     assert core_hodl.pair_ratio(CORE, np.array([0.2, 0.3, 9.0])) == pytest.approx(0.4)
+    assert core_hodl.pair_ratio(CORE, np.array([0.0, 0.0, 9.0])) == CORE.pair_ratio_frac
     assert core_hodl.weeks_to_tolerance(CORE, np.array([0.9, 0.1, 9.0]), 0.5) == 1.0
     missing = 0.9 / (CORE.pair_ratio_frac + CORE.pair_tolerance_frac) - 0.9 - 0.1
     assert core_hodl.weeks_to_tolerance(CORE, np.array([0.9, 0.1, 9.0]), missing / 4) == 4.0

@@ -233,6 +233,14 @@ def test_fund_e1_an_income_of_just_costs_and_edge_is_not_above_them() -> None:
         assert funding.wants_entry(params, table([0.0001] * 5, params=params), 0, seen(5)) is enters_at
 
 
+def test_fund_x1_a_carry_of_just_what_staying_must_pay_is_enough() -> None:
+    rows, state = table([0.0001] * 5), funding.initial_state(10)
+    income = funding.expected_income_frac(PARAMS, rows, 0, 5)
+    for share, why in ((income, reason.NONE), (income + 1e-9, reason.FUND_EXIT_CARRY)):
+        params = PARAMS._replace(closing_cost_frac=1.0, carry_cost_share_frac=share)
+        assert funding.exit_reason(params, rows, state, 0, seen(5)) == why
+
+
 def test_fund_1_the_first_settlement_of_a_new_interval_counts() -> None:
     stamps = START_H + np.array([0, 8, 16, 24, 32, 36], dtype=np.int64)
     intervals = np.array([8.0, 8.0, 8.0, 8.0, 8.0, 4.0])
