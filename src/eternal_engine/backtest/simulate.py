@@ -58,7 +58,7 @@ def simulate(
 ) -> Simulation:
     """Run bars [first_bar, last_bar) with `capital` USDT per engine; `run` is `loop.run`, plain or compiled.
 
-    `tape` may be one that an earlier run of the same bars has filled: a sweep uses the same one for all its runs.
+    `tape` may be one with rows of days, or one that an earlier run of the same bars has filled.
     """
     symbols = market.spot_close.shape[0]
     if tape is None:
