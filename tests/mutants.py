@@ -97,9 +97,14 @@ def pytest_runtestloop(session: pytest.Session) -> bool:
     gc.freeze()
     if _run(items.values(), session, "") != "lived":
         raise pytest.UsageError("the tests fail without any mutant")
+    known = ""
     for name in names:
-        tests = sorted(reached.get(name.rpartition("__mutmut_")[0], []), key=lambda test: seconds.get(test, 0.0))
+        function = name.rpartition("__mutmut_")[0]
+        tests = sorted(reached.get(function, []), key=lambda test: seconds.get(test, 0.0))
         chosen = list(items.values()) if again else [items[test] for test in tests if test in items]
+        if function != known and not again and _run(chosen, session, "") != "lived":
+            raise pytest.UsageError(f"the tests of {function} fail without any mutant")
+        known = function
         result = _run(chosen, session, name) if chosen else "not judged"
         with file.open("a", encoding="utf-8") as written:
             written.write(json.dumps({"mutant": name, "result": result}) + "\n")
