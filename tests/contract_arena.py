@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -127,9 +127,11 @@ class Arena:
         """Let venue time pass, through everything that lies between."""
         self.world.step_to(self.world.venue.state.now_ms + timedelta(**span) // timedelta(milliseconds=1))
 
-    def price(self, symbol: str, last: str, market: Market | None = None) -> None:
-        """Set the price of one market (default both); it touches what rests."""
+    def price(self, symbol: str, last: str, market: Market | None = None, mark: str | None = None) -> None:
+        """Set the price of one market (default both); it touches what rests. `mark` sets the mark price apart."""
         quote = Quote.flat(Decimal(last))
+        if mark is not None:
+            quote = replace(quote, mark=Decimal(mark))
         for each in (market,) if market else (Market.SPOT, Market.PERP):
             category: Any = wire.CATEGORY_OF[each]
             self.world.venue.tick({(category, symbol): quote})

@@ -272,6 +272,20 @@ async def test_trend_s1_a_stop_that_comes_with_the_order_rests_from_the_fill_on(
     assert (await position(desk)).side is None
 
 
+@pytest.mark.parametrize("travels", [True, False], ids=["with the order", "set afterwards"])
+@pytest.mark.parametrize(("side", "stop", "wick"), [(BUY, "48000", "40000"), (SELL, "52000", "60000")])
+async def test_u11_a_wick_of_the_last_price_alone_touches_no_stop(
+    desk: Any, side: Side, stop: str, wick: str, travels: bool
+) -> None:
+    await desk.exchange.place(perp("tr-1", side, "0.1", stop_loss=Decimal(stop) if travels else None))
+    if not travels:
+        await desk.exchange.set_stop("BTCUSDT", Decimal(stop))
+    desk.arena.price("BTCUSDT", wick, Market.PERP, mark="50000")
+    assert (await position(desk)).side is not None
+    desk.arena.price("BTCUSDT", "50000", Market.PERP, mark=wick)
+    assert (await position(desk)).side is None
+
+
 @pytest.mark.parametrize(("side", "stop"), [(BUY, "50000"), (SELL, "50000")])
 async def test_an_order_whose_stop_would_be_touched_at_once_is_refused(desk: Any, side: Side, stop: str) -> None:
     with pytest.raises(RejectedForGood):
