@@ -116,7 +116,7 @@ async def open_live(
         waiting=its_time,
         ports=ports,
         table=table,
-        bars=port_bars(first, settings, table, PublishedMoods(say)),
+        bars=port_bars(first, settings, table, PublishedMoods(say), until_followed=True),
         streams=streams,
     )
 

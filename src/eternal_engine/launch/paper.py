@@ -110,8 +110,8 @@ async def open_child(market: Market, settings: Settings, say: Say, child: ChildE
         for account in pairs
         if account is not Account.MASTER
     }
-    master, symbols = ports[Account.MASTER], settings.symbols
-    table = await read_table(master, symbols, "the live exchange") if market.kind is MarketKind.LIVE else BYBIT_2025
+    master, is_live = ports[Account.MASTER], market.kind is MarketKind.LIVE
+    table = await read_table(master, settings.symbols, "the live exchange") if is_live else BYBIT_2025
     return Place(
         environment=Environment.PAPER,
         market=market.sentence,
@@ -119,7 +119,9 @@ async def open_child(market: Market, settings: Settings, say: Say, child: ChildE
         waiting=waiting,
         ports=ports,
         table=table,
-        bars=port_bars(master, settings, table, PublishedMoods(say) if market.kind is MarketKind.LIVE else child.moods),
+        bars=port_bars(
+            master, settings, table, PublishedMoods(say) if is_live else child.moods, until_followed=is_live
+        ),
         streams=streams,
         opened_at=greeting.opened_at,
         ends_at=from_ms(await child.ends_ms()) if market.kind is MarketKind.RECORDED else None,

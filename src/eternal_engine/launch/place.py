@@ -74,11 +74,17 @@ class Place:
 
 
 def port_bars(
-    port: MarketSource, settings: Settings, table: InstrumentTable, moods: MoodSource
+    port: MarketSource,
+    settings: Settings,
+    table: InstrumentTable,
+    moods: MoodSource,
+    *,
+    until_followed: bool = False,
 ) -> Callable[[BarStore], BarSource]:
     """Make market data come over the wire, with the contracts' own funding intervals.
 
-    `moods` is asked for the fear-and-greed index only where the configuration uses it.
+    `moods` is asked for the fear-and-greed index only where the configuration uses it. `until_followed`: the prices are
+    made by people, so an hour's close counts once the next hour has begun.
     """
     intervals_h = {
         str(symbol): rules.funding_interval_min / 60
@@ -96,6 +102,7 @@ def port_bars(
             store,
             intervals_h,
             grace_s=settings.daemon.late_bar_grace_s,
+            until_followed=until_followed,
             with_volume=settings.trend.volume_filter,
             moods=moods if settings.tactical.fear_greed.enabled else no_moods,
             is_listed=is_listed,

@@ -56,9 +56,11 @@ class PortBars:
     """Implement `engine.market_watch.BarSource` over the port.
 
     The last completed hour may be late: it is asked for again until every symbol that had a bar in the hour before has
-    one, or `grace_s` has passed. `intervals_h` are the contracts' own funding intervals; where two settlements lie side
-    by side their distance counts, as in the data of a backtest, because an interval may have changed since. Where
-    data of a symbol is refused, `is_listed` is asked whether there is one.
+    one, or `grace_s` has passed. With `until_followed` a bar counts as there only when the next one has begun: the
+    exchange may still sum up the last trades of an hour that is over, and a close that changes is one no backtest sees
+    (U-4). `intervals_h` are the contracts' own funding intervals; where two settlements lie side by side their distance
+    counts, as in the data of a backtest, because an interval may have changed since. Where data of a symbol is refused,
+    `is_listed` is asked whether there is one.
     """
 
     def __init__(
@@ -69,6 +71,7 @@ class PortBars:
         intervals_h: Mapping[str, float],
         *,
         grace_s: float,
+        until_followed: bool = False,
         with_volume: bool = False,
         moods: MoodSource = no_moods,
         is_listed: IsListed = _no_doubt,
@@ -78,6 +81,7 @@ class PortBars:
         self._store = store
         self._intervals_h = intervals_h
         self._grace_s = grace_s
+        self._until_followed = until_followed
         self._with_volume = with_volume
         self._moods = moods
         self._is_listed = is_listed
@@ -91,9 +95,10 @@ class PortBars:
         """Return all completed hourly bars of all symbols that open in [start_h, end_h)."""
         give_up_s = wall.monotonic() + self._grace_s
         while True:
-            bars = await self._all(start_h, end_h)
+            bars, followed = await self._all(start_h, end_h)
             newest = frozenset((bar.market, bar.symbol) for bar in bars if bar.open_h == end_h - 1)
-            if newest >= self._seen or wall.monotonic() >= give_up_s:
+            final = newest & followed if self._until_followed else newest
+            if final >= self._seen or wall.monotonic() >= give_up_s:
                 self._seen = newest or self._seen
                 return bars
             await asyncio.sleep(LOOK_AGAIN_S)
@@ -162,12 +167,19 @@ class PortBars:
         """Return the fear-and-greed values known at `end_h`; no exchange has them, so `moods` does (TACT-E2)."""
         return await self._moods(end_h)
 
-    async def _all(self, start_h: int, end_h: int) -> list[HourBar]:
+    async def _all(self, start_h: int, end_h: int) -> tuple[list[HourBar], frozenset[tuple[str, str]]]:
+        """Read the closed bars of [start_h, end_h), and of which markets and symbols the hour `end_h` has begun."""
         if start_h >= end_h:
-            return []
+            return [], frozenset()
         wanted = [(market, symbol) for market in Market for symbol in self._symbols]
-        found = await asyncio.gather(*(self._bars(market, symbol, start_h, end_h) for market, symbol in wanted))
-        return sorted((bar for bars in found for bar in bars), key=lambda bar: (bar.open_h, bar.market, bar.symbol))
+        upto_h = end_h + self._until_followed
+        found = await asyncio.gather(
+            *(self._candles(market, symbol, HOUR, start_h, upto_h) for market, symbol in wanted)
+        )
+        candles = [candle for answer in found for candle in answer]
+        bars = [_bar(candle) for candle in candles if candle.closed and hour_of(candle.opened_at) < end_h]
+        followed = {(WORDS[one.market], one.symbol) for one in candles if hour_of(one.opened_at) == end_h}
+        return sorted(bars, key=lambda bar: (bar.open_h, bar.market, bar.symbol)), frozenset(followed)
 
     async def _bars(self, market: Market, symbol: str, start_h: int, end_h: int) -> list[HourBar]:
         candles = await self._candles(market, symbol, HOUR, start_h, end_h)

@@ -129,6 +129,21 @@ async def test_a_late_bar_is_waited_for_as_long_as_its_symbol_traded_the_hour_be
     assert client.calls >= client.until_call
 
 
+async def test_u_4_a_close_counts_when_the_next_hour_has_begun_for_it_may_still_be_summed_up(
+    make: Make, arena: Arena, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(port_bars, "LOOK_AGAIN_S", 0.001)
+    bars, client, _ = make(grace_s=5.0, until_followed=True)
+    await bars.hours(NOW_H - 1, NOW_H)
+    arena.step(hours=1)
+    arena.step(seconds=5)
+    client.late, client.until_call = "ETHUSDT", client.calls + 20
+    found = await bars.hours(NOW_H, NOW_H + 1)
+    assert client.calls >= client.until_call, "its closed bar was there all the time"
+    assert {bar.open_h for bar in found} == {NOW_H}
+    assert len(found) == 2 * len(SYMBOLS)
+
+
 async def test_u_10_a_symbol_that_is_not_listed_any_more_keeps_no_other_from_its_bars(make: Make, arena: Arena) -> None:
     asked: list[tuple[Market, str]] = []
 
