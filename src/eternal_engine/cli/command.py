@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -102,7 +102,7 @@ def joined_engines(engines: list[str] | None) -> str:
     return ",".join(found)
 
 
-def typed(word: str, question: str, *, ask: Callable[[], str] = input) -> str:
+def typed(word: str, question: str) -> str:
     """Ask at the terminal for a word. Raises RefusedError without a terminal, or for another word."""
     if not sys.stdin.isatty():
         raise RefusedError(
@@ -112,7 +112,7 @@ def typed(word: str, question: str, *, ask: Callable[[], str] = input) -> str:
         )
     typer.echo(f"{question}\nType {word} to go on: ", err=True, nl=False)
     try:
-        said = ask().strip()
+        said = input().strip()
     except EOFError:
         said = ""
     if said != word:
