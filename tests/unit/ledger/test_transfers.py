@@ -139,6 +139,25 @@ def test_cap2_planning_a_transfer_twice_is_planning_it_once() -> None:
     assert planned.transfer_id == one
 
 
+def test_cap2_fundings_share_moves_once_a_month_whatever_hour_it_is_planned_in() -> None:
+    plans = [
+        funding_profit(D(30 + n), datetime(2024, 3, *parts, tzinfo=UTC))
+        for n, parts in enumerate(((1, 0), (1, 0, 0, 0, 1), (2, 5, 59, 59, 999_999), (31, 23, 59)))
+    ]
+    first = datetime(2024, 3, 1, tzinfo=UTC)
+    assert {plan and (plan.at, plan.transfer_id, plan.source, plan.target) for plan in plans} == {
+        (
+            first,
+            transfer_id(RuleId("CAP-2"), Account.FUNDING, Account.TACTICAL, first),
+            Account.FUNDING,
+            Account.TACTICAL,
+        )
+    }
+    april = funding_profit(D(30), datetime(2024, 4, 1, tzinfo=UTC))
+    assert april is not None
+    assert april.transfer_id not in {plan and plan.transfer_id for plan in plans}
+
+
 @given(st.uuids(), st.integers(1, MAX_ATTEMPTS))
 def test_cap2_an_attempt_names_the_transfer_it_is_an_attempt_at(first: uuid.UUID, attempt: int) -> None:
     identifier = attempt_id(TransferId(str(first)), attempt)
