@@ -18,14 +18,18 @@ step() {
 
 while [ $# -gt 0 ]; do
     case $1 in
+        -h | --help)
+            sed -n '2,5s/^# \{0,1\}//p' "scripts/${0##*/}"
+            exit 0
+            ;;
         --dry-run) dry_run=yes ;;
         --no-start) start='' ;;
         --mode | --root)
-            [ $# -gt 1 ] || fail "$1 needs a value" "see the head of $0"
+            [ $# -gt 1 ] || fail "$1 needs a value" "$0 --help lists them"
             if [ "$1" = --mode ]; then mode=$2; else root=${2%/} start=''; fi
             shift
             ;;
-        *) fail "unknown option $1" "see the head of $0" ;;
+        *) fail "unknown option $1" "$0 --help lists them" ;;
     esac
     shift
 done

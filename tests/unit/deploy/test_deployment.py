@@ -97,6 +97,14 @@ def test_the_installer_refuses_what_it_does_not_know(wrong: list[str]) -> None:
     assert "mend:" in done.stderr
 
 
+def test_the_installer_says_how_it_is_called() -> None:
+    done = run("scripts/install-systemd.sh", "--help")
+    assert done.returncode == 0
+    for told in ("Install or update", "[--mode paper|demo|live]", "--dry-run", "stay as they are."):
+        assert told in done.stdout, told
+    assert "#" not in done.stdout
+
+
 def compose() -> dict[str, Any]:
     found: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text(encoding="utf-8"))
     return found
