@@ -91,7 +91,7 @@ def test_every_pair_is_either_in_the_table_or_raises(state: OrderState, trigger:
     if (state, trigger) in TRANSITIONS:
         assert next_state(state, trigger) is TRANSITIONS[state, trigger]
     else:
-        with pytest.raises(UnknownTransition):
+        with pytest.raises(UnknownTransition, match="look the order up"):
             next_state(state, trigger)
 
 

@@ -36,7 +36,7 @@ def test_a_holding_knows_its_average_value_and_dust() -> None:
 
 @pytest.mark.parametrize(("qty", "price"), [("0", "1"), ("-1", "1"), ("1", "0"), ("1", "-1")])
 def test_a_fill_needs_a_quantity_and_a_price(qty: str, price: str) -> None:
-    with pytest.raises(ModelError, match=r"above zero.*execution e9"):
+    with pytest.raises(ModelError, match=r"above zero.*execution e9\); to mend: filter"):
         a_fill("e9", qty=qty, price=price)
 
 
