@@ -19,8 +19,9 @@ ARMING_WARNING: Final = timedelta(days=3)
 _DAY_S: Final = 86_400.0
 # How the verdict on a cut of no steps begins (decision 0136).
 _UNCUT: Final = reason.words(reason.FUND_CUT)
-# Notes under these rules are about safety: portfolio drawdown, order breaker, two-leg procedure, mismatch, arming.
-_TOLD_RULES: Final = ("BRK-", "ORD-3", "ORD-7", "FUND-3", "RISK-13")
+# Notes under these rules are about safety: portfolio drawdown, order breaker, mismatch, arming. FUND-3 is not one: that
+# note measures every pair, and a pair that failed is an error of its own.
+_TOLD_RULES: Final = ("BRK-", "ORD-3", "ORD-7", "RISK-13")
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +75,7 @@ def alert_of(event: ev.Event) -> Alert | None:
         case ev.Reviewed(engine=Engine.FUNDING, verdict="denied", detail=detail) if detail.startswith(_UNCUT):
             return _uncut(event)
         case ev.Noted(rule=rule) if rule.startswith(_TOLD_RULES):
-            return Alert("noted", f"{rule}: {event.detail}", say(event))
+            return _noted(event)
         case _:
             return None
 
@@ -125,6 +126,13 @@ def _order(event: ev.OrderMoved | ev.Filled) -> Alert | None:
             return Alert("order_failed", f"order {order} failed", say(event), mend, subject=order)
         case _:
             return None
+
+
+def _noted(event: ev.Noted) -> Alert:
+    """Tell what was noted in the headline, and its rule below: a telephone shows both, one under the other."""
+    who = " ".join(filter(None, (title(event.engine) if event.engine else "", event.symbol or "")))
+    head = f"{who}: {event.detail}" if who else event.detail
+    return Alert("noted", head, f"rule {event.rule} of docs/rules.md")
 
 
 def _uncut(event: ev.Reviewed) -> Alert:

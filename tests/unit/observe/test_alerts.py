@@ -18,7 +18,7 @@ from eternal_engine import clock
 from eternal_engine.model import event as ev
 from eternal_engine.model.errors import UsageError
 from eternal_engine.model.fill import FillKind
-from eternal_engine.model.ids import Account, Coin, RecordId, RuleId, Symbol
+from eternal_engine.model.ids import Account, Coin, Engine, RecordId, RuleId, Symbol
 from eternal_engine.model.instrument import Market
 from eternal_engine.model.order import Trigger
 from eternal_engine.observe.alert_policy import Alert, alert_of, arming_alert
@@ -74,8 +74,19 @@ SILENT: list[ev.Event] = [
     ev.Reconciled(AT, Account.TREND, 0),
     ev.Reconciled(AT, Account.TREND, 2),
     ev.Noted(AT, RuleId("CORE-4"), "extended"),
+    ev.Noted(
+        AT, RuleId("FUND-3"), "fu-2401020000-BTCUSDT: one leg stood alone for 0.000 s, 0 USDT x s", Engine.FUNDING
+    ),
     ev.EquityMarked(AT, Account.TREND, Decimal(1)),
 ]
+
+
+def test_k9_a_note_about_safety_is_told_once_and_not_again_below_its_headline() -> None:
+    noted = ev.Noted(AT, RuleId("BRK-1"), "the whole portfolio is 0.2 below its high", Engine.TREND, Symbol("ETHUSDT"))
+    told = alert_of(noted)
+    assert told is not None
+    assert told.title == "TREND ETHUSDT: the whole portfolio is 0.2 below its high"
+    assert told.body == "rule BRK-1 of docs/rules.md"
 
 
 class Sink:
