@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
 from contextlib import closing
 from datetime import UTC, datetime
@@ -60,6 +61,20 @@ async def test_a_restart_behind_a_checkpoint_reads_the_same_state(archived: tupl
     assert (again.projection, again.head) == (store.projection, store.head)
     assert (await again.append(*(e for e in a_history() if isinstance(e, Filled)))).new == (False,) * 5
     await again.close()
+
+
+async def test_an_archive_asked_for_in_the_middle_of_a_commit_waits_for_it(database: Path, tmp_path: Path) -> None:
+    store = await Store.open(database)
+    await store.append(*a_history())
+    commit = asyncio.ensure_future(store.append(NOTE))
+    for _ in range(3):
+        await asyncio.sleep(0)
+    assert not commit.done()
+    archived = await store.archive(tmp_path / "archive", AT)
+    assert archived is not None
+    assert archived.rows == ROWS + 1
+    await commit
+    await store.close()
 
 
 async def test_an_empty_journal_archives_nothing(database: Path, tmp_path: Path) -> None:
