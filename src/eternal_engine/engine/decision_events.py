@@ -33,7 +33,7 @@ from eternal_engine.model.ids import Engine, RuleId, Symbol
 from eternal_engine.model.money import ZERO
 from eternal_engine.portfolio.params import Decision, Features, Intent, Marks, Params
 from eternal_engine.portfolio.valuation import engine_usdt, intent_notional_usdt, portfolio_usdt
-from eternal_engine.risk.breaker import LEVELS, RiskState, loss_frac
+from eternal_engine.risk.breaker import LEVELS, SCOPE_PORTFOLIO, RiskState, loss_frac
 from eternal_engine.strategies import core_hodl
 from eternal_engine.strategies.base import CORE_HODL, FUNDING, HOURS_PER_DAY, TACTICAL, TREND
 from eternal_engine.strategies.core_hodl import PHASES
@@ -69,7 +69,8 @@ def decision_events(
     """
     events: list[Event] = list(_equities(decided, now_h))
     events += _risk_events(decided, at)
-    events += _portfolio_events(decided, memory_before, at)
+    if params.risk.breaker.scope != SCOPE_PORTFOLIO:
+        events += _portfolio_events(decided, memory_before, at)
     events += _core_events(decided, memory_before, at)
     events += idle_triggers(params, features, now_h, at)
     events += warming_up(params, features, decided.memory.symbols, now_h, at)

@@ -18,6 +18,7 @@ import structlog
 from eternal_engine import clock as wall
 from eternal_engine.bootstrap import instruments_of, params_of
 from eternal_engine.config import Mode, Settings
+from eternal_engine.engine.command import Reply
 from eternal_engine.engine.command_desk import CommandDesk
 from eternal_engine.engine.decision_events import HALTED
 from eternal_engine.engine.findings import Alert
@@ -55,7 +56,7 @@ from eternal_engine.model.conversion import exact_from_float
 from eternal_engine.model.errors import EternalError, ExchangeError
 from eternal_engine.model.event import DaemonStarted, DaemonStopped, ErrorOccurred, Event, Noted
 from eternal_engine.model.ids import Account, Engine, RuleId
-from eternal_engine.storage.inbox import Inbox
+from eternal_engine.storage.inbox import Command, Inbox
 from eternal_engine.storage.lock import DatabaseLock
 from eternal_engine.storage.store import Store
 
@@ -253,10 +254,16 @@ class _Run:
             managed=tuple(self.crew.managers),
             halts=lambda at: (self.entries_halted(at), self.halted_by()),
         )
+
+        async def apply(command: Command) -> Reply | None:
+            # A purchase by hand is decided now, by the arming of now.
+            self.renew_cap()
+            return await desk.apply_command(command)
+
         folder = settings.paths.state_dir
         await serve_inbox(
             Inbox(folder / INBOX_FILE),
-            desk.apply_command,
+            apply,
             database=folder / DATABASE_FILE,
             wall=wall.now,
             report=lambda problem: self.plan.say(f"the command inbox: {problem}"),
@@ -308,7 +315,7 @@ class _Run:
         await self.tell_arming()
         if not self.place.pumps:
             self.beside(self.warm())
-        await self.renew_cap()
+        self.renew_cap()
         await self.renew_rules()
 
     async def after_hour(self) -> None:
@@ -351,7 +358,7 @@ class _Run:
         use_table(self.crew, self.crew.engine.params._replace(instruments=instruments), table)
         await self.note(Noted(self.place.clock.now(), RuleId("RISK-10"), "the exchange has changed instrument rules"))
 
-    async def renew_cap(self) -> None:
+    def renew_cap(self) -> None:
         """Take over the cap of a new arming; an arming that ended leaves the cap, and halts entries (RISK-13)."""
         params, cap_usdt = self.crew.engine.params, self.plan.cap_usdt()
         if cap_usdt not in (0.0, params.risk.cap_usdt):

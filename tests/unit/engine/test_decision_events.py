@@ -22,7 +22,7 @@ from eternal_engine.model.ids import Engine, RuleId
 from eternal_engine.risk import breaker
 from eternal_engine.storage.codec import decode_event, encode_event
 from eternal_engine.strategies import core_hodl
-from eternal_engine.strategies.base import FUNDING, TREND
+from eternal_engine.strategies.base import CORE_HODL, FUNDING, TREND
 from hour_scene import CAPITAL, NOW_H, Scene, flowed
 
 RICH = 0.002  # a funding rate at which FUNDING enters
@@ -103,6 +103,17 @@ def test_brk_3_a_release_says_the_new_high() -> None:
     scene.risk(level=breaker.ALERT, changed_h=NOW_H - 5, approved=True, approvals=1)
     (event,) = of(said(scene), BreakerChanged)
     assert (event.previous, event.level, event.high_usdt) == (breaker.ALERT, breaker.NORMAL, 32_000)
+
+
+@pytest.mark.parametrize(("scope", "told"), [(breaker.SCOPE_ACTIVE, 1), (breaker.SCOPE_PORTFOLIO, 0)])
+def test_brk_1_the_whole_portfolios_fall_is_said_where_the_breaker_does_not_act_on_it(scope: int, told: int) -> None:
+    scene = quiet()
+    ladder = scene.params.risk.breaker._replace(scope=scope)
+    scene.params = scene.params._replace(risk=scene.params.risk._replace(breaker=ladder))
+    said(scene)
+    scene.book.cash[CORE_HODL] -= 22_000.0
+    found = [detail for rule, detail in notes(said(scene)) if rule == "BRK-1"]
+    assert found == ["the whole portfolio is 0.2200 below its high, as deep as ALERT; only said"] * told
 
 
 def test_brk_5_the_approval_of_the_paper_operator_is_said() -> None:

@@ -12,6 +12,7 @@ import pytest
 
 from eternal_engine.engine.timing import hour_of
 from eternal_engine.exchange.capability import Environment
+from eternal_engine.launch import daemon
 from eternal_engine.launch.daemon import _ahead, _Run
 from eternal_engine.model.event import ErrorOccurred, Event, Noted
 
@@ -88,6 +89,35 @@ async def test_risk_13_an_arming_that_ends_while_it_runs_is_said_once_and_its_re
     assert isinstance(expired, ErrorOccurred)
     assert isinstance(back, Noted)
     assert back.rule == "RISK-13"
+
+
+async def test_risk_13_a_command_is_judged_by_the_cap_of_the_arming_of_now(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    order: list[str] = []
+
+    class Desk:
+        def __init__(self, **_: object) -> None:
+            return
+
+        async def apply_command(self, _: object) -> None:
+            order.append("applied")
+
+    async def serve_inbox(_: object, apply: Any, **__: object) -> None:
+        await apply(None)
+
+    monkeypatch.setattr(daemon, "CommandDesk", Desk)
+    monkeypatch.setattr(daemon, "serve_inbox", serve_inbox)
+    monkeypatch.setattr(daemon, "shares_of", lambda _: {})
+    monkeypatch.setattr(daemon, "shares_by_account", lambda _: {})
+    run = _Run.__new__(_Run)
+    run.plan = cast("Any", SimpleNamespace(settings=SimpleNamespace(paths=SimpleNamespace(state_dir=tmp_path))))
+    run.crew = cast("Any", SimpleNamespace(recorder=None, managers={}))
+    run.place = cast("Any", SimpleNamespace(clock=None))
+    run.loop = cast("Any", SimpleNamespace(wake=None))
+    run.renew_cap = lambda: order.append("cap")  # type: ignore[method-assign]
+    await run.serve()
+    assert order == ["cap", "applied"]
 
 
 @pytest.mark.parametrize(
