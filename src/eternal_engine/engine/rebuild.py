@@ -180,7 +180,10 @@ def _cycled(params: Params, state: core_hodl.CoreState, fills: Sequence[Fill]) -
 def _tactical(state: tactical.TacticalState, bought: Bought, features: Features) -> tactical.TacticalState:
     """Let a level that has bought count as fired: what it left armed in the lost part is not spent (TACT-E1)."""
     if bought.side is not Side.BUY:
-        return state
+        # An exit sells all there is: what is bought afterwards is held since then (TACT-X1).
+        dates = state.first_buy_h.copy()
+        dates[bought.symbol] = 0
+        return state._replace(first_buy_h=dates)
     level = _LEVELS.get(bought.leg, tactical.NO_LEVEL)
     if level != tactical.NO_LEVEL and not state.fired[level]:
         fired, armed = state.fired.copy(), state.armed_usdt.copy()

@@ -131,6 +131,18 @@ def test_tact_e1_a_level_that_bought_has_fired_and_its_high_is_no_new_one() -> N
     assert tactical.trigger_h.tolist() == [H + 24, 0]
 
 
+def test_tact_x1_coins_bought_after_a_lost_exit_are_held_since_that_purchase() -> None:
+    states = initial_states(PARAMS, len(THREE))
+    long_held = states.tactical._replace(first_buy_h=np.full(len(THREE), H - 300 * 24))
+    tactical = rebuilt(
+        states._replace(tactical=long_held),
+        bought(Engine.TACTICAL, Leg.LEVEL_2, "0.02", at=AT - timedelta(hours=48)),
+        bought(Engine.TACTICAL, Leg.EXIT, "0.02", at=AT - timedelta(hours=24), side=Side.SELL),
+        bought(Engine.TACTICAL, Leg.LEVEL_1, "0.03"),
+    ).tactical
+    assert tactical.first_buy_h.tolist() == [H, H - 300 * 24, H - 300 * 24]
+
+
 def test_tact_e1_money_that_was_armed_falls_by_what_was_spent() -> None:
     states = initial_states(PARAMS, len(THREE))
     armed = states.tactical._replace(
