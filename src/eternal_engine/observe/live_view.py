@@ -72,7 +72,9 @@ def render(scene: Scene, width: int = 80, height: int = 40) -> RenderableType:
     positions, holds = _positions(scene, plan), _holds(plan)
     free = max(height - _FIXED_ROWS - len(holds), 4)
     problems = scene.picture.problems[-max(free // 4, 1) :]
-    room = max(free // 2, 2) - 1  # the head of the table takes one
+    # Half for the positions, or all that the few lines after a start leave; the head of the table takes one.
+    unused = free - _rows(problems, width) - max(len(scene.picture.recent), 1)
+    room = max(free // 2, 2, unused) - 1
     shown = positions if len(positions) <= room else positions[: room - 1]
     taken = _rows(problems, width) + (1 + min(len(positions), room))
     lines = max(free - taken, 1)

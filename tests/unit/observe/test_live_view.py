@@ -95,6 +95,15 @@ def test_what_does_not_fit_is_counted() -> None:
     assert "and 2 smaller: eternal positions" in drawn(a_scene(), 80, 24)
 
 
+@pytest.mark.parametrize("recent", range(6))
+def test_rows_that_nothing_was_done_in_go_to_the_positions_on_a_small_screen(recent: int) -> None:
+    picture = a_scene().picture
+    scene = replace(a_scene(), picture=replace(picture, recent=picture.recent[:recent], problems=(), memory=""))
+    held = [row for row in drawn(scene, 80, 24).splitlines() if "USDT spot" in row or "USDT long" in row]
+    assert len(held) == (3 if recent <= 3 else 1)
+    assert len(drawn(scene, 80, 24).splitlines()) < 24
+
+
 async def test_the_view_follows_the_bus_and_its_last_drawing_stays() -> None:
     screen = io.StringIO()
     view = LiveView(BANNER, console=Console(file=screen, width=80, height=40, force_terminal=True), every_s=0.01)
