@@ -73,10 +73,11 @@ def render(scene: Scene, width: int = 80, height: int = 40) -> RenderableType:
     free = max(height - _FIXED_ROWS - len(holds), 4)
     problems = scene.picture.problems[-max(free // 4, 1) :]
     # Half for the positions, or all that the few lines after a start leave; the head of the table takes one.
-    unused = free - _rows(problems, width) - max(len(scene.picture.recent), 1)
+    told = max(_rows(problems, width), 1)  # "none" takes a row, too
+    unused = free - told - max(len(scene.picture.recent), 1)
     room = max(free // 2, 2, unused) - 1
     shown = positions if len(positions) <= room else positions[: room - 1]
-    taken = _rows(problems, width) + (1 + min(len(positions), room))
+    taken = told + 1 + min(len(positions), room)
     lines = max(free - taken, 1)
     return Group(
         *_head(scene),

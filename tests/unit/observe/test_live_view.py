@@ -100,7 +100,7 @@ def test_rows_that_nothing_was_done_in_go_to_the_positions_on_a_small_screen(rec
     picture = a_scene().picture
     scene = replace(a_scene(), picture=replace(picture, recent=picture.recent[:recent], problems=(), memory=""))
     held = [row for row in drawn(scene, 80, 24).splitlines() if "USDT spot" in row or "USDT long" in row]
-    assert len(held) == (3 if recent <= 3 else 1)
+    assert len(held) == (3 if recent <= 2 else 1)
     assert len(drawn(scene, 80, 24).splitlines()) < 24
 
 
