@@ -25,3 +25,6 @@ def test_u_3_a_float_that_is_no_amount_is_refused(number: float) -> None:
     with pytest.raises(ModelError, match="not a finite number") as caught:
         exact_from_float(number, where="equity")
     assert caught.value.where == "equity"
+    with pytest.raises(ModelError) as nowhere:
+        exact_from_float(number)
+    assert nowhere.value.where == ""

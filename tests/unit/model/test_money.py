@@ -26,7 +26,7 @@ D = Decimal
 
 @pytest.mark.parametrize("value", [0.1, 1.0, True, None, b"1"])
 def test_u3_a_float_is_refused_where_it_enters(value: object) -> None:
-    with pytest.raises(ModelError, match="money is exact"):
+    with pytest.raises(ModelError, match=f"is a {type(value).__name__}, money is exact"):
         exact(value, where="config")  # type: ignore[arg-type]
 
 
