@@ -164,3 +164,14 @@ def test_fact18_funding_paid_is_negative_in_the_ledger(side: Side, signed: str) 
 def test_fact1_d2_the_fate_of_an_order_is_read_from_its_quantities(report: OrderReport, fate: Trigger) -> None:
     rules = SPOT_RULES if report.market is Market.SPOT else PERP_RULES
     assert fate_of(report, rules) is fate
+
+
+@pytest.mark.parametrize(
+    ("left_steps", "fate"),
+    [("0.6", Trigger.FOUND_FILLED), ("1.01", Trigger.FOUND_FILLED), ("1.03", Trigger.FOUND_CANCELLED)],
+)
+def test_fact1_a_sum_is_spent_when_less_than_one_more_step_could_be_bought_of_it(
+    left_steps: str, fate: Trigger
+) -> None:
+    one_step = QUOTE_BUY.avg_price * SPOT_RULES.qty_step
+    assert fate_of(replace(QUOTE_BUY, leaves_value_usdt=one_step * Decimal(left_steps)), SPOT_RULES) is fate
