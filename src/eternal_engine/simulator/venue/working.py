@@ -12,7 +12,7 @@ from eternal_engine.simulator.venue.holding import as_request, lock, spent_coin
 from eternal_engine.simulator.venue.instruments import LINEAR, SPOT, Instrument
 from eternal_engine.simulator.venue.lifecycle import finish, finish_unfilled, follow_position
 from eternal_engine.simulator.venue.margin import free_of
-from eternal_engine.simulator.venue.matching import Take, band, crosses, floor_to, plan_taker
+from eternal_engine.simulator.venue.matching import Take, band, crosses, floor_to, plan_taker, tick_against
 from eternal_engine.simulator.venue.state import VenueState
 from eternal_engine.simulator.venue.stops import attach_stops
 
@@ -111,8 +111,12 @@ def _work_market(state: VenueState, order: Order, instrument: Instrument, quote:
 
 
 def _market_edge(order: Order, instrument: Instrument, quote: Quote) -> Decimal:
-    """Give the worst price a market order may trade at: the band, or nearer by its own slippage tolerance."""
-    highest, lowest = band(instrument, quote)
+    """Give the worst price a market order may trade at: the band, or nearer by its own slippage tolerance.
+
+    The band ends at a tick, outward: one coarser than the band must not keep a cheap coin from being traded at all.
+    """
+    far_above, far_below = band(instrument, quote)
+    highest, lowest = tick_against(far_above, instrument.tick, "Buy"), tick_against(far_below, instrument.tick, "Sell")
     best = quote.ask if order.side == "Buy" else quote.bid
     away = best * (order.slippage_frac or ZERO) + (order.slippage_ticks or 0) * instrument.tick
     if not away:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from decimal import Decimal
+from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 from typing import Any
 
 import pytest
@@ -132,6 +132,18 @@ def test_a_thin_book_fills_a_market_order_in_worsening_pieces(thin_desk: Any) ->
     assert len(prices) == 5
     assert prices == sorted(prices)
     assert order.avg_price == sum(fill.value for fill in thin_desk.fills()) / Decimal("0.1")
+
+
+@pytest.mark.parametrize("price", ["0.3101", "0.3105", "0.1234", "0.0312"])
+def test_u_9_a_tick_coarser_than_the_band_keeps_no_cheap_coin_from_trading(desk: Any, price: str) -> None:
+    desk.venue.set_quotes({(SPOT, "LINKUSDT"): Quote.flat(Decimal(price))})
+    bought = desk.order("spot", "Buy", "150", symbol="LINKUSDT")
+    # As in the backtest: the open and the slippage, rounded to the tick of 0.01 against the buyer.
+    dear = (Decimal(price) * Decimal("1.0005")).quantize(Decimal("0.01"), ROUND_CEILING)
+    assert desk.fills()[-1].price == dear
+    desk.order("spot", "Sell", str(bought.cum_qty // 2), symbol="LINKUSDT")
+    cheap = (Decimal(price) * Decimal("0.9995")).quantize(Decimal("0.01"), ROUND_FLOOR)
+    assert desk.fills()[-1].price == cheap
 
 
 def test_a_market_order_stops_at_the_price_band(thin_desk: Any) -> None:
