@@ -23,6 +23,7 @@ ENTRIES = {
     "connection_lost": "### offline",
     "connection_restored": "### offline",
     "loss_limit_hit": "### loss limit",
+    "margin_low": "### the pair is too small to be cut",
     "error_occurred": "## Errors in the log",
     "arming_expires": "### the arming expires",
     "arming_expired": "### the arming expires",
