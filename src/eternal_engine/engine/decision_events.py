@@ -13,6 +13,7 @@ from eternal_engine.engine import hour
 from eternal_engine.engine.hour import Decided
 from eternal_engine.engine.idle_triggers import idle_triggers
 from eternal_engine.engine.memory import Memory
+from eternal_engine.engine.missing_bars import missing_bars
 from eternal_engine.engine.timing import hour_start
 from eternal_engine.engine.view import ENGINES
 from eternal_engine.engine.warm_up import warming_up
@@ -74,6 +75,7 @@ def decision_events(
     events += _core_events(decided, memory_before, at)
     events += idle_triggers(params, features, now_h, at)
     events += warming_up(params, features, decided.memory.symbols, now_h, at)
+    events += missing_bars(marks, decided.memory.symbols, now_h, at)
     verdicts = _with_intents(decided)
     for number, engine in enumerate(ENGINES):
         own = [(decision, intent) for decision, intent in verdicts if decision.engine == number]

@@ -296,6 +296,20 @@ def test_decided_inputs_are_plain_json_that_names_what_was_looked_at() -> None:
     assert json.loads(events[Engine.FUNDING].inputs)["symbols"]["BTCUSDT"]["mean_rate"] == pytest.approx(RICH)
 
 
+def test_u_10_a_coin_that_lacks_the_newest_bar_is_named_once() -> None:
+    scene = quiet()
+    assert [note for note in notes(said(scene)) if note[0] == "U-10"] == []
+    scene.marks.spot_h[1] = scene.marks.perp_h[1] = scene.now_h - 2
+    (found,) = (detail for rule, detail in notes(said(scene)) if rule == "U-10")
+    second = scene.memory.symbols[1]
+    assert found == (
+        f"no bar of the hour that just closed: {second} spot, {second} perp; "
+        "until there is one nothing is decided there"
+    )
+    scene.marks.spot_h[1] = scene.marks.perp_h[1] = scene.now_h - 3
+    assert [note for note in notes(said(scene)) if note[0] == "U-10"] == []
+
+
 def test_u_7_an_hour_that_decides_nothing_leaves_marks_alone() -> None:
     scene = quiet()
     scene.now_h += 1
