@@ -41,14 +41,14 @@ def breaker_status(
         "high_usdt": number_text(high),
         "drawdown_frac": None if equity is None else number_text(max(loss_frac(high, equity), 0.0)),
         "approved": bool(risk["approved"]),
-        "waits_for": waits_for(memory, settings) + (_by_itself(level, settings) if may_be_fast else ""),
+        "waits_for": waits_for(memory, settings) + (_by_itself(memory, settings) if may_be_fast else ""),
         "reduced_frac": number_text(risk["reduced_frac"]) if reduced else None,
         "reduced_until": hour_text(risk["reduced_until_h"]) if reduced else None,
     }
 
 
-def _by_itself(level: int, settings: Settings | None) -> str:
-    if level < WARNING or settings is None:
+def _by_itself(memory: Remembered, settings: Settings | None) -> str:
+    if memory.risk["level"] < WARNING or memory.risk["approved"] or settings is None:
         return ""
     return f"; faster than real time it is approved by itself after {settings.backtest.approval_delay_h} h"
 
