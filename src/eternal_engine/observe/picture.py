@@ -215,9 +215,16 @@ def _with_line(picture: Picture, event: ev.Event) -> Picture:
         picture = replace(picture, counts=counts)
     if tone in (WARNING, ERROR):
         return replace(picture, problems=(*picture.problems, Line(event.at, say(event), tone))[-PROBLEMS_KEPT:])
-    if tone == DEBUG or isinstance(event, _UNTOLD) or (isinstance(event, ev.Reviewed) and event.verdict == "approved"):
+    if tone == DEBUG or isinstance(event, _UNTOLD) or _is_routine(event):
         return picture
     return replace(picture, recent=_with_newest(picture.recent, Line(event.at, say(event), INFO)))
+
+
+def _is_routine(event: ev.Event) -> bool:
+    """Tell whether an event only measures or repeats: an approval before its order, what FUND-3 notes of a pair."""
+    if isinstance(event, ev.Noted):
+        return event.rule == "FUND-3"
+    return isinstance(event, ev.Reviewed) and event.verdict == "approved"
 
 
 def _with_newest(lines: tuple[Line, ...], line: Line) -> tuple[Line, ...]:

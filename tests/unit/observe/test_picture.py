@@ -74,6 +74,14 @@ def test_lists_are_bounded_and_what_is_said_again_moves_to_the_end() -> None:
     assert (found.counts.fills, found.counts.problems) == (101, 100)
 
 
+def test_fund_3_what_is_measured_of_every_pair_takes_no_row_of_the_view() -> None:
+    measured = ev.Noted(NIGHT, RuleId("FUND-3"), "fu-1: one leg stood alone for 0.000 s, 0 USDT x s", Engine.FUNDING)
+    told = ev.Noted(NIGHT, RuleId("TREND-X3"), "stop rests at 63000", Engine.TREND)
+    assert [line.text for line in grown(Picture(), [measured, told]).recent] == [
+        "TREND: stop rests at 63000 (TREND-X3)"
+    ]
+
+
 def test_the_plan_says_phase_week_and_due_time() -> None:
     plan = plan_of(Picture(memory=a_memory()))
     assert plan.core == "DEPLOYING, 3 of 12 weeks bought, next due Tue 2024-01-28 00:00".replace(
