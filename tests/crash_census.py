@@ -14,6 +14,7 @@ import queue
 import subprocess
 import sys
 import tempfile
+import textwrap
 import threading
 import time
 from collections import Counter
@@ -212,31 +213,37 @@ def tables(summary: Mapping[str, Any]) -> str:
     kills, faults = summary["kills"], summary["faults"]
     top = ["Scenario", "Points", "Stretches", *KILL_COLUMNS.values(), "Ended in no leg (FUND-3)", "Failed"]
     rows = [[f"`{name}`", *_kill_cells(ways)] for name, ways in kills.items()]
-    lines = [f"Struck on `{summary['head']}`: every row, by one command.", "", *_table(top, rows), ""]
+    lines = [f"All rows were struck on `{summary['head']}`.", "", *_table(top, rows), ""]
     top = ["Course", "Calls or messages", "only after a fault", "Cases", "Daemon ended, said why, went on", "Failed"]
     parts = ("sites", "behind", "cases", "halted", "failed")
     rows = [[name, *(row[part] for part in parts)] for name, row in faults.items()]
     lines += _table(top, rows)
     if summary["missing"]:
-        lines += ["", f"Not struck on this head: {', '.join(summary['missing'])}."]
+        words = f"Not struck on this head: {', '.join(summary['missing'])}."
+        lines += ["", *textwrap.wrap(words, 120, break_on_hyphens=False)]
     return "\n".join(lines) + "\n"
 
 
-def _kill_cells(ways: Mapping[str, Mapping[str, int]]) -> list[int]:
-    once = ways.get("once", {})
+def _kill_cells(ways: Mapping[str, Mapping[str, int]]) -> list[int | None]:
+    once = ways.get("once")
     struck = {part: row["twice" if part == "twice" else "struck"] for part, row in ways.items()}
     return [
-        once.get("points", 0),
-        once.get("writes", 0) + once.get("unlike", 0),
-        *(struck.get(part, 0) for part in KILL_COLUMNS),
+        once["points"] if once else None,
+        once["writes"] + once.get("unlike", 0) if once else None,
+        *map(struck.get, KILL_COLUMNS),
         sum(row["undone"] for row in ways.values()),
         sum(row["failed"] for row in ways.values()),
     ]
 
 
 def _table(top: Sequence[str], rows: Sequence[Sequence[Any]]) -> list[str]:
-    sums = ["together", *map(sum, list(zip(*rows, strict=True))[1:])] if rows else []
-    return [f"| {' | '.join(map(str, row))} |" for row in (top, ["---"] * len(top), *rows, sums) if row]
+    """Write a table with its sums; what was not struck stays empty."""
+    sums = ["together", *(sum(filter(None, column)) for column in list(zip(*rows, strict=True))[1:])] if rows else []
+    return [
+        f"| {' | '.join('' if cell is None else str(cell) for cell in row)} |"
+        for row in (top, ["---"] * len(top), *rows, sums)
+        if row
+    ]
 
 
 def publish(document: str, made: str) -> str:

@@ -104,7 +104,7 @@ def test_what_went_wrong_is_in_the_summary_word_for_word() -> None:
 
     assert summary["failures"] == [{"unit": "twice-trend_stop", "points": [7], "wrong": ["an order twice"]}]
     # Killed twice counts those whose second kill has struck.
-    assert "| `trend_stop` | 0 | 0 | 0 | 3 | 0 | 0 | 1 | 1 |" in tables(summary)
+    assert "| `trend_stop` |  |  |  | 3 |  |  | 1 | 1 |" in tables(summary)
 
 
 def test_tables_are_put_between_their_marks_and_nowhere_else() -> None:
