@@ -10,8 +10,8 @@ from typing import Final, TypeAlias
 from eternal_engine.engine.external_money import external_entries
 from eternal_engine.engine.findings import Alert, Findings, Lookup
 from eternal_engine.engine.ownership import USER_MADE, Owners, book_execution, symbol_of
-from eternal_engine.engine.snapshot import STALE_AFTER, Horizon, Snapshot, saved_horizon
-from eternal_engine.exchange.account import Position
+from eternal_engine.engine.snapshot import STALE_AFTER, Horizon, Snapshot, row_key, saved_horizon
+from eternal_engine.exchange.account import LedgerRow, Position
 from eternal_engine.exchange.orders import OrderReport
 from eternal_engine.exchange.terms import Market, PositionSide
 from eternal_engine.ledger.books import Books
@@ -46,6 +46,8 @@ class Comparison:
     look_up: list[Lookup] = field(default_factory=list)
     alerts: list[Alert] = field(default_factory=list)
     pause: set[str] = field(default_factory=set)
+    unvalued: tuple[LedgerRow, ...] = ()
+    equal: set[Symbol] = field(default_factory=set)
     differences: int = 0
 
     def __post_init__(self) -> None:
@@ -106,6 +108,7 @@ class Comparison:
         """Book deposits, withdrawals and transfers that the books lack."""
         found = external_entries(self.snapshot, horizon, self.projection, self.books, self.owners, self.prices)
         self.book(found.entries)
+        self.unvalued = found.unvalued
         for row in found.unvalued:
             self.tell(
                 f"row:{row.row_id}",
@@ -168,6 +171,7 @@ class Comparison:
             diff = have - own_qty - left_qty
             price = self.prices.spot.get(symbol)
             if abs(diff) <= step:
+                self.equal.add(symbol)
                 continue
             if price is None and diff < ZERO:
                 # Nobody prices a delisted coin any more, and once it is gone the books must let go of it, too.
@@ -182,6 +186,7 @@ class Comparison:
             changes = (have - new_left - own_qty, new_left - left_qty)
             is_orphan = not own_qty and not left_qty and bool(changes[1])
             self.correct(symbol, rules.base, Market.SPOT, changes, price, is_orphan)
+            self.equal.add(symbol)
             if not is_small:
                 self.tell_size(symbol, Market.SPOT, have, own_qty + left_qty, is_orphan)
 
@@ -322,12 +327,16 @@ class Comparison:
     def moved_horizon(self, horizon: Horizon) -> StateSaved | None:
         """Give the new horizon where something was found or the old one is far behind, else None."""
         is_stale = self.at - horizon.checked_to >= STALE_AFTER
+        # The wallet has what such rows brought or took, and the books are as the wallet: booked later they would count
+        # twice.
+        explained = {row_key(row) for row in self.unvalued if symbol_of(row.coin) in self.equal}
         is_new = self.at > horizon.checked_to and (self.booked or self.corrections or is_stale)
-        if not is_new and not horizon.is_ahead(self.at):
+        if not is_new and not explained and not horizon.is_ahead(self.at):
             return None
         # What is set aside must be found again after a crash.
         reach = min((self.at, *(row.settled_at for row in self.later)))
-        return saved_horizon(self.account, replace(horizon, checked_to=reach), self.at)
+        known = horizon.known | explained
+        return saved_horizon(self.account, replace(horizon, checked_to=reach, known=known), self.at)
 
 
 def _positions(rows: Iterable[Position]) -> dict[Symbol, tuple[Decimal, Decimal | None]]:

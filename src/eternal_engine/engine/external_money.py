@@ -60,14 +60,17 @@ def external_entries(
     for entry in entries:
         books = books.apply(entry).books
     foreign = _really_foreign(foreign, snapshot, books)
-    unvalued: list[LedgerRow] = []
-    for row in foreign:
-        entry_of_row = _entry(row, account, books, owners, prices, at)
-        if entry_of_row is None:
-            unvalued.append(row)
-            continue
-        entries.append(entry_of_row)
-        books = books.apply(entry_of_row).books
+    unvalued, tried = foreign, len(foreign) + 1
+    # Rows of one instant come in any order: coins may leave in a row before the one that brought them.
+    while len(unvalued) < tried:
+        waiting, unvalued, tried = unvalued, [], len(unvalued)
+        for row in waiting:
+            entry_of_row = _entry(row, account, books, owners, prices, at)
+            if entry_of_row is None:
+                unvalued.append(row)
+                continue
+            entries.append(entry_of_row)
+            books = books.apply(entry_of_row).books
     return Outside(tuple(entries), tuple(unvalued))
 
 

@@ -265,6 +265,29 @@ async def test_ord_7_the_ten_coins_in_core_hodls_account_are_its_holdings(bench:
     assert bench.differences(CORE) == {}
 
 
+async def test_ord_7_coins_that_left_in_a_row_before_the_one_that_brought_them_are_booked(bench: Bench) -> None:
+    bench.deposit(CORE, "BTC", "0.5")
+    bench.deposit(CORE, "BTC", "-0.2")
+    snapshot = await bench.snapshot(CORE)
+    prices = await take_prices(bench.client(CORE), SYMBOLS)
+    found = compare(replace(snapshot, ledger=snapshot.ledger[::-1]), bench.projection, await bench.rules(), prices)
+    assert [entry.amount for entry in found.booked if isinstance(entry, Deposited)] == [Decimal("0.5"), Decimal("-0.2")]
+    assert (found.corrections, found.alerts) == ((), ())
+
+
+async def test_ord_7_a_row_that_a_correction_has_explained_is_not_booked_on_top_of_it(bench: Bench) -> None:
+    bench.deposit(CORE, "BTC", "0.5")
+    bench.deposit(CORE, "BTC", "-0.2")
+    snapshot = await bench.snapshot(CORE)
+    left = replace(snapshot, ledger=tuple(row for row in snapshot.ledger if row.change < ZERO))
+    rules, prices = await bench.rules(), await take_prices(bench.client(CORE), SYMBOLS)
+    found = compare(left, bench.projection, rules, prices)
+    assert [alert.what for alert in found.alerts if "cannot be booked" in alert.what]
+    bench.write(found.events)
+    assert bench.book(CORE).spot[BTC].qty == Decimal("0.3")
+    assert compare(left, bench.projection, rules, prices).events == ()
+
+
 async def test_a_sale_by_hand_takes_what_is_a_hands_first_then_the_engines(bench: Bench) -> None:
     client = bench.client(TACTICAL)
     await trade(client, our_id(Engine.TACTICAL, bench.now), SPOT, BUY, "5000")
