@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+import logging
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
+import structlog
 from coverage import Coverage
 from hypothesis import settings
 
@@ -15,6 +17,16 @@ settings.load_profile("any machine")
 # Whole lives and thousands of examples: measuring slows them three to five times, and the gates hold without them.
 UNMEASURED = {"e2e", "parity", "property", "scenario"}
 TESTS = Path(__file__).parent
+
+
+@pytest.fixture(autouse=True)
+def _logging_as_before() -> Iterator[None]:
+    """Undo what a daemon in a test's own process has set for the log: the next test reads other lines."""
+    root = logging.getLogger()
+    level = root.level
+    yield
+    root.setLevel(level)
+    structlog.reset_defaults()
 
 
 @pytest.hookimpl(tryfirst=True)

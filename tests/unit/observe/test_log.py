@@ -6,7 +6,6 @@ import io
 import json
 import logging
 import stat
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -25,15 +24,6 @@ from eternal_engine.observe.log import FILE_NAME, EventLog, configure
 
 AT = datetime(2024, 1, 1, tzinfo=UTC)
 KEY, SECRET = "Pl4ntedApiKeyPl4nted", "Pl4ntedApiSecretPl4ntedApiSecret01"
-
-
-@pytest.fixture(autouse=True)
-def _clean() -> Iterator[None]:
-    root = logging.getLogger()
-    level = root.level
-    yield
-    root.setLevel(level)
-    structlog.reset_defaults()
 
 
 def fail_with_keys() -> None:

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import json
-import logging
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
-import structlog
 
 from builders import a_history
 from eternal_engine import clock
@@ -22,15 +19,6 @@ from eternal_engine.observe.watching import Wishes, watching
 
 AT = datetime(2024, 3, 4, 13, tzinfo=UTC)
 TOKEN = "Pl4ntedTokenPl4ntedToken"
-
-
-@pytest.fixture(autouse=True)
-def _clean() -> Iterator[None]:
-    root = logging.getLogger()
-    level = root.level
-    yield
-    root.setLevel(level)
-    structlog.reset_defaults()
 
 
 def wishes(directory: Path, **changes: Any) -> Wishes:
