@@ -12,7 +12,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from eternal_engine.cli.examples import with_examples
-from eternal_engine.cli.whole_file import failure
+from eternal_engine.files import failure
 from eternal_engine.launch.collector import no_collection
 from eternal_engine.model.errors import EternalError
 

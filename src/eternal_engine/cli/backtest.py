@@ -34,12 +34,13 @@ from eternal_engine.cli.backtest_request import (
 )
 from eternal_engine.cli.dates import parse_day
 from eternal_engine.clock import monotonic
+from eternal_engine.files import write_whole
 from eternal_engine.launch.collector import no_collection
 from eternal_engine.model.errors import UsageError
 from eternal_engine.reports.assemble import build_report
 from eternal_engine.reports.report import Report
 from eternal_engine.reports.result import BacktestResult
-from eternal_engine.reports.stored import load, orders_csv, save, to_json, write_whole
+from eternal_engine.reports.stored import load, orders_csv, save, to_json
 from eternal_engine.reports.tables import Table
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from eternal_engine.cli.state_dir import ModeOption, SegmentsOption, StateDirOption, database_in, directory_of
-from eternal_engine.cli.whole_file import whole_file
+from eternal_engine.files import whole_file
 from eternal_engine.launch.files import SEGMENTS_FOLDER
 from eternal_engine.model.errors import UsageError
 

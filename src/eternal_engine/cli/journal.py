@@ -21,7 +21,7 @@ from eternal_engine.cli.state_dir import (
     database_of,
     directory_of,
 )
-from eternal_engine.cli.whole_file import whole_file
+from eternal_engine.files import whole_file
 from eternal_engine.launch.files import SEGMENTS_FOLDER
 from eternal_engine.model.errors import EternalError, JournalBroken, StorageError, UsageError
 

@@ -17,8 +17,8 @@ from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Any, Final
 
-from eternal_engine.launch.private_file import write_private
-from eternal_engine.model.errors import RefusedError
+from eternal_engine.files import write_whole
+from eternal_engine.model.errors import EternalError, RefusedError
 from eternal_engine.model.rule import Rule
 
 RULES: tuple[Rule, ...] = (
@@ -102,7 +102,7 @@ def save(path: Path, record: Arming) -> None:
         "expires_at": record.expires_at.isoformat(),
     }
     document["seal"] = _seal(document)
-    write_private(path, json.dumps(document, indent=2) + "\n")
+    write_whole(path, json.dumps(document, indent=2) + "\n", private=True, kind=EternalError)
 
 
 def _seal(document: Mapping[str, Any]) -> str:

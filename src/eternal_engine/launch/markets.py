@@ -11,8 +11,8 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, Final
 
-from eternal_engine.launch.private_file import write_private
-from eternal_engine.model.errors import StorageError, UsageError
+from eternal_engine.files import write_whole
+from eternal_engine.model.errors import EternalError, StorageError, UsageError
 from eternal_engine.simulator.hosts import PUBLIC_URL
 
 FILE: Final = "market.json"
@@ -130,7 +130,7 @@ def write_market(path: Path, market: Market) -> None:
         "speed": market.speed,
         "first_started_at": market.first_started_at.isoformat(),
     }
-    write_private(path, json.dumps(document, indent=2) + "\n")
+    write_whole(path, json.dumps(document, indent=2) + "\n", private=True, kind=EternalError)
 
 
 async def live_prices_answer(timeout_s: float, url: str = PUBLIC_URL) -> bool:

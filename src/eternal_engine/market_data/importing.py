@@ -6,10 +6,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from eternal_engine.files import write_whole
 from eternal_engine.market_data.datasets import DATASETS, FUNDING, PERP, SENTIMENT, SPOT, Dataset, Series, iso
 from eternal_engine.market_data.folder import DataFolder, open_folder
 from eternal_engine.market_data.manifest import Manifest, manifest_path, read_manifest
-from eternal_engine.market_data.store import write_durably, write_series, writing
+from eternal_engine.market_data.store import write_series, writing
 from eternal_engine.market_data.universe import FILE_NAME, read_universe
 from eternal_engine.model.errors import DataError, RefusedError, UsageError
 
@@ -77,7 +78,7 @@ def _write_all(
             progress(f"wrote {manifest.dataset} {manifest.symbol}", number, steps)
     universe = source / FILE_NAME
     if universe.is_file():
-        write_durably(store / FILE_NAME, universe.read_bytes())
+        write_whole(store / FILE_NAME, universe.read_bytes(), kind=DataError)
     return tuple(manifests)
 
 

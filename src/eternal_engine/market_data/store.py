@@ -19,6 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from eternal_engine import clock
+from eternal_engine.files import sync_directory, write_whole
 from eternal_engine.market_data.align import gap_runs
 from eternal_engine.market_data.datasets import FUNDING, Series, iso
 from eternal_engine.market_data.folder import MARKER
@@ -71,10 +72,10 @@ def write_series(
     file = store / series.dataset.folder / f"{series.symbol}.parquet"
     following = next_manifest_path(store, series.dataset, series.symbol)
     following.parent.mkdir(parents=True, exist_ok=True)
-    write_durably(following, manifest.to_json().encode())
-    write_durably(file, content)
+    write_whole(following, manifest.to_json(), kind=DataError)
+    write_whole(file, content, kind=DataError)
     following.replace(manifest_path(store, series.dataset, series.symbol))
-    sync_folder(file.parent)
+    sync_directory(file.parent)
     return manifest
 
 
@@ -121,35 +122,7 @@ def writing(store: Path) -> Iterator[None]:
             ) from error
         if not (store / MARKER).is_file():
             marker = {"format": "eternal-engine market data", "schema_version": SCHEMA_VERSION}
-            write_durably(store / MARKER, (json.dumps(marker) + "\n").encode())
+            write_whole(store / MARKER, json.dumps(marker) + "\n", kind=DataError)
         yield
     finally:
         os.close(lock)
-
-
-def write_durably(path: Path, content: bytes) -> None:
-    """Write a file under a temporary name, put it on the disk and rename it into place."""
-    temporary = path.with_name(f".{path.name}.tmp")
-    try:
-        with temporary.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-        sync_folder(path.parent)
-    except OSError as error:
-        temporary.unlink(missing_ok=True)
-        raise DataError(
-            f"the file cannot be written: {error.strerror}",
-            where=str(path),
-            mend="free some space or name another folder",
-        ) from error
-
-
-def sync_folder(folder: Path) -> None:
-    """Put a folder's names on the disk, so that a rename survives a power cut."""
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

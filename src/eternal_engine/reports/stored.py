@@ -5,13 +5,12 @@ from __future__ import annotations
 import csv
 import io
 import json
-import os
-import tempfile
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from eternal_engine.files import write_whole
 from eternal_engine.model.errors import DataError, UsageError
 from eternal_engine.reports.report import SCHEMA, Report
 from eternal_engine.reports.result import OrderRow
@@ -84,28 +83,3 @@ def orders_csv(orders: Iterable[OrderRow]) -> str:
             )
         )
     return text.getvalue()
-
-
-def write_whole(path: Path, text: str) -> None:
-    """Write a text file by way of a temporary one beside it, so that no reader ever sees half of it."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    except OSError as error:
-        raise UsageError(f"cannot write: {error}", where=str(path), mend="name a folder that can be written") from error
-    part = Path(name)
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        # A temporary file is born private (0600); reports are read by others, so the user's umask decides.
-        mask = os.umask(0)
-        os.umask(mask)
-        part.chmod(0o666 & ~mask)
-        part.replace(path)
-    except OSError as error:
-        part.unlink(missing_ok=True)
-        raise UsageError(
-            f"cannot write: {error}", where=str(path), mend="free some space, or name another file"
-        ) from error

@@ -13,6 +13,7 @@ from typing import Final, NamedTuple
 
 from sqlalchemy import Connection, Text, delete, insert, not_, select, type_coerce
 
+from eternal_engine.files import sync_directory
 from eternal_engine.model.errors import JournalBroken, StorageError
 from eternal_engine.storage.chain import GENESIS, Head, JournalRow, checkpoint_hash, follow
 from eternal_engine.storage.codec import canonical
@@ -139,15 +140,6 @@ def _write_segment(segment: Path, rows: Iterable[JournalRow]) -> str:
             f"the segment cannot be written: {problem}", where=str(segment), mend="free some disk space"
         ) from problem
     return _sha256(segment)
-
-
-def sync_directory(directory: Path) -> None:
-    """Make a rename inside a directory survive a power cut."""
-    fd = os.open(directory, os.O_RDONLY)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
 
 
 def _sha256(path: Path) -> str:

@@ -12,8 +12,8 @@ from pathlib import Path
 
 from sqlalchemy import select
 
+from eternal_engine.files import sync_directory
 from eternal_engine.model.errors import StorageError
-from eternal_engine.storage.archive import sync_directory
 from eternal_engine.storage.chain import Head
 from eternal_engine.storage.database import DATABASE_ID, reading_engine, translated
 from eternal_engine.storage.lock import DatabaseLock

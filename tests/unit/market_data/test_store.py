@@ -11,7 +11,6 @@ from pathlib import Path
 import pytest
 
 from eternal_engine import cli
-from eternal_engine.market_data import store as store_module
 from eternal_engine.market_data.datasets import SPOT
 from eternal_engine.market_data.files import read_series
 from eternal_engine.market_data.folder import open_folder
@@ -179,12 +178,12 @@ def test_a_full_disk_is_said_and_leaves_the_old_file(market, stored, monkeypatch
     def full(handle: int) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(store_module.os, "fsync", full)
+    monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(DataError, match="No space left on device"), writing(stored):
         write_series(stored, series, source="newer")
     monkeypatch.undo()
     assert load_history(stored, BOTH).source == "a test"
-    assert not list(stored.rglob("*.tmp"))
+    assert not list(stored.rglob("*.partial"))
 
 
 def test_a_second_writer_is_refused(stored):

@@ -11,7 +11,7 @@ import pytest
 from builders import a_backtest_result
 from eternal_engine.model.errors import DataError, UsageError
 from eternal_engine.reports.assemble import build_report
-from eternal_engine.reports.stored import ORDER_COLUMNS, load, orders_csv, save, to_json, write_whole
+from eternal_engine.reports.stored import ORDER_COLUMNS, load, orders_csv, save, to_json
 
 
 def test_a_stored_run_reads_back_equal(tmp_path: Path) -> None:
@@ -41,7 +41,7 @@ def test_the_json_has_the_keys_that_scripts_rely_on() -> None:
 
 def test_the_printed_json_can_be_compared_but_has_no_series(tmp_path: Path) -> None:
     report = build_report(a_backtest_result(days=60), detail=True)
-    write_whole(tmp_path / "run.json", to_json(report))
+    (tmp_path / "run.json").write_text(to_json(report))
     again = load(tmp_path / "run.json")
     assert again.detail is None
     assert again.metrics == report.metrics
@@ -87,19 +87,3 @@ def test_orders_are_written_exactly() -> None:
         assert float(row["qty"]) == pytest.approx(order.qty, rel=1e-14)
         assert float(row["price"]) == pytest.approx(order.price, rel=1e-14)
         assert "e" not in row["qty"].lower()
-
-
-def test_a_failed_write_leaves_the_old_file_and_nothing_beside_it(tmp_path: Path) -> None:
-    target = tmp_path / "taken"
-    target.mkdir()
-    (target / "inside").write_text("kept")
-    with pytest.raises(UsageError, match="cannot write"):
-        write_whole(target, "new")
-    assert [path.name for path in tmp_path.iterdir()] == ["taken"]
-    assert (target / "inside").read_text() == "kept"
-
-
-def test_a_folder_that_cannot_be_made_is_a_usage_error(tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("")
-    with pytest.raises(UsageError, match="cannot write"):
-        write_whole(tmp_path / "file" / "run.json", "x")

@@ -13,8 +13,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from eternal_engine.files import sync_directory
 from eternal_engine.market_data.datasets import Dataset
-from eternal_engine.market_data.store import PARTIAL_FOLDER, sync_folder
+from eternal_engine.market_data.store import PARTIAL_FOLDER
 
 Row = list[float]
 
@@ -46,7 +47,7 @@ class Pages:
         else:
             # A line cut short by a kill is removed, so that the next page starts on a line of its own.
             os.truncate(self.path, kept)
-        sync_folder(self.path.parent)
+        sync_directory(self.path.parent)
 
     def add(self, until_ms: int, rows: list[Row]) -> None:
         """Append the rows of [cursor_ms, until_ms) durably and move the cursor."""

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from eternal_engine.files import write_whole
 from eternal_engine.market_data.datasets import (
     CANDLE_COLUMNS,
     DATASETS,
@@ -22,9 +23,9 @@ from eternal_engine.market_data.datasets import (
 from eternal_engine.market_data.folder import DataFolder
 from eternal_engine.market_data.history import HOUR_MS, MarketHistory, Ohlcv
 from eternal_engine.market_data.manifest import Manifest, manifest_path, read_manifest
-from eternal_engine.market_data.store import write_durably, write_series, writing
+from eternal_engine.market_data.store import write_series, writing
 from eternal_engine.market_data.universe import FILE_NAME, HEADER
-from eternal_engine.model.errors import RefusedError
+from eternal_engine.model.errors import DataError, RefusedError
 
 NOTE = "SYNTHETIC DATA: nobody ever paid these prices"
 
@@ -38,7 +39,7 @@ def store_history(history: MarketHistory, store: Path) -> tuple[Manifest, ...]:
     """
     _refuse_real_files(store)
     with writing(store):
-        write_durably(store / FILE_NAME, _universe(history).encode())
+        write_whole(store / FILE_NAME, _universe(history), kind=DataError)
         return tuple(
             write_series(store, series, source=history.source, synthetic=True, note=NOTE)
             for series in series_of(history)

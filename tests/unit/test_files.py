@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import errno
 import os
+import stat
 from pathlib import Path
 
 import pytest
 
-from eternal_engine.cli import run
-from eternal_engine.cli.whole_file import failure, whole_file
-from eternal_engine.model.errors import EternalError, UsageError
+from eternal_engine.files import failure, whole_file, write_whole
+from eternal_engine.model.errors import DataError, EternalError, UsageError
 
 
 def fill_the_disk(path: Path) -> None:
@@ -68,20 +68,42 @@ def test_the_mend_fits_what_the_system_refused(number: int, mend: str) -> None:
     assert mend in failure(OSError(number, "refused"), "/there").mend
 
 
-@pytest.mark.parametrize(
-    "arguments", [("export", "trades", "-o"), ("journal", "export")], ids=["a statement", "the journal"]
-)
-def test_a_place_that_cannot_be_written_is_named_by_the_verbs(
-    arguments: tuple[str, ...], state_dir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    there = tmp_path / "nowhere" / "file"
-    assert run([*arguments, str(there), "--state-dir", str(state_dir)]) == 1
-    assert f"where: {there}" in capsys.readouterr().err
+def test_a_failed_write_leaves_the_old_file_and_nothing_beside_it(tmp_path: Path) -> None:
+    target = tmp_path / "taken"
+    target.mkdir()
+    (target / "inside").write_text("kept")
+    with pytest.raises(UsageError, match="directory"):
+        write_whole(target, "new")
+    assert [path.name for path in tmp_path.iterdir()] == ["taken"]
+    assert (target / "inside").read_text() == "kept"
 
 
-def test_the_journal_is_not_exported_over_a_file(
-    state_dir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    (tmp_path / "j").write_text("kept")
-    assert run(["journal", "export", str(tmp_path / "j"), "--state-dir", str(state_dir)]) == 2
-    assert "exists already" in capsys.readouterr().err
+def test_the_error_is_of_the_kind_that_was_asked_for(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UsageError, match=r"exists|directory"):
+        write_whole(tmp_path / "file" / "run.json", "x")
+    with pytest.raises(DataError, match=r"exists|directory"):
+        write_whole(tmp_path / "file" / "run.json", "x", kind=DataError)
+
+
+@pytest.mark.parametrize(("private", "mode"), [(False, 0o640), (True, 0o600)], ids=["for others", "for its owner"])
+def test_the_rights_of_a_file_are_the_users_or_its_owners_alone(tmp_path: Path, private: bool, mode: int) -> None:
+    before = os.umask(0o027)
+    try:
+        write_whole(tmp_path / "new" / "file", b"bytes", private=private)
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE((tmp_path / "new" / "file").stat().st_mode) == mode
+    assert (tmp_path / "new" / "file").read_bytes() == b"bytes"
+
+
+def test_two_writers_of_one_file_never_mix(tmp_path: Path) -> None:
+    path = tmp_path / "run.json"
+    with whole_file(path) as first:
+        first.write("of the first, ")
+        first.flush()
+        with whole_file(path) as second:
+            second.write("all of the second")
+        assert path.read_text() == "all of the second"
+        first.write("all")
+    assert path.read_text() == "of the first, all"
