@@ -121,6 +121,8 @@ def begin_anew(book: BookView, lots: Lots, marks: Marks, cash: Float64Array) -> 
     book.trade[:] = 0.0
     book.trend_pnls[:] = 0.0
     book.trend_closed[:] = 0
+    book.active[:] = 0
+    book.held[:] = 0
     lots.opened_h[:] = 0
     lots.entry_reason[:] = 0
     lots.qty[:] = 0.0

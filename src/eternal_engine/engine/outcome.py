@@ -15,16 +15,17 @@ from eternal_engine.engine.view import ENGINES
 from eternal_engine.engine.work import Done, LegDone, first_id
 from eternal_engine.ledger.book import Book
 from eternal_engine.ledger.books import Books
+from eternal_engine.model.conversion import exact_from_float
 from eternal_engine.model.fill import Fill
 from eternal_engine.model.ids import Account, Leg, Symbol
 from eternal_engine.model.instrument import Market, Side
-from eternal_engine.model.money import ONE, ZERO, exact_arithmetic, ratio
+from eternal_engine.model.money import DUST_USDT, ONE, ZERO, exact_arithmetic, is_dust, ratio
 from eternal_engine.model.order import Order
 from eternal_engine.model.rule import Rule
 from eternal_engine.portfolio.params import Intent, Marks, Params, States
 from eternal_engine.portfolio.valuation import coins_are_a_pair, step_of
 from eternal_engine.strategies import core_hodl, funding, tactical, trend
-from eternal_engine.strategies.base import CORE_HODL, DUST_USDT, FUNDING, PAIR, TACTICAL, TREND
+from eternal_engine.strategies.base import CORE_HODL, FUNDING, PAIR, TACTICAL, TREND
 
 RULES: tuple[Rule, ...] = (
     Rule(
@@ -108,7 +109,7 @@ def _bought(
         before = (held.qty if held else ZERO) - leg.qty
     # A fall through both levels buys a coin twice at once: the other order's coins may be there before either is over.
     is_dated = states.tactical.first_buy_h[s] != 0
-    was_flat = not is_dated or float(before) * intent.price < DUST_USDT
+    was_flat = not is_dated or is_dust(before, exact_from_float(intent.price))
     return tactical.on_buy(states.tactical, s, intent.level, quote, filled_h, was_flat)
 
 
@@ -154,7 +155,7 @@ def after_books(params: Params, states: States, books: Books, symbols: Sequence[
 def _is_sold(book: Book, symbol: Symbol) -> bool:
     """Tell whether nothing of a coin is left but dust, by what it has cost (ORD-5): a fallen price sells nothing."""
     held = book.spot.get(symbol)
-    return held is None or float(held.cost_usdt) < DUST_USDT
+    return held is None or held.cost_usdt < DUST_USDT
 
 
 def after_deposit(params: Params, states: States, amount_usdt: Decimal) -> States:
