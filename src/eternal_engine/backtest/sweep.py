@@ -19,13 +19,12 @@ from eternal_engine.market_data.history import HOUR_MS, MarketHistory
 from eternal_engine.portfolio.beginning import initial_states
 from eternal_engine.portfolio.params import Features, Params, empty_book, empty_marks
 from eternal_engine.reports.daily import day_grid, growth_index
-from eternal_engine.reports.metrics import Metrics, measure
+from eternal_engine.reports.metrics import Metrics, measure, measure_all
 from eternal_engine.strategies import indicators
 from eternal_engine.strategies.base import TREND
 from eternal_engine.strategies.trend import TrendParams
 
 Float64Array = npt.NDArray[np.float64]
-Int64Array = npt.NDArray[np.int64]
 
 # Sets of one call: few enough for a user's Ctrl-C to be heard within a second.
 AT_ONCE = 200
@@ -68,17 +67,29 @@ def sweep_trend(
         getattr(run, "run_sets", run_sets)(
             alone, features, market, book, lots, marks, beginning, tape, first_bar, last_bar, sets
         )
+        refuse_overflow(sets.counts.max(axis=0))
+        metrics = _metrics_of(sets, len(tried))
         for n, variant in enumerate(some):
-            refuse_overflow(sets.counts[n])
-            if sets.lowest[n] > 0.0:
-                equity = sets.equity[n, : sets.counts[n, BARS]]
-                index = growth_index(equity, np.zeros(len(equity)))
-                rows.append(_row(variant, sets.counts[n], equity, index, len(tried)))
+            if n in metrics:
+                orders, bars = int(sets.counts[n, ORDERS]), int(sets.counts[n, BARS])
+                rows.append(SweepRow(variant, orders, float(sets.equity[n, bars - 1]), metrics[n]))
             else:
                 chosen = alone._replace(trend=variant)
                 seen = features._replace(trend=trend_features(features.trend, sets, n))
                 rows.append(_ruined(run, chosen, seen, market, first_bar, last_bar, capital, len(tried)))
     return rows
+
+
+def _metrics_of(sets: Sets, trials: int) -> dict[int, Metrics]:
+    """Measure the sets, by number, whose equity never touched zero; nobody pays TREND alone anything in or out."""
+    sound, bars = sets.lowest > 0.0, sets.counts[:, BARS]
+    found: dict[int, Metrics] = {}
+    # The rows of a tape are the market's: all sets have as many. Nothing here depends on it.
+    for count in np.unique(bars[sound]):
+        numbers = np.flatnonzero(sound & (bars == count))
+        equity = sets.equity[numbers, :count]
+        found |= zip(numbers.tolist(), measure_all(equity / equity[:, :1], trials=trials), strict=True)
+    return found
 
 
 def _sets_of(
@@ -121,13 +132,4 @@ def _ruined(
     count = int(done.tape.counts[BARS])
     equity, flow = done.tape.equity[TREND, :count], done.tape.engine_flow[TREND, :count]
     index = growth_index(equity, flow, day_grid(done.tape.close_h[:count] * HOUR_MS).row)
-    return _row(params.trend, done.tape.counts, equity, index, trials)
-
-
-def _row(variant: TrendParams, counts: Int64Array, equity: Float64Array, index: Float64Array, trials: int) -> SweepRow:
-    return SweepRow(
-        params=variant,
-        orders=int(counts[ORDERS]),
-        final_equity_usdt=float(equity[-1]),
-        metrics=measure(index, trials=trials),
-    )
+    return SweepRow(params.trend, int(done.tape.counts[ORDERS]), float(equity[-1]), measure(index, trials=trials))

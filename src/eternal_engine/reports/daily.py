@@ -73,9 +73,9 @@ def _chained(equity: Float64Array, flow: Float64Array) -> Float64Array:
 
 
 def returns_of(index: Float64Array) -> Float64Array:
-    """Give the step returns of an index [K+1] as [K]; after a total loss they are 0."""
-    before = index[:-1]
+    """Give the step returns of indices [..., K+1] as [..., K]; after a total loss they are 0."""
+    before, after = index[..., :-1], index[..., 1:]
     if before.min(initial=1.0) > 0.0:
-        steps: Float64Array = index[1:] / before - 1.0
+        steps: Float64Array = after / before - 1.0
         return steps
-    return np.divide(index[1:], before, out=np.ones_like(before), where=before > 0.0) - 1.0
+    return np.divide(after, before, out=np.ones_like(before), where=before > 0.0) - 1.0

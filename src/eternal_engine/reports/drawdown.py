@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -26,9 +27,9 @@ class Fall:
 
 
 def drawdown(index: Float64Array) -> Float64Array:
-    """Give the distance from the highest point so far, as a fraction from 0 down to -1, same shape as `index`."""
-    high = np.maximum.accumulate(index)
-    if len(high) and high[0] > 0.0:
+    """Give the distance from the highest point so far of indices [..., K], as fractions from 0 down to -1 [..., K]."""
+    high = np.maximum.accumulate(index, axis=-1)
+    if high[..., :1].min(initial=math.inf) > 0.0:
         under: Float64Array = index / high - 1.0
     else:
         under = np.divide(index, high, out=np.ones_like(index), where=high > 0.0) - 1.0
@@ -57,10 +58,10 @@ def deepest(under: Float64Array) -> Fall | None:
     trough = int(np.argmin(under))
     if under[trough] >= 0.0:
         return None
-    start = int(np.flatnonzero(under[:trough] >= 0.0)[-1]) + 1
-    back = np.flatnonzero(under[trough:] >= 0.0)
-    end = trough + int(back[0]) if len(back) else len(under)
-    return _fall(under, start, end)
+    peaks = np.flatnonzero(under >= 0.0)
+    following = int(np.searchsorted(peaks, trough))
+    recovery = int(peaks[following]) if following < len(peaks) else None
+    return Fall(int(peaks[following - 1]), trough, recovery, float(under[trough]))
 
 
 def longest_points(under: Float64Array) -> int:
@@ -69,7 +70,7 @@ def longest_points(under: Float64Array) -> int:
     if len(high) == 0:
         return len(under)
     to_end = len(under) - 1 - int(high[-1])
-    gaps = np.diff(high)
+    gaps = high[1:] - high[:-1]
     between = int(gaps.max()) if len(gaps) else 0
     return max(to_end, between if between > 1 else 0)
 
