@@ -35,9 +35,11 @@ def ending(intent: Intent, done: Done, scene: Scene, parts: Iterable[ClosedPart]
         events += _measured(intent, scene, at)
     for leg in done.legs:
         if not leg.complete and leg.leg is not Leg.SPOT_UNWIND:
-            what = leg.leg.name.lower().replace("_", " ")
+            what, orders = leg.leg.name.lower().replace("_", " "), work.orders_of(intent, scene, leg.leg)
             words = f"{what} of {symbol} ended with {leg.qty} coins filled, not all that was wanted"
-            events.append(ErrorOccurred(at, words, f"{engine.value} {symbol}", _mend(intent), engine))
+            # Its last order tells why, and is told of together with this.
+            where = f"order {orders[-1].client_order_id}" if orders else f"{engine.value} {symbol}"
+            events.append(ErrorOccurred(at, words, where, _mend(intent), engine))
     return events
 
 

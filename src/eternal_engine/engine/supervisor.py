@@ -100,11 +100,12 @@ class Weight(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Duty:
-    """Name one task."""
+    """Name one task; `done` says what it means that a vital one has ended by itself."""
 
     name: str
     run: Callable[[], Awaitable[None]]
     weight: Weight = Weight.OBSERVER
+    done: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,7 +198,7 @@ class Supervisor:
             error = await _outcome(duty)
             if error is None:
                 if duty.weight is Weight.VITAL:
-                    self._end(Ending(0, f"{duty.name} is done"))
+                    self._end(Ending(0, duty.done or f"{duty.name} is done"))
                 return
             if clock.monotonic() - began_s >= SETTLED_S:
                 wait_s = BACKOFF_FIRST_S

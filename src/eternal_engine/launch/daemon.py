@@ -202,7 +202,7 @@ class _Run:
 
     def duties(self) -> list[Duty]:
         own = [
-            Duty("engine", self.loop.run, Weight.VITAL),
+            Duty("engine", self.loop.run, Weight.VITAL, done="the time given by --until is reached"),
             Duty("inbox", self.serve, Weight.BOOKING),
             Duty("watchdog", lambda: self.supervisor.watch(self.plan.watchdog_s, self.is_healthy)),
         ]

@@ -35,10 +35,6 @@ FLATTENED: Final = 27
 
 # Why a signal did not become an order, or became a smaller one.
 WARMUP: Final = 30
-NO_BAR: Final = 31
-NOT_LISTED: Final = 32
-CORE_CARRY: Final = 33
-CORE_NO_CASH: Final = 34
 RISK_1_HALT: Final = 41
 RISK_2_LEVEL: Final = 42
 RISK_3_STALE: Final = 43
@@ -85,10 +81,6 @@ TEXT: Final[dict[int, tuple[str, str]]] = {
     MANUAL: ("CORE-13", "manual purchase"),
     FLATTENED: ("RISK-0", "flattened by the operator"),
     WARMUP: ("TREND-E1", "WARMUP"),
-    NO_BAR: ("U-10", "no bar just closed"),
-    NOT_LISTED: ("CORE-2", "not listed"),
-    CORE_CARRY: ("CORE-5", "below the minimum, carried"),
-    CORE_NO_CASH: ("CORE-9", "NO_CASH"),
     RISK_1_HALT: ("RISK-1", "halted"),
     RISK_2_LEVEL: ("RISK-2", "breaker level"),
     RISK_3_STALE: ("RISK-3", "stale price"),

@@ -24,9 +24,14 @@ REMINDER_S: Final = 24 * HOUR_S
 TOLD_KEPT: Final = 1000
 # In paper trading a market day may last seconds; people's days do not.
 SUMMARY_REST_S: Final = 12 * HOUR_S
+_GOOD_NEWS: Final = frozenset({"daily_summary", "connection_restored", "breaker_released"})
 _LOG = structlog.get_logger("eternal.alerts")
 
-Send = Callable[[str, str], bool]
+# Title, body, and how grave it is: INFO, WARNING or FAILURE, as apprise names them.
+Send = Callable[[str, str, str], bool]
+INFO: Final = "info"
+WARNING: Final = "warning"
+FAILURE: Final = "failure"
 
 
 @dataclass(slots=True)
@@ -54,8 +59,8 @@ class Bucket:
 class Alerts:
     """Send what `alert_of` says about events, and a summary a day; without a service alerts are log lines.
 
-    `send` delivers (title, body) and is called in a thread; None: no service. Urgent alerts have a bucket of their
-    own, so that a storm of small ones never hides a big one.
+    `send` delivers (title, body, gravity) and is called in a thread; None: no service. Urgent alerts have a bucket of
+    their own, so that a storm of small ones never hides a big one.
     """
 
     name = "alerts"
@@ -162,7 +167,7 @@ class Alerts:
     async def _try(self, send: Send, alert: Alert) -> str | None:
         try:
             delivered = await asyncio.wait_for(
-                asyncio.to_thread(send, f"Eternal Engine: {alert.title}", alert.body), SENDING_S
+                asyncio.to_thread(send, f"Eternal Engine: {alert.title}", alert.body, _gravity(alert)), SENDING_S
             )
         except TimeoutError:
             return f"no answer in {SENDING_S:.0f} s"
@@ -189,8 +194,8 @@ def apprise_sender(addresses: Sequence[str]) -> Send | None:
                 mend="write it as apprise's documentation says, like tgram://TOKEN/CHAT or mailto://USER:PASS@HOST",
             )
 
-    def send(title: str, body: str) -> bool:
-        return bool(services.notify(title=title, body=body))
+    def send(title: str, body: str, gravity: str) -> bool:
+        return bool(services.notify(title=title, body=body, notify_type=apprise.NotifyType(gravity)))
 
     return send
 
@@ -198,6 +203,13 @@ def apprise_sender(addresses: Sequence[str]) -> Send | None:
 def addresses_in(text: str) -> tuple[str, ...]:
     """Split the setting `alerts.urls` into its addresses."""
     return tuple(text.split())
+
+
+def _gravity(alert: Alert) -> str:
+    """Say how grave an alert is: services give each its own colour, sound or priority."""
+    if alert.urgent:
+        return FAILURE
+    return INFO if alert.kind in _GOOD_NEWS else WARNING
 
 
 def _fields(alert: Alert) -> dict[str, str]:

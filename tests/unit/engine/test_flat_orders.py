@@ -29,6 +29,7 @@ from eternal_engine.model.errors import (
 from eternal_engine.model.event import ErrorOccurred, Event, OrderPlanned, Reviewed
 from eternal_engine.model.ids import Account, Engine
 from eternal_engine.model.instrument import BYBIT_2025
+from eternal_engine.observe.alerts import Alerts
 from eternal_engine.strategies.base import SELL
 
 EXIT = ENTRY._replace(side=SELL, reduces=True, reason=reason.TREND_EXIT)
@@ -149,6 +150,21 @@ async def test_ord_3_an_entry_that_could_not_be_sent_is_given_up(tmp_path: Path)
         await bench.give(ENTRY)
         await bench.manager.run()
         assert (bench.recorder.memory.pending, len(bench.exchange.placed)) == ((), 6)
+
+
+async def test_k9_an_entry_that_was_refused_is_told_in_one_message(tmp_path: Path) -> None:
+    async with a_bench(tmp_path, Engine.TREND) as bench:
+        seen: list[Event] = []
+        told: list[str] = []
+        bench.recorder._observers = [seen.append]
+        bench.exchange.script = [RejectedForGood("insufficient balance", code=110007)]
+        await bench.give(ENTRY)
+        await bench.manager.run()
+        await Alerts(lambda title, body, _: told.append(f"{title}\n{body}") is None).see(seen)
+        (message,) = told
+        assert bench.exchange.placed[0].client_order_id in message.splitlines()[0]
+        assert "insufficient balance" in message
+        assert "not all that was wanted" in message
 
 
 async def test_fund_3_no_first_leg_is_bought_before_the_second_has_its_leverage(tmp_path: Path) -> None:

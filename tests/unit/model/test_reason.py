@@ -22,7 +22,6 @@ def test_every_reason_has_a_number_of_its_own_and_a_text() -> None:
         (reason.NONE, "", ""),
         (reason.TREND_STOP, "TREND-X2", "TREND-X2 stop touched"),
         (reason.RISK_7_KELLY, "RISK-7", "RISK-7 Kelly cap"),
-        (reason.CORE_NO_CASH, "CORE-9", "CORE-9 NO_CASH"),
     ],
 )
 def test_a_reason_is_said_as_its_rule_and_its_words(code: int, rule: str, words: str) -> None:

@@ -94,10 +94,12 @@ class Sink:
 
     def __init__(self, *outcomes: bool | OSError) -> None:
         self.told: list[tuple[str, str]] = []
+        self.gravities: list[str] = []
         self.outcomes = list(outcomes)
 
-    def __call__(self, title: str, body: str) -> bool:
+    def __call__(self, title: str, body: str, gravity: str) -> bool:
         self.told.append((title, body))
+        self.gravities.append(gravity)
         outcome = self.outcomes.pop(0) if self.outcomes else True
         if isinstance(outcome, OSError):
             raise outcome
@@ -151,6 +153,14 @@ async def test_an_alert_says_what_to_do() -> None:
     (_, first), (_, second) = sink.told
     assert "second confirmation" in first
     assert second == "where: trend\nTo do: make new keys"
+
+
+async def test_the_gravity_of_an_alert_is_told_to_its_service() -> None:
+    sink = Sink()
+    back, gone = ev.ConnectionRestored(AT, Account.TREND, Decimal(31)), moved(Trigger.REJECT)
+    for event in (breaker(4), gone, back, breaker(0, previous=2)):
+        await alerts(sink).see([event])
+    assert sink.gravities == ["failure", "warning", "info", "info"]
 
 
 async def test_one_cut_cable_is_one_message() -> None:
@@ -317,6 +327,7 @@ async def test_k9_a_real_service_gets_each_event_once(service: tuple[str, list[d
     await observer.see([event for event, _ in TOLD])
     assert [message["title"] for message in got] == [f"Eternal Engine: {_told(event).title}" for event, _ in TOLD]
     assert "To do: eternal status, then eternal approve" in got[0]["message"]
+    assert [message["type"] for message in got[:4]] == ["failure", "failure", "info", "warning"]
 
 
 def _told(event: ev.Event) -> Alert:

@@ -42,7 +42,7 @@ async def test_fund_x2_a_pair_of_two_steps_is_denied_each_hour_and_told_once_a_d
     told: list[tuple[str, str]] = []
     now_s = 0.0
 
-    def send(title: str, body: str) -> bool:
+    def send(title: str, body: str, _: str) -> bool:
         told.append((title, body))
         return True
 
