@@ -26,6 +26,5 @@ def assign(
     as_json: JsonOption = False,
 ) -> None:
     """Move a deposit that waits in MASTER to one engine, or to all by the shares."""
-    target = to.lower() if to.lower() == _SHARES else joined_engines([to])
-    said = {"to": target, "amount_usdt": amount_usdt}
+    said = {"to": joined_engines([to], _SHARES), "amount_usdt": amount_usdt}
     send("assign", said, state_dir=state_dir, mode=mode, wait_s=wait_s, as_json=as_json)

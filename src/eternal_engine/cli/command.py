@@ -93,12 +93,16 @@ def running_database(state_dir: Path | None, mode: DaemonMode) -> Path:
     return database
 
 
-def joined_engines(engines: list[str] | None) -> str:
-    """Check names of engines and join them; `core` is short for core_hodl. Raises UsageError."""
+def joined_engines(engines: list[str] | None, *besides: str) -> str:
+    """Check names of engines, or words that stand `besides` them, and join them; `core` is short for core_hodl.
+
+    Raises UsageError.
+    """
     found = ["core_hodl" if name.lower() == "core" else name.lower() for name in engines or ()]
-    unknown = [name for name in found if name not in ENGINES]
+    known = (*besides, *ENGINES)
+    unknown = [name for name in found if name not in known]
     if unknown:
-        raise UsageError(f"no engine {', '.join(unknown)}", where="ENGINE", mend=f"one of {', '.join(ENGINES)}")
+        raise UsageError(f"no engine {', '.join(unknown)}", where="ENGINE", mend=f"one of {', '.join(known)}")
     return ",".join(found)
 
 

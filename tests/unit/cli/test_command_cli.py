@@ -231,3 +231,12 @@ async def test_assign_moves_a_waiting_deposit(tmp_path, capsys) -> None:
         assert await _run(tmp_path, "assign", "core", "--amount", "400") == 0
         assert "400 USDT go from master to core_hodl" in capsys.readouterr().out
         assert len(desk.recorder.projection.pending_transfers) == 1
+
+
+async def test_what_a_deposit_can_be_assigned_to_is_named_with_the_shares(tmp_path, capsys) -> None:
+    async with a_daemon(tmp_path) as desk:
+        assert await _run(tmp_path, "assign", "nobody") == 2
+        assert "mend:  one of shares, core_hodl, trend" in capsys.readouterr().err
+        # The books hold nothing in MASTER that waits: the daemon says so, of a word that it knows.
+        assert await _run(tmp_path, "assign", "SHARES") != 2
+        assert desk.recorder.projection.pending_transfers == {}
