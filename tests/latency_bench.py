@@ -4,8 +4,8 @@ python tests/latency_bench.py --days 12              (rules so lively that all f
 python tests/latency_bench.py --days 12 --usual      (the configuration as it comes)
 
 An hour takes a second, as in paper trading on a made-up market: a day then takes 24 s. Faster hours would measure the
-exchange's limits (10 or 20 orders a second and account, some hundred calls in five), which orders then meet that in real
-time are an hour apart.
+exchange's limits (10 or 20 orders a second and account, hundreds of calls in five), which orders then meet that
+in real time are an hour apart.
 
 Measured is the instant at which the last byte of a request was handed to the system, against the instant at which the
 order's plan was on the disk, and, for orders of an hour's decision, against the end of the deciding itself. Orders of

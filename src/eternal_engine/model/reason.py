@@ -49,6 +49,8 @@ RISK_11_CORRELATION: Final = 51
 RISK_12_RATE: Final = 52
 RISK_13_CAP: Final = 53
 UNKNOWN_EQUITY: Final = 54
+RISK_10_ORDER: Final = 55
+RISK_12_PRICE: Final = 56
 
 # (rule id, short words). The rule id alone goes into orders.csv; both go to people.
 TEXT: Final[dict[int, tuple[str, str]]] = {
@@ -90,13 +92,15 @@ TEXT: Final[dict[int, tuple[str, str]]] = {
     RISK_7_KELLY: ("RISK-7", "Kelly cap"),
     RISK_8_SLOTS: ("RISK-8", "no free slot"),
     RISK_9_LEVERAGE: ("RISK-9", "leverage"),
-    RISK_10_CASH: ("RISK-10", "cash, minimum or maximum order"),
+    RISK_10_CASH: ("RISK-10", "free cash"),
     RISK_11_CORRELATION: ("RISK-11", "correlation"),
-    RISK_12_RATE: ("RISK-12", "order rate or price deviation"),
+    RISK_12_RATE: ("RISK-12", "too many orders in a minute"),
     RISK_13_CAP: ("RISK-13", "capital cap"),
     UNKNOWN_EQUITY: ("U-6", "equity unknown"),
+    RISK_10_ORDER: ("RISK-10", "less than the exchange's smallest order"),
+    RISK_12_PRICE: ("RISK-12", "price too far from the mark"),
 }
-COUNT: Final = 55
+COUNT: Final = 57
 
 
 def rule_id(code: int) -> str:

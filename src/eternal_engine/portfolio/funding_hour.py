@@ -162,5 +162,5 @@ def _cut_pairs(
             else:
                 # A third of one or two steps is none (U-3): without a word the margin would just run out.
                 wanted = held * params.funding.cut_frac * marks.perp[s]
-                decisions.append(Decision(now_h, FUNDING, s, reason.FUND_CUT, False, reason.RISK_10_CASH, wanted))
+                decisions.append(Decision(now_h, FUNDING, s, reason.FUND_CUT, False, reason.RISK_10_ORDER, wanted))
     return states

@@ -63,9 +63,8 @@ def review(
         qty_steps, quote_steps = steps, 0
         unit, wanted = table.perp_step[s], signal.qty * signal.price
     approved = verdict.approved and enough
-    rule = verdict.rule if verdict.rule != reason.NONE or enough else reason.RISK_10_CASH
-    if verdict.approved and not enough:
-        rule = reason.RISK_10_CASH if verdict.rule == reason.NONE else verdict.rule
+    # What another rule has cut below the smallest order is refused by that rule.
+    rule = reason.RISK_10_ORDER if verdict.rule == reason.NONE and not enough else verdict.rule
     decisions.append(Decision(now_h, signal.engine, s, signal.reason, approved, rule, wanted))
     if approved:
         pending.append(_to_intent(signal, qty_steps, quote_steps, unit, verdict.rule, now_h))
@@ -84,7 +83,7 @@ def pass_reduction(
         unit = params.instruments.perp_step[s]
         steps = whole_steps(signal.qty, unit)
         enough = steps > 0 or signal.market == PAIR
-    rule = reason.NONE if enough else reason.RISK_10_CASH
+    rule = reason.NONE if enough else reason.RISK_10_ORDER
     wanted = signal.qty * signal.price
     decisions.append(Decision(now_h, signal.engine, s, signal.reason, enough, rule, wanted))
     if enough:

@@ -225,7 +225,7 @@ def _order_refusal(params: RiskParams, price: float, seen: Exposure) -> int:
     if seen.orders_last_minute >= params.orders_per_minute:
         return reason.RISK_12_RATE
     if abs(price - seen.mark) > params.price_deviation_frac * seen.mark + EPSILON:
-        return reason.RISK_12_RATE
+        return reason.RISK_12_PRICE
     return reason.NONE
 
 

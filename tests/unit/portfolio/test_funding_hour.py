@@ -138,7 +138,7 @@ def test_fund_x2_a_pair_too_small_to_be_cut_is_denied_and_not_marked_as_cut(step
     assert bool(desk.states.funding.cut[0]) is bool(cut)
     (said,) = [one for one in desk.decisions if one.symbol == 0]
     assert (said.reason, said.approved) == (reason.FUND_CUT, bool(cut))
-    assert said.rule == (reason.NONE if cut else reason.RISK_10_CASH)
+    assert said.rule == (reason.NONE if cut else reason.RISK_10_ORDER)
 
 
 def test_fund_no_entry_while_the_margin_is_low() -> None:

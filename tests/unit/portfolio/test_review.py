@@ -50,7 +50,7 @@ def test_u_3_reviews_give_whole_steps() -> None:
 def test_risk_10_minimum_order(signal: Signal, approved: bool) -> None:
     desk = Desk()
     decision = desk.review(signal)
-    assert (decision.approved, decision.rule) == (approved, reason.NONE if approved else reason.RISK_10_CASH)
+    assert (decision.approved, decision.rule) == (approved, reason.NONE if approved else reason.RISK_10_ORDER)
     assert len(desk.pending) == approved
 
 
@@ -59,7 +59,7 @@ def test_risk_10_minimum_value_of_a_perp() -> None:
     desk.params.instruments.perp_min_usdt[2]
     table = desk.params.instruments._replace(perp_min_usdt=np.full(3, 50.0), spot_min_usdt=np.array([5.0, 5.0, 80.0]))
     desk.params = desk.params._replace(instruments=table)
-    assert desk.review(an_entry(TREND, 0.4, symbol=2)).rule == reason.RISK_10_CASH
+    assert desk.review(an_entry(TREND, 0.4, symbol=2)).rule == reason.RISK_10_ORDER
     assert desk.review(an_entry(TREND, 0.5, symbol=2)).approved
     # A pair must satisfy both markets.
     assert not desk.review(an_entry(FUNDING, 0.7, symbol=2)).approved

@@ -61,7 +61,7 @@ def test_risk_0_only_an_unsellable_rest_is_refused() -> None:
         signal = reduce_signal(TREND, 0, market, SELL, coins, 50_000.0, reason.TREND_EXIT)
         pass_reduction(params, signal, START_H, pending, decisions)
         assert pending == []
-        assert (decisions[0].approved, decisions[0].rule) == (False, reason.RISK_10_CASH)
+        assert (decisions[0].approved, decisions[0].rule) == (False, reason.RISK_10_ORDER)
 
 
 @pytest.mark.parametrize("halt", [{"halted": True}, {"state": state(halted=True)}])
@@ -331,7 +331,8 @@ def test_risk_12_rate_and_price(changes: dict[str, Any], approved: bool) -> None
         qty(TREND, 0.01, seen),
         qty(FUNDING, 0.01, seen),
     ):
-        assert (found.approved, found.rule) == (approved, reason.NONE if approved else reason.RISK_12_RATE)
+        refusal = reason.RISK_12_PRICE if "mark" in changes else reason.RISK_12_RATE
+        assert (found.approved, found.rule) == (approved, reason.NONE if approved else refusal)
 
 
 @pytest.mark.parametrize(("exposure", "allowed"), [(0.0, 1_000.0), (1_500.0, 500.0), (2_000.0, 0.0), (2_500.0, 0.0)])
