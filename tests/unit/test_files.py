@@ -107,3 +107,22 @@ def test_two_writers_of_one_file_never_mix(tmp_path: Path) -> None:
         assert path.read_text() == "all of the second"
         first.write("all")
     assert path.read_text() == "of the first, all"
+
+
+@pytest.mark.parametrize(("number", "is_written"), [(errno.EINVAL, True), (errno.EIO, False)])
+def test_a_file_system_that_cannot_sync_names_is_no_failure(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, is_written: bool
+) -> None:
+    really = os.fsync
+
+    def no_directories(handle: int) -> None:
+        if stat.S_ISDIR(os.fstat(handle).st_mode):
+            raise OSError(number, "refused")
+        really(handle)
+
+    monkeypatch.setattr(os, "fsync", no_directories)
+    if is_written:
+        write_whole(tmp_path / "file", "x")
+    else:
+        with pytest.raises(UsageError, match="refused"):
+            write_whole(tmp_path / "file", "x")
