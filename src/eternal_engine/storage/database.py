@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from sqlalchemy import Connection, create_engine, event, insert, inspect, select
+from sqlalchemy import Connection, create_engine, event, insert, inspect, select, text
 from sqlalchemy.engine import Engine
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
@@ -22,6 +22,7 @@ from eternal_engine.storage.schema import META, METADATA
 
 DATABASE_ID = "database_id"
 _VERSION_TABLE = "alembic_version"
+_REVISION = text("SELECT version_num FROM alembic_version")
 _MIGRATIONS = Path(__file__).parent / "migrations"
 _LOCKED = ("is locked", "busy")
 _DAMAGED = ("malformed", "not a database", "Could not decode", "corrupt")
@@ -119,9 +120,21 @@ def _give_id(connection: Connection) -> None:
 
 
 def check(connection: Connection, where: str) -> None:
-    """Compare the schema with ours without changing anything. Raises SchemaError."""
+    """Compare the schema with ours, and its revision with those a start knows, changing nothing. Raises SchemaError."""
     if _difference(connection):
         raise _refusal(connection, where, "is not a database of this program and version")
+    # Read by hand: a look at a database must not pay for the import of what migrates it.
+    if not inspect(connection).has_table(_VERSION_TABLE):
+        raise _refusal(connection, where, "is not a database of this program")
+    revision = connection.scalar(_REVISION)
+    if revision not in known_revisions():
+        raise _refusal(connection, where, f"has the unknown schema revision {revision!r}, perhaps of a newer version")
+
+
+def known_revisions() -> frozenset[str]:
+    """Give the revisions there are migrations for, by the names of their files (`r0001_first.py`)."""
+    files = (_MIGRATIONS / "versions").glob("r[0-9]*_*.py")
+    return frozenset(path.name.removeprefix("r").partition("_")[0] for path in files)
 
 
 def _refusal(connection: Connection, where: str, problem: str) -> SchemaError:

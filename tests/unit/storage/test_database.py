@@ -9,15 +9,19 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
+from alembic.config import Config
+from alembic.script import ScriptDirectory
 from sqlalchemy import create_engine
 from sqlalchemy.dialects.sqlite import dialect
 
 from eternal_engine.model.errors import SchemaError, StorageError
+from eternal_engine.storage import database as database_module
 from eternal_engine.storage.backup import read_database_id
 from eternal_engine.storage.columns import ExactDecimal, UtcTime
-from eternal_engine.storage.database import prepare, translated
+from eternal_engine.storage.database import known_revisions, prepare, translated
 from eternal_engine.storage.schema import METADATA, PROJECTIONS
 from eternal_engine.storage.store import Store
+from eternal_engine.storage.verify import verify
 
 
 @pytest.fixture
@@ -79,6 +83,16 @@ async def test_c12_a_foreign_schema_is_refused_naming_table_and_column(
         await Store.open(database)
     assert caught.value.exit_code == 4
     assert content(database) == before
+    # What a start refuses, no look at it calls sound.
+    with pytest.raises(SchemaError):
+        verify(database)
+
+
+def test_c12_every_revision_that_a_start_knows_is_known_to_a_look_at_the_database() -> None:
+    folder = Path(database_module.__file__).parent / "migrations"
+    config = Config()
+    config.set_main_option("script_location", str(folder))
+    assert known_revisions() == {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
 
 
 async def test_c12_a_database_of_another_program_is_refused_and_left_alone(database: Path) -> None:
