@@ -115,8 +115,11 @@ def decide_hour(
     scope = scope_usdt(params, equity)
     states = memory.states
     if equity.known:
-        flow = float(_new_flow(params, memory.flowed_usdt, flowed_usdt))
-        before = breaker.with_flow(before, scope - flow, flow)
+        # High and bases were measured in the scope of then: what another one adds or leaves out is no gain and no loss.
+        known = params if memory.scope is None else _in_scope(params, memory.scope)
+        was, flow = scope_usdt(known, equity), float(_new_flow(known, memory.flowed_usdt, flowed_usdt))
+        before = breaker.with_flow(before, was - flow, flow)
+        before = breaker.with_flow(before, was, scope - was)
         states = states._replace(risk=before)
         states = advance_risk(params, states, now_h, equity)
         if operator_delay_h is not None:
@@ -138,9 +141,15 @@ def decide_hour(
         pending=(*memory.pending, *fresh),
         flowed_usdt=flowed_usdt if equity.known else memory.flowed_usdt,
         held_back=tuple(row for row in memory.held_back if row[1] > now_h),
+        scope=params.risk.breaker.scope if equity.known else memory.scope,
     )
     lacking = () if equity.known else unpriced(params, book, marks, now_h)
     return Decided(after, equity, fresh, tuple(decisions), notes, before, scope, asked, lacking)
+
+
+def _in_scope(params: Params, scope: int) -> Params:
+    """Give the parameters under another scope of the breaker."""
+    return params._replace(risk=params.risk._replace(breaker=params.risk.breaker._replace(scope=scope)))
 
 
 def _operate(params: Params, state: RiskState, now_h: int, scope_usdt: float, delay_h: int) -> RiskState:

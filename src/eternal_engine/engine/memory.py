@@ -36,17 +36,20 @@ RULES: tuple[Rule, ...] = (
 OWNER: Final = "portfolio"
 # The hour alone has a document of its own: it changes every hour, the rest seldom.
 CLOCK_OWNER: Final = "clock"
-VERSION: Final = 4
-_NEVER_RESUMED: Final = {"resumed_ms": (0, 0, 0, 0)}
+VERSION: Final = 5
+_NO_SCOPE: Final = {"scope": None}
+_NEVER_RESUMED: Final = {"resumed_ms": (0, 0, 0, 0), **_NO_SCOPE}
 # What documents of older versions lack, with what stands for it. 1: the portfolio's high begins anew, and is only said.
 _LACKING: Final[Mapping[int, Mapping[str, Any]]] = {
     1: {"portfolio_high_usdt": 0.0, "portfolio_level": 0, **_NEVER_RESUMED},
     2: _NEVER_RESUMED,
     3: _NEVER_RESUMED,
+    4: _NO_SCOPE,
     VERSION: {},
 }
 # The same of their intents: until version 2 a step was what the instrument of the day calls one.
-_INTENTS_LACKING: Final[Mapping[int, Mapping[str, Any]]] = {1: {"unit": 0.0}, 2: {"unit": 0.0}, 3: {}, VERSION: {}}
+_NO_UNIT: Final = {"unit": 0.0}
+_INTENTS_LACKING: Final[Mapping[int, Mapping[str, Any]]] = {1: _NO_UNIT, 2: _NO_UNIT, 3: {}, 4: {}, VERSION: {}}
 READABLE: Final = frozenset(_LACKING)
 Tuple = TypeVar("Tuple", bound=NamedTuple)
 
@@ -63,7 +66,8 @@ class Memory:
     while they were held (CORE-12). `started_h` is the first decided hour. `portfolio_high_usdt` and `portfolio_level`
     are the whole portfolio's high, net of flows, and the level of its drawdown that was last said; it halts nothing.
     `resumed_ms` is, per engine, when the operator last lifted a halt of it (since the epoch, 0 for never): refusals of
-    before count no more (ORD-3).
+    before count no more (ORD-3). `scope` is the breaker's scope that the risk state was measured in, None for the
+    present one.
     """
 
     symbols: tuple[str, ...]
@@ -80,6 +84,7 @@ class Memory:
     portfolio_high_usdt: float = 0.0
     portfolio_level: int = 0
     resumed_ms: tuple[int, int, int, int] = (0, 0, 0, 0)
+    scope: int | None = None
 
     def stop_of(self, symbol: int) -> Decimal | None:
         """Give the stop that rests at the exchange in a symbol, None when none was confirmed."""
@@ -188,6 +193,7 @@ def _joined(memory: Memory, texts: Mapping[str, str]) -> str:
         "portfolio_high_usdt": memory.portfolio_high_usdt,
         "portfolio_level": memory.portfolio_level,
         "resumed_ms": list(memory.resumed_ms),
+        "scope": memory.scope,
     }
     whole = {name: _dumped(value) for name, value in document.items()}
     whole["states"] = "{" + ",".join(f'"{name}":{texts[name]}' for name in sorted(texts)) + "}"
@@ -216,6 +222,12 @@ def read(document: str, version: int, params: Params) -> Memory:
 
 def _read(found: Mapping[str, Any], params: Params, lacking: Mapping[str, Any]) -> Memory:
     symbols = tuple(found["symbols"])
+    if len(symbols) != len(params.core.weights):
+        raise UsageError(
+            f"this state trades {', '.join(symbols)}; the configuration has {len(params.core.weights)} symbols",
+            where="symbols",
+            mend="set symbols back, or begin a new --state-dir",
+        )
     like = initial_states(params, len(symbols))
     parts = {name: _read_like(part, found["states"][name], name) for name, part in like._asdict().items()}
     first, second, third, fourth = (Decimal(text) for text in found["flowed_usdt"])
@@ -233,6 +245,7 @@ def _read(found: Mapping[str, Any], params: Params, lacking: Mapping[str, Any]) 
         portfolio_high_usdt=float(found["portfolio_high_usdt"]),
         portfolio_level=found["portfolio_level"],
         resumed_ms=_four(found["resumed_ms"]),
+        scope=None if found["scope"] is None else int(found["scope"]),
     )
 
 

@@ -66,6 +66,40 @@ def test_brk_1_money_of_core_hodl_is_outside_the_active_scope_and_inside_the_por
     assert whole.decide(flowed(core=100_000)).memory.states.risk.high_usdt == pytest.approx(110_000.0 * 140 / 100)
 
 
+@pytest.mark.parametrize("before", [breaker.SCOPE_PORTFOLIO, breaker.SCOPE_ACTIVE])
+def test_brk_1_another_scope_is_no_loss_and_forgets_none(before: int) -> None:
+    after = breaker.SCOPE_ACTIVE if before == breaker.SCOPE_PORTFOLIO else breaker.SCOPE_PORTFOLIO
+    high, base = (100_000.0, 101_000.0) if before == breaker.SCOPE_PORTFOLIO else (40_000.0, 40_400.0)
+    scene = Scene(some_params(TWO, ladder={"scope": before}))
+    scene.core_rests()
+    # A fall of 4 % from the high, 1 % of it today.
+    scene.risk(high_usdt=high / 0.96, day_base_usdt=base, week_base_usdt=base)
+    scene.go_on(scene.decide())
+    scene.params = some_params(TWO, ladder={"scope": after})
+    # Money that comes in the hour of the change is neither.
+    scene.book.cash[TREND] += 10_000.0
+    memory = scene.decide(flowed(trend_=30_000)).memory
+    equity = 50_000.0 if after == breaker.SCOPE_ACTIVE else 110_000.0
+    risk = memory.states.risk
+    assert (risk.level, risk.day_breached, memory.scope) == (breaker.NORMAL, False, after)
+    assert risk.high_usdt == pytest.approx(equity / 0.96)
+    assert risk.day_base_usdt == pytest.approx(1.01 * equity)
+
+
+def test_u_6_another_scope_is_taken_over_when_the_equity_is_known_again() -> None:
+    scene = Scene(some_params(TWO, ladder={"scope": breaker.SCOPE_PORTFOLIO}))
+    scene.core_rests()
+    scene.hold_trend(0, 0.01)
+    scene.risk(high_usdt=100_000.0, day_base_usdt=100_000.0, week_base_usdt=100_000.0)
+    scene.go_on(scene.decide())
+    scene.params = some_params(TWO)
+    scene.marks.spot_h[0] = scene.marks.perp_h[0] = scene.now_h - 5
+    unknown = scene.decide()
+    assert unknown.memory.scope == breaker.SCOPE_PORTFOLIO
+    scene.go_on(unknown)
+    assert scene.decide().memory.states.risk.high_usdt == pytest.approx(40_000.0)
+
+
 def test_u_6_a_flow_that_comes_while_equity_is_unknown_is_counted_later() -> None:
     scene = Scene()
     scene.core_rests()

@@ -16,7 +16,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core_builders import TWO, some_params
+from core_builders import TEN, THREE, TWO, some_params
 from eternal_engine.engine.memory import (
     CLOCK_OWNER,
     OWNER,
@@ -60,6 +60,7 @@ def a_memory(price: float = 1.5, stop: float = -np.inf) -> Memory:
         portfolio_high_usdt=123_456.7,
         portfolio_level=2,
         resumed_ms=(0, 1_704_153_600_123, 0, 7),
+        scope=1,
     )
 
 
@@ -88,7 +89,7 @@ def test_c6_everything_comes_back_exactly(price: float, stop: float) -> None:
         memory.paused, memory.stops, memory.held_back, memory.halted,
     )  # fmt: skip
     assert (back.portfolio_high_usdt, back.portfolio_level) == (123_456.7, 2)
-    assert back.resumed_ms == memory.resumed_ms
+    assert (back.resumed_ms, back.scope) == (memory.resumed_ms, 1)
     for name, part in memory.states._asdict().items():
         for field, value in part._asdict().items():
             found = getattr(getattr(back.states, name), field)
@@ -180,6 +181,22 @@ def test_c12_a_state_of_an_older_version_has_never_been_resumed(version: int) ->
     assert read(json.dumps(document), version, PARAMS).resumed_ms == (0, 0, 0, 0)
     with pytest.raises(SchemaError, match="resumed_ms"):
         read(json.dumps(document), VERSION, PARAMS)
+
+
+@pytest.mark.parametrize("version", [1, 2, 3, 4])
+def test_c12_a_state_of_an_older_version_was_measured_in_the_present_scope(version: int) -> None:
+    document = copy.deepcopy(WRITTEN)
+    del document["scope"]
+    assert read(json.dumps(document), version, PARAMS).scope is None
+    with pytest.raises(SchemaError, match="scope"):
+        read(json.dumps(document), VERSION, PARAMS)
+
+
+@pytest.mark.parametrize("symbols", [TWO, TEN])
+def test_c12_a_state_of_more_or_fewer_coins_is_refused_by_their_names(symbols: tuple[str, ...]) -> None:
+    with pytest.raises(UsageError, match="this state trades BTCUSDT, ETHUSDT, SOLUSDT;") as refused:
+        read(write(fresh_memory(some_params(THREE), THREE, 24_000)), VERSION, some_params(symbols))
+    assert refused.value.where == "symbols"
 
 
 @pytest.mark.parametrize("version", [1, 2])
