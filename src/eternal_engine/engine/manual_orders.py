@@ -139,7 +139,10 @@ class _Desk:
             price = float(marks.spot[place])
             held = spot > 0.0 and not spot * price < DUST_USDT
             wish = reduce_signal(number, place, SPOT, base.SELL, spot, price, reason.FLATTENED)
-        if not held:
+        may_open = any(
+            (one.engine, one.symbol, one.reduces) == (number, place, False) for one in self.asked.memory.pending
+        )
+        if not (held or may_open):
             return
         if is_busy(self.pending, number, place):
             self.lines.add(f"{engine.value} {symbol}: an order is under way; flatten again when it is done")

@@ -160,7 +160,8 @@ def _is_sold(book: Book, symbol: Symbol) -> bool:
 
 def after_deposit(params: Params, states: States, amount_usdt: Decimal) -> States:
     """Tell CORE_HODL of money that came into its account (CORE-10, CAP-2)."""
-    if amount_usdt <= ZERO or not params.core.enabled:
+    # While it is switched off, too: switched on again it would else never plan with that money.
+    if amount_usdt <= ZERO:
         return states
     return states._replace(core=core_hodl.on_deposit(params.core, states.core, float(amount_usdt)))
 

@@ -31,6 +31,7 @@ from eternal_engine.model import reason
 from eternal_engine.model.event import Decided, Filled, OrderPlanned, Reviewed
 from eternal_engine.model.ids import Account, Coin, CommandId, Engine, Leg, RuleId, Symbol, read_client_order_id
 from eternal_engine.model.instrument import BYBIT_2025, Market, Side
+from eternal_engine.portfolio.params import NO_INTENT
 from eternal_engine.risk import breaker
 from eternal_engine.storage.projection import Projection
 from eternal_engine.strategies.base import CORE_HODL, FUNDING, PAIR, PERP, SELL, SPOT, TACTICAL, TREND
@@ -115,6 +116,17 @@ def test_flatten_leaves_a_symbol_with_an_order_under_way_and_names_it() -> None:
     second = apply(a_command("flatten", "k2", **CONFIRMED), first.memory, after(ALL, *first.events), a_context(ALL))
     assert [i.engine for i in second.intents] == [FUNDING, TACTICAL]
     assert "trend BTCUSDT: an order is under way" in second.answer
+
+
+@pytest.mark.parametrize(("engine", "market", "symbol"), [(TREND, PERP, "BTCUSDT"), (FUNDING, PAIR, "ETHUSDT")])
+def test_flatten_names_an_entry_that_has_not_filled_yet(engine: int, market: int, symbol: str) -> None:
+    way = NO_INTENT._replace(engine=engine, symbol=TWO.index(symbol), market=market, qty_steps=100, decided_h=NOW_H)
+    outcome = carried_out("flatten", replace(a_memory(), pending=(way,)), **CONFIRMED)
+    assert f"{symbol}: an order is under way; flatten again when it is done" in outcome.answer
+    assert "nothing is held" not in outcome.answer
+    # What only shrinks leaves nothing to flatten.
+    exits = carried_out("flatten", replace(a_memory(), pending=(way._replace(reduces=True),)), **CONFIRMED)
+    assert "nothing is held" in exits.answer
 
 
 def test_ord_1_a_second_flatten_in_the_same_hour_closes_what_the_first_left_under_ids_of_its_own() -> None:

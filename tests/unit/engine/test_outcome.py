@@ -160,6 +160,9 @@ def test_core_10_money_that_comes_widens_a_plan_and_a_withdrawal_does_not() -> N
     states = states._replace(core=core)
     assert after_deposit(PARAMS, states, Decimal(50)).core.target_usdt == pytest.approx(150.0)
     assert after_deposit(PARAMS, states, Decimal(-50)) is states
+    # Switched off it buys nothing; switched on again it must know of the money that came meanwhile.
+    off = PARAMS._replace(core=PARAMS.core._replace(enabled=False))
+    assert after_deposit(off, states, Decimal(50)).core.target_usdt == pytest.approx(150.0)
 
 
 def test_side_of_an_exit_changes_no_state_by_itself() -> None:
