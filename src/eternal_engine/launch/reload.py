@@ -19,6 +19,8 @@ from eternal_engine.model.instrument import InstrumentTable
 
 # What the state or the accounts were laid out by: changed in the middle, books and memory would not fit any more.
 FIXED: Final = ("symbols", "shares", "capital_usdt", "paths", "backtest")
+# Rules that look at data which a start reads only for them: switched on later they would stay idle without a word.
+MORE_DATA: Final = ("trend.volume_filter", "tactical.fear_greed.enabled")
 # Read once, when the daemon starts.
 AT_START: Final = ("daemon", "log", "alerts")
 MEND: Final = "stop the daemon and start it again"
@@ -59,6 +61,7 @@ def change_of(old: Settings, new: Settings) -> Change:
     fixed = [path for path in difference if path.partition(".")[0] in FIXED]
     if len(old.tactical.levels) != len(new.tactical.levels):
         fixed.append("the number of tactical.levels")
+    fixed += [path for path in MORE_DATA if value_at(new, path) and not value_at(old, path)]
     if fixed:
         raise UsageError(f"{', '.join(fixed)} cannot change while the daemon runs", where=", ".join(fixed), mend=MEND)
     return Change(difference, old.hash(), new.hash())

@@ -138,6 +138,14 @@ async def test_another_number_of_levels_needs_a_restart(tmp_path: Path) -> None:
         change_of(settings(tmp_path), new)
 
 
+@pytest.mark.parametrize("variable", ["TREND__VOLUME_FILTER", "TACTICAL__FEAR_GREED__ENABLED"])
+async def test_a_rule_whose_data_only_a_start_reads_cannot_be_switched_on(tmp_path: Path, variable: str) -> None:
+    off, on = settings(tmp_path), settings(tmp_path, **{variable: "true"})
+    with pytest.raises(UsageError, match="cannot change while the daemon runs"):
+        change_of(off, on)
+    assert len(change_of(on, off).difference) == 1
+
+
 async def test_risk_13_in_live_a_changed_hash_is_refused_until_armed_again(tmp_path: Path) -> None:
     old, new = settings(tmp_path), settings(tmp_path, TREND__ADX_MIN="30")
     parts, said = Parts(), []
