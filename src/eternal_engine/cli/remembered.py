@@ -19,7 +19,7 @@ from eternal_engine.storage.views import View
 
 OWNER = "portfolio"
 CLOCK_OWNER = "clock"
-READABLE = frozenset({1, 2, 3, 4})  # versions of the document; what is read here has been in all of them
+READABLE = frozenset({1, 2, 3, 4, 5})  # versions of the document; what is read here has been in all of them
 ENGINES = ("core_hodl", "trend", "funding", "tactical")  # in the order of their bits and numbers (U-8)
 # As core_hodl.PHASES has them (a test compares): importing it costs a fifth of the time a status may take.
 PHASES = ("NEW", "DEPLOYING", "REBALANCING", "MAINTAINING")
