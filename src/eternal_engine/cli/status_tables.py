@@ -28,6 +28,7 @@ Document = dict[str, Any]
 _TITLES = {"core_hodl": "CORE_HODL", "trend": "TREND", "funding": "FUNDING", "tactical": "TACTICAL"}
 # Time, the longest id of an order, sizes of ten digits, state and rule.
 ROOM_FOR_TIMES = 112
+_NOT_HERE = "unknown with another configuration than the daemon's"
 _LEVEL_STYLES = ("green", "yellow", "yellow", "bold red", "bold red")
 
 
@@ -88,7 +89,7 @@ def _configuration(document: Document) -> Text:
         return Text(f"cannot be read: {document['config_problem']}", style="bold red")
     short = (document["config_hash"] or NOTHING)[:12]
     if document["config_is_the_running_one"] is False:
-        return Text(f"{short}; the files here say something else than the daemon runs with", style="yellow")
+        return Text(f"{short}; files or variables here say something else than the daemon runs with", style="yellow")
     return Text(short)
 
 
@@ -128,10 +129,12 @@ def _risk(document: Document) -> RenderableType | None:
     if breaker is None:
         return None
     level = Text(f"level {breaker['level']} {breaker['name']}", style=_LEVEL_STYLES[breaker["level"]])
-    scope = f"{breaker['scope'] or 'scope unknown'}: {usdt(breaker['equity_usdt'])}"
+    high = f"of the high {usdt(breaker['high_usdt'])}"
+    drawdown = f"{percent(breaker['drawdown_frac'])} {high} ({breaker['scope']}: {usdt(breaker['equity_usdt'])})"
     rows: list[tuple[str, Any]] = [
         ("breaker", level),
-        ("drawdown", f"{percent(breaker['drawdown_frac'])} of the high {usdt(breaker['high_usdt'])} ({scope})"),
+        # What the daemon watches and allows stands in its configuration, which is not the one read here.
+        ("drawdown", drawdown if breaker["scope"] else f"{_NOT_HERE}, {high}"),
     ]
     if breaker["waits_for"]:
         rows.append(("waits for", breaker["waits_for"]))
@@ -140,7 +143,8 @@ def _risk(document: Document) -> RenderableType | None:
     for name, label in (("day", "loss today"), ("week", "loss this week")):
         limit = document["loss_limits"][name]
         blocked = f"; entries wait until {moment(limit['blocked_until'])} UTC" if limit["blocked_until"] else ""
-        rows.append((label, f"{percent(limit['loss_frac'])} of at most {percent(limit['limit_frac'])}{blocked}"))
+        used = f"{percent(limit['loss_frac'])} of at most {percent(limit['limit_frac'])}"
+        rows.append((label, f"{used if limit['limit_frac'] else _NOT_HERE}{blocked}"))
     if document["arming"] is not None:
         rows.append(("arming", _arming(document["arming"])))
     return facts(rows)

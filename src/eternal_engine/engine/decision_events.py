@@ -177,7 +177,8 @@ def _losses(before: RiskState, after: RiskState, scope_usdt: float, at: datetime
         if now_h != was_h:
             events.append(LossLimitHit(at, RuleId(rule), _money(lost), hour_start(now_h)))
         elif warned:
-            events.append(Noted(at, RuleId(rule), f"warning: lost {lost:.4f} of the limit's base"))
+            near = "00:00 UTC, near the daily limit" if rule == "RISK-4" else "Monday 00:00 UTC, near the weekly limit"
+            events.append(Noted(at, RuleId(rule), f"warning: a loss of {lost * 100:.2f} % since {near}"))
     return events
 
 

@@ -110,6 +110,10 @@ def test_ord8_another_configuration_than_the_running_one_makes_no_figures(
     at = datetime(2024, 1, 3, tzinfo=UTC)
     asyncio.run(write_events(state_dir / "eternal.db", [ConfigChanged(at, its_hash, "c0ffee", "{}")]))
     assert told() == (False, None, None)
+    run(["status", "--state-dir", str(state_dir)])
+    words = " ".join(capsys.readouterr().out.split())
+    assert "drawdown unknown with another configuration than the daemon's, of the high 40,000.00" in words
+    assert "loss today unknown with another configuration than the daemon's" in words
     asyncio.run(write_events(state_dir / "eternal.db", [ConfigChanged(at, "c0ffee", its_hash, "{}")]))
     assert told() == (True, "0.0175", "0")
 

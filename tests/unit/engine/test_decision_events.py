@@ -162,7 +162,7 @@ def test_risk_5_a_weeks_breach_is_its_own_event() -> None:
 def test_risk_4_a_warning_comes_once_before_the_limit() -> None:
     scene = quiet()
     lost(scene, 0.017)
-    assert [rule for rule, _ in notes(said(scene))] == ["RISK-4"]
+    assert notes(said(scene)) == [("RISK-4", "warning: a loss of 1.70 % since 00:00 UTC, near the daily limit")]
     assert notes(said(scene)) == []
 
 
