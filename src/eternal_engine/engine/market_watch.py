@@ -19,8 +19,11 @@ Int64Array = npt.NDArray[np.int64]
 
 SPOT: Final = "spot"
 PERP: Final = "perp"
-# How far back rates are read at a start: far more than any rule's window.
+# How far back rates are read at a start, at the least: far more than the rules' windows as they come.
 RATE_HISTORY_H: Final = 60 * HOURS_PER_DAY
+# No contract settles more seldom; and how much longer than its window a rule's rates may take to come together.
+LONGEST_INTERVAL_H: Final = 8
+RATE_SLACK_H: Final = 14 * HOURS_PER_DAY
 # An exchange may publish a settlement minutes after its stamp, when its hour has been asked for already.
 RATE_OVERLAP_H: Final = 4
 # How long a bar that was missing is asked for again, and how long a symbol counts as one that should have bars.
@@ -90,7 +93,7 @@ class MarketWatch:
         self._count_hours(since_h)
         self._today = {day: hours for day, hours in self._today.items() if day >= today_h // HOURS_PER_DAY - 1}
         self._missing = _gaps(bars, now_h)
-        self._rates_until_h = now_h - RATE_HISTORY_H
+        self._rates_until_h = now_h - rate_history_h(self._params)
         await self._read_rates(now_h)
         self._moods = await self._source.moods(now_h)
         self._features = None
@@ -234,6 +237,14 @@ class MarketWatch:
             )
             for own in self.settled_rates
         ]
+
+
+def rate_history_h(params: Params) -> int:
+    """Give how many hours of settled rates a start reads: what the longest window needs, or a live mean has none."""
+    settlements = max(params.funding.rate_window, params.funding.positive_settlements)
+    days = params.tactical.capitulation_days if params.tactical.capitulation_enabled else 0
+    window_h = max(settlements * LONGEST_INTERVAL_H, days * HOURS_PER_DAY)
+    return max(RATE_HISTORY_H, window_h + RATE_SLACK_H)
 
 
 def _gaps(bars: Sequence[HourBar], now_h: int) -> set[tuple[str, str, int]]:

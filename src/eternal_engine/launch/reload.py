@@ -11,6 +11,7 @@ from typing import Final
 from eternal_engine.bootstrap import params_of
 from eternal_engine.config import Settings
 from eternal_engine.config.keys import all_keys, to_text, value_at
+from eternal_engine.engine.market_watch import rate_history_h
 from eternal_engine.launch.assembly import Crew, use
 from eternal_engine.launch.keys import engines_on
 from eternal_engine.model.errors import EternalError, RefusedError, UsageError
@@ -110,6 +111,12 @@ class Reloader:
             raise RefusedError("; ".join(reasons), where="configuration", mend="arm again with `eternal arm`")
         cap_usdt = crew.engine.params.risk.cap_usdt
         params = params_of(new, self._table())
+        if rate_history_h(params) > rate_history_h(crew.engine.params):
+            raise UsageError(
+                "the new windows look back further than the settled rates that were read at the start",
+                where="funding.rate_window, funding.positive_settlements, tactical.capitulation.days",
+                mend=MEND,
+            )
         await crew.recorder.append(change.event(now))
         # The exchange's rules of now, not of the start: they are read each hour, and only a change is taken over.
         present = params._replace(instruments=crew.engine.params.instruments)

@@ -122,6 +122,22 @@ def test_u_10_features_of_every_hour_are_those_of_the_whole_history(
     asyncio.run(live(history, first, 119, (restart,)))
 
 
+@pytest.mark.parametrize(
+    "longer", [{"funding": {"rate_window": 210}}, {"tactical": {"capitulation_enabled": True, "capitulation_days": 70}}]
+)
+async def test_u_4_a_window_longer_than_two_months_has_the_rates_of_a_backtest(longer: dict[str, Any]) -> None:
+    params, history, hours = some_params(THREE, trend=QUICK_TREND, **longer), a_random_history(5, days=90), 88 * 24
+    watch = MarketWatch(params, THREE, Source(history), None)
+    await watch.start(history.start_ms // HOUR_MS + hours)
+    found, wanted = watch.features(), features_of(params, known_at(history, hours))
+    now_h = history.start_ms // HOUR_MS + hours
+    last, count = watch.settled(now_h) - 1, (wanted.funding.stamp_h <= now_h).sum(axis=1) - 1
+    own = [float(found.funding.mean_rate[s, last[s]]) for s in range(2)]
+    assert own == [float(wanted.funding.mean_rate[s, count[s]]) for s in range(2)]
+    assert not np.isnan(own).any()
+    np.testing.assert_array_equal(found.tactical.funding_8h[-70:], wanted.tactical.funding_8h[-70:])
+
+
 async def test_u_10_a_whole_day_without_any_bar_is_a_day_too() -> None:
     history = a_random_history(3, days=9)
     for bars in (history.spot, history.perp):

@@ -146,6 +146,17 @@ async def test_a_rule_whose_data_only_a_start_reads_cannot_be_switched_on(tmp_pa
     assert len(change_of(on, off).difference) == 1
 
 
+async def test_a_window_beyond_the_rates_that_were_read_needs_a_restart(tmp_path: Path) -> None:
+    parts, said = Parts(), []
+    crew: Any = parts
+    await a_reloader(settings(tmp_path), settings(tmp_path, FUNDING__RATE_WINDOW="140"), said)(crew, NOW)
+    assert "look back further" in said[0]
+    assert (type(parts.events[0]), parts.engine.setup.config_hash) == (ErrorOccurred, "old")
+    # What the start has read in any case may be asked for at once.
+    await a_reloader(settings(tmp_path), settings(tmp_path, FUNDING__RATE_WINDOW="130"), said)(crew, NOW)
+    assert parts.engine.setup.params.funding.rate_window == 130
+
+
 async def test_risk_13_in_live_a_changed_hash_is_refused_until_armed_again(tmp_path: Path) -> None:
     old, new = settings(tmp_path), settings(tmp_path, TREND__ADX_MIN="30")
     parts, said = Parts(), []
