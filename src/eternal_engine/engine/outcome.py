@@ -42,6 +42,8 @@ RULES: tuple[Rule, ...] = (
 
 _NEVER: Final = datetime.min.replace(tzinfo=UTC)
 _LEVELS: Final = {Leg.LEVEL_1: 0, Leg.LEVEL_2: 1}
+# CORE_HODL's purchases, by itself and by hand, take the place of what its plan would buy (CORE-3, CORE-13).
+PAYING_A_PLAN: Final = frozenset({Leg.BUY, Leg.MANUAL})
 
 
 def after_intent(
@@ -92,7 +94,7 @@ def after_late_fill(
         level = _LEVELS.get(key.leg, tactical.NO_LEVEL)
         was_flat = bool(states.tactical.first_buy_h[s] == 0)
         return states._replace(tactical=tactical.on_buy(states.tactical, s, level, spent, decided_h, was_flat))
-    planned = key.leg is Leg.BUY and states.core.plan[s] != core_hodl.NO_PLAN
+    planned = key.leg in PAYING_A_PLAN and states.core.plan[s] != core_hodl.NO_PLAN
     plan_usdt = min(spent, float(states.core.gap_usdt[s])) if planned else 0.0
     return states._replace(core=core_hodl.on_fill(states.core, s, spent, plan_usdt))
 

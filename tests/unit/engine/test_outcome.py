@@ -9,9 +9,9 @@ from decimal import Decimal
 import numpy as np
 import pytest
 
-from builders import an_intent
+from builders import a_fill, an_intent
 from core_builders import TWO, some_params
-from eternal_engine.engine.outcome import after_books, after_deposit, after_intent, alone, stop_wanted
+from eternal_engine.engine.outcome import after_books, after_deposit, after_intent, after_late_fill, alone, stop_wanted
 from eternal_engine.engine.work import Done, LegDone
 from eternal_engine.ledger.book import Book
 from eternal_engine.ledger.books import BookKey, Books
@@ -163,6 +163,17 @@ def test_core_10_money_that_comes_widens_a_plan_and_a_withdrawal_does_not() -> N
     # Switched off it buys nothing; switched on again it must know of the money that came meanwhile.
     off = PARAMS._replace(core=PARAMS.core._replace(enabled=False))
     assert after_deposit(off, states, Decimal(50)).core.target_usdt == pytest.approx(150.0)
+
+
+@pytest.mark.parametrize("leg", [Leg.BUY, Leg.MANUAL])
+def test_core_13_what_is_bought_late_pays_the_plan_by_hand_as_by_itself(leg: Leg) -> None:
+    states = fresh()
+    plan, gap = np.array([core_hodl.MAIN_PLAN] * 2), np.array([5_000.0, 5_000.0])
+    states = states._replace(core=states.core._replace(phase=core_hodl.DEPLOYING, plan=plan, gap_usdt=gap))
+    wish = an_intent(engine=Engine.CORE_HODL, leg=leg, market=Market.SPOT, qty=None, amount_usdt="2000")
+    fill = a_fill(account=Account.CORE_HODL, qty="0.05", price="40000", order=wish.client_order_id)
+    core = after_late_fill(states, fill, Order(wish, OrderState.REJECTED), (), TWO).core
+    assert (core.gap_usdt[0], core.flow_spent_usdt) == (3_000.0, 0.0)
 
 
 def test_side_of_an_exit_changes_no_state_by_itself() -> None:

@@ -103,11 +103,14 @@ def test_core_12_a_purchase_before_the_stored_due_time_moves_no_cycle() -> None:
     assert (core.due_h, core.weeks_remaining) == (H, 10)
 
 
-def test_core_13_a_manual_purchase_is_no_cycle_and_pays_no_plan() -> None:
+def test_core_13_a_lost_purchase_by_hand_is_no_cycle_and_pays_the_plan_as_it_did() -> None:
     core = rebuilt(deploying(), bought(Engine.CORE_HODL, Leg.MANUAL, "0.02")).core
     assert (core.due_h, core.weeks_remaining) == (H, 10)
-    assert core.gap_usdt[0] == 10_000
+    assert core.gap_usdt[0] == 9_000
     assert core.spent_usdt[0] == 1_000
+    states = deploying()
+    maintaining = states._replace(core=states.core._replace(plan=np.array([core_hodl.NO_PLAN] * 3)))
+    assert rebuilt(maintaining, bought(Engine.CORE_HODL, Leg.MANUAL, "0.02")).core.flow_spent_usdt == 1_000
 
 
 def test_core_2_before_the_first_decision_nothing_is_planned_and_nothing_is_counted() -> None:
