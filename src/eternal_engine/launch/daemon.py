@@ -51,6 +51,7 @@ from eternal_engine.launch.opening import open_books, owners_of
 from eternal_engine.launch.paper import divide
 from eternal_engine.launch.place import Place, Stream, read_table
 from eternal_engine.launch.summary import Summary, ledger_differences, tally
+from eternal_engine.launch.untended import untended
 from eternal_engine.market_data.bar_store import BarStore
 from eternal_engine.model.conversion import exact_from_float
 from eternal_engine.model.errors import EternalError, ExchangeError
@@ -150,7 +151,7 @@ async def take_up(plan: Plan, place: Place, store: Store, bars: BarStore) -> Cre
     started = DaemonStarted(place.clock.now(), version(PACKAGE), plan.mode, settings.hash(), place.market)
     await crew.recorder.append(started)
     alerts = await open_books(place, crew.recorder, orders.owners, orders.symbols, settings.core_hodl.interval_h)
-    alerts = (*ahead, *alerts)
+    alerts = (*ahead, *alerts, *untended(settings, crew.recorder.memory, crew.recorder.projection.books))
     await crew.recorder.append(*(_told(alert, place.clock.now()) for alert in alerts))
     for alert in alerts:
         plan.say(f"{alert.what} ({alert.where}); to mend: {alert.mend}")

@@ -14,6 +14,7 @@ from eternal_engine.config.keys import all_keys, to_text, value_at
 from eternal_engine.engine.market_watch import rate_history_h
 from eternal_engine.launch.assembly import Crew, use
 from eternal_engine.launch.keys import engines_on
+from eternal_engine.launch.untended import untended
 from eternal_engine.model.errors import EternalError, RefusedError, UsageError
 from eternal_engine.model.event import ConfigChanged, ErrorOccurred
 from eternal_engine.model.instrument import InstrumentTable
@@ -125,6 +126,9 @@ class Reloader:
             manager.leg_timeout_s = new.funding.leg_timeout_s
         self.settings = new
         self._say(change.words)
+        for alert in untended(new, crew.recorder.memory, crew.recorder.projection.books):
+            self._say(f"{alert.what} ({alert.where}); to mend: {alert.mend}")
+            await crew.recorder.append(ErrorOccurred(now, alert.what, alert.where, alert.mend))
 
 
 def _refuse_without_account(new: Settings, crew: Crew) -> None:

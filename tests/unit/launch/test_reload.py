@@ -11,14 +11,17 @@ from typing import Any
 
 import pytest
 
+from builders import a_fill
 from eternal_engine.bootstrap import params_of
 from eternal_engine.config import Settings, load
+from eternal_engine.engine.memory import fresh_memory
 from eternal_engine.engine.trading_engine import Setup
 from eternal_engine.launch.reload import Reloader, change_of
+from eternal_engine.ledger.books import Books
 from eternal_engine.model.errors import UsageError
-from eternal_engine.model.event import ConfigChanged, ErrorOccurred, Event
-from eternal_engine.model.ids import Engine
-from eternal_engine.model.instrument import BYBIT_2025
+from eternal_engine.model.event import ConfigChanged, ErrorOccurred, Event, Filled
+from eternal_engine.model.ids import Account, Engine
+from eternal_engine.model.instrument import BYBIT_2025, Market
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -41,7 +44,10 @@ class Parts:
             setup=Setup(params, "old"), params=params, watch=SimpleNamespace(use=used.append), used=used
         )
         self.managers = {engine: SimpleNamespace(params=params) for engine in Engine}
-        self.recorder = SimpleNamespace(params=params, append=self.append)
+        self.memory = fresh_memory(params, Settings().symbols, 0)
+        self.recorder = SimpleNamespace(
+            params=params, append=self.append, memory=self.memory, projection=SimpleNamespace(books=Books())
+        )
 
     async def append(self, *events: Event) -> None:
         self.events += events
@@ -101,6 +107,19 @@ async def test_an_engine_whose_account_was_not_opened_cannot_be_switched_on(tmp_
     assert isinstance(event, ErrorOccurred)
     assert (event.where, parts.engine.setup.config_hash) == ("trend.enabled", "old")
     assert "stop the daemon and start it again" in event.mend
+
+
+async def test_an_engine_that_is_switched_off_while_it_holds_is_said(tmp_path: Path) -> None:
+    parts, said = Parts(), []
+    crew: Any = parts
+    fill = a_fill(account=Account.TREND, market=Market.PERP, qty="0.1")
+    parts.recorder.projection.books = Books().apply(Filled(NOW, fill)).books
+    await a_reloader(settings(tmp_path), settings(tmp_path, TREND__ENABLED="false"), said)(crew, NOW)
+    applied, told = parts.events
+    assert isinstance(applied, ConfigChanged)
+    assert isinstance(told, ErrorOccurred)
+    assert "trend is switched off and holds BTCUSDT" in told.what
+    assert told.what in said[1]
 
 
 async def test_an_invalid_configuration_is_said_and_the_old_one_stays(tmp_path: Path) -> None:
