@@ -55,8 +55,8 @@ def _archive(connection: Connection, directory: Path, at: datetime) -> Archived 
     if not verified.rows:
         return None
     start, last = chain_start(connection), verified.head
-    segment = directory / f"journal-{start.seq + 1:012d}-{last.seq:012d}.jsonl.gz"
-    digest = _write_segment(segment, rows_after(connection, start.seq))
+    wanted = directory / f"journal-{start.seq + 1:012d}-{last.seq:012d}.jsonl.gz"
+    segment, digest = _write_segment(wanted, rows_after(connection, start.seq))
     _thin_marks(connection, at - HOURLY_MARKS)
     document = pack(stored_state(connection))
     hashed = checkpoint_hash(start.hash, last.seq, last.hash, document)
@@ -121,8 +121,12 @@ def _thin_marks(connection: Connection, before: datetime) -> None:
     connection.execute(delete(EQUITY_MARKS).where(old, not_(type_coerce(EQUITY_MARKS.c.at, Text).like(_MIDNIGHT))))
 
 
-def _write_segment(segment: Path, rows: Iterable[JournalRow]) -> str:
-    """Write rows to a new file, durably, and give its sha256; equal rows give equal bytes."""
+def _write_segment(segment: Path, rows: Iterable[JournalRow]) -> tuple[Path, str]:
+    """Write rows to a new file, durably, and give it and its sha256; equal rows give equal bytes.
+
+    A file of that name with other rows is another life's, from before a backup was restored: its database, which was
+    moved aside, still names it. This one gets a name of its own then.
+    """
     partial = segment.with_name(segment.name + ".partial")
     try:
         segment.parent.mkdir(parents=True, exist_ok=True)
@@ -133,13 +137,16 @@ def _write_segment(segment: Path, rows: Iterable[JournalRow]) -> str:
             raw.flush()
             os.fsync(raw.fileno())
         partial.chmod(0o600)
+        digest = _sha256(partial)
+        if segment.exists() and _sha256(segment) != digest:
+            segment = segment.with_name(segment.name.replace(".jsonl.gz", f"-{digest[:8]}.jsonl.gz"))
         partial.replace(segment)
         sync_directory(segment.parent)
     except OSError as problem:
         raise StorageError(
             f"the segment cannot be written: {problem}", where=str(segment), mend="free some disk space"
         ) from problem
-    return _sha256(segment)
+    return segment, digest
 
 
 def _sha256(path: Path) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 from contextlib import closing
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -15,6 +15,7 @@ from eternal_engine.model.errors import JournalBroken, StorageError
 from eternal_engine.model.event import Filled, Noted
 from eternal_engine.model.ids import RuleId
 from eternal_engine.storage.archive import read_segment, verify_archives
+from eternal_engine.storage.backup import back_up, restore
 from eternal_engine.storage.chain import Head
 from eternal_engine.storage.database import reading_engine
 from eternal_engine.storage.store import Store
@@ -195,3 +196,22 @@ def test_a_checkpoint_document_reads_back_row_for_row(archived: tuple[Path, Path
     assert pack(unpack(packed)) == packed
     with pytest.raises(StorageError, match="a checkpoint cannot be read"):
         unpack(b"x")
+
+
+async def test_another_life_of_the_database_takes_no_segment_away(database: Path, tmp_path: Path) -> None:
+    # A backup is restored, the years come again, and the operator goes back to the first life after all.
+    backup, directory, lives = tmp_path / "backup.db", tmp_path / "archive", []
+    store = await Store.open(database)
+    await store.append(*a_history())
+    await store.close()
+    back_up(database, backup)
+    for n, words in enumerate(("the first", "the second")):
+        store = await Store.open(database)
+        await store.append(Noted(AT, RuleId("CORE-4"), words))
+        archived = await store.archive(directory, AT)
+        await store.close()
+        assert archived is not None
+        restore(backup, database, AT + timedelta(hours=n))
+        lives.append(database.with_name(f"{database.name}.before-restore-{AT + timedelta(hours=n):%Y%m%dT%H%M%S}"))
+    assert [verify_archives(life, directory) for life in lives] == [ROWS + 1] * 2
+    assert len(list(directory.iterdir())) == 2
