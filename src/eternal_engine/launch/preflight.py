@@ -97,7 +97,7 @@ def judge(
     findings: list[Finding] = []
     for row in rows.values():
         findings += _account(row, engines, now)
-    findings += _shared_accounts(rows, engines)
+    findings += _shared_accounts(rows)
     findings += _strangers(rows)
     findings += _balances(rows, shares)
     return tuple(sorted(findings, key=lambda finding: finding.severity is not Severity.ERROR))
@@ -189,10 +189,11 @@ def _is_used(account: Account, engines: tuple[Engine, ...]) -> bool:
     return account is Account.MASTER or Engine(account.value) in engines
 
 
-def _shared_accounts(rows: Mapping[Account, Seen], engines: tuple[Engine, ...]) -> list[Finding]:
+def _shared_accounts(rows: Mapping[Account, Seen]) -> list[Finding]:
+    """Find accounts that are one; an engine that is off counts, because the books of each key's account are opened."""
     owners: dict[int, list[Account]] = {}
     for account, row in rows.items():
-        if row.key is not None and _is_used(account, engines):
+        if row.key is not None:
             owners.setdefault(row.key.user_id, []).append(account)
     found = []
     for accounts in owners.values():
@@ -201,7 +202,7 @@ def _shared_accounts(rows: Mapping[Account, Seen], engines: tuple[Engine, ...]) 
         names = " and ".join(account.value for account in accounts)
         perps = {account.value for account in accounts} >= {engine.value for engine in PERP_ENGINES}
         why = "they would share positions in the same perpetuals" if perps else "their books could not be told apart"
-        mend = "make one sub-account per engine, each with its own key (CAP-1)"
+        mend = "make one sub-account per engine, each with its own key (CAP-1), or take away the key of one that is off"
         found.append(Finding(Severity.ERROR, f"{names} trade in one account: {why}", names, mend))
     return found
 
