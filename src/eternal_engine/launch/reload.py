@@ -26,6 +26,10 @@ MORE_DATA: Final = ("trend.volume_filter", "tactical.fear_greed.enabled")
 # Read once, when the daemon starts.
 AT_START: Final = ("daemon", "log", "alerts")
 MEND: Final = "stop the daemon and start it again"
+# What a state was begun with: the next start refuses others, or has divided the money already.
+BEGUN_WITH: Final = ("symbols", "capital_usdt")
+LEVELS: Final = "the number of tactical.levels"
+ANEW: Final = "set it back; another one needs a new --state-dir"
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,10 +66,12 @@ def change_of(old: Settings, new: Settings) -> Change:
     }
     fixed = [path for path in difference if path.partition(".")[0] in FIXED]
     if len(old.tactical.levels) != len(new.tactical.levels):
-        fixed.append("the number of tactical.levels")
+        fixed.append(LEVELS)
     fixed += [path for path in MORE_DATA if value_at(new, path) and not value_at(old, path)]
     if fixed:
-        raise UsageError(f"{', '.join(fixed)} cannot change while the daemon runs", where=", ".join(fixed), mend=MEND)
+        names = ", ".join(fixed)
+        mend = ANEW if any(path in (*BEGUN_WITH, LEVELS) for path in fixed) else MEND
+        raise UsageError(f"{names} cannot change while the daemon runs", where=names, mend=mend)
     return Change(difference, old.hash(), new.hash())
 
 

@@ -134,11 +134,15 @@ async def test_an_invalid_configuration_is_said_and_the_old_one_stays(tmp_path: 
 
 
 @pytest.mark.parametrize(
-    ("variable", "text"),
-    [("CAPITAL_USDT", "5"), ("PATHS__STATE_DIR", "elsewhere"), ("SHARES", "")],
+    ("variable", "text", "mend"),
+    [
+        ("CAPITAL_USDT", "5", "new --state-dir"),
+        ("PATHS__STATE_DIR", "elsewhere", "start it again"),
+        ("SHARES", "", "start it again"),
+    ],
 )
 async def test_what_state_and_accounts_are_laid_out_by_needs_a_restart(
-    tmp_path: Path, variable: str, text: str
+    tmp_path: Path, variable: str, text: str, mend: str
 ) -> None:
     environ = {variable: text}
     if variable == "SHARES":
@@ -148,12 +152,13 @@ async def test_what_state_and_accounts_are_laid_out_by_needs_a_restart(
     await a_reloader(settings(tmp_path), settings(tmp_path, **environ), said)(crew, NOW)
     assert isinstance(parts.events[0], ErrorOccurred)
     assert "cannot change while the daemon runs" in said[0]
+    assert mend in parts.events[0].mend
     assert parts.engine.setup.config_hash == "old"
 
 
 async def test_another_number_of_levels_needs_a_restart(tmp_path: Path) -> None:
     new = settings(tmp_path, TACTICAL__LEVELS='[{"drawdown_frac": 0.6, "budget_frac": 0.5}]')
-    with pytest.raises(UsageError, match="the number of tactical"):
+    with pytest.raises(UsageError, match=r"the number of tactical.*new --state-dir"):
         change_of(settings(tmp_path), new)
 
 
