@@ -114,10 +114,12 @@ def export(
 
 
 def _verified(database: Path, head: str, segments: Path) -> dict[str, Any]:
-    from eternal_engine.storage.archive import verify_archives
+    from eternal_engine.storage.archive import is_archived, verify_archives
     from eternal_engine.storage.verify import verify as verify_database
 
-    verified = verify_database(database, head=head or None)
+    # A head that was noted down grows old: its row is archived one day, where only the segments have its hash.
+    is_old = bool(head) and segments.is_dir() and is_archived(database, segments, head)
+    verified = verify_database(database, head=None if is_old else head or None)
     archived = verify_archives(database, segments) if verified.archived_rows and segments.is_dir() else 0
     return {
         "ok": True,

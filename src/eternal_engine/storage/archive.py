@@ -102,6 +102,18 @@ def verify_archives(database: Path, directory: Path) -> int:
     return total
 
 
+def is_archived(database: Path, directory: Path, head: str) -> bool:
+    """Tell whether a row with this hash is in one of the database's segments; those that are not here hold none."""
+    engine = reading_engine(database)
+    try:
+        with translated(str(database)), engine.connect() as connection:
+            names = connection.scalars(select(CHECKPOINTS.c.segment).order_by(CHECKPOINTS.c.seq.desc())).all()
+    finally:
+        engine.dispose()
+    segments = [directory / name for name in names if (directory / name).is_file()]
+    return any(row.hash == head for segment in segments for row in read_segment(segment))
+
+
 def read_segment(segment: Path) -> Iterator[JournalRow]:
     """Read the rows of a segment. Raises StorageError."""
     try:

@@ -71,6 +71,26 @@ def test_verify_says_the_head_and_finds_a_tail_that_was_cut(
     assert cut["problem"]["seq"] == found["head"]["seq"]
 
 
+def test_verify_knows_a_head_that_was_archived_since(state_dir: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    async def archived() -> None:
+        store = await Store.open(state_dir / "eternal.db")
+        try:
+            await store.archive(state_dir / "archive", START)
+        finally:
+            await store.close()
+
+    at = ["--state-dir", str(state_dir)]
+    noted = shown(capsys, "journal", "tail", *at, "-n", "100")[3]["hash"]
+    asyncio.run(archived())
+    assert shown(capsys, "journal", "verify", *at, "--head", noted)["ok"] is True
+    assert shown(capsys, "journal", "verify", *at, "--head", "0" * 63 + "1", code=4)["ok"] is False
+    (state_dir / "archive").rename(state_dir / "elsewhere")
+    gone = shown(capsys, "journal", "verify", *at, "--head", noted, code=4)
+    assert "--segments" in gone["problem"]["mend"]
+    moved = ("--segments", str(state_dir / "elsewhere"))
+    assert shown(capsys, "journal", "verify", *at, "--head", noted, *moved)["ok"] is True
+
+
 def test_verify_ends_with_4_where_a_row_was_edited_and_names_it(
     state_dir: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
