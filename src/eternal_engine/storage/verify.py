@@ -71,7 +71,7 @@ def verify(path: Path, *, head: str | None = None) -> Verified:
                     f"no row has the hash {head}: the rows after it were cut off or written anew",
                     seq=verified.head.seq + 1,
                     where=f"end of the journal, row {verified.head.seq}",
-                    mend="restore a backup that holds this head; where segments were moved, name the folder with --segments",
+                    mend="restore a backup that holds this head; of segments that were moved, say where: --segments",
                 )
             problem = projection_difference(connection)
             if problem:
