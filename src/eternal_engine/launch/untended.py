@@ -47,10 +47,9 @@ def untended(settings: Settings, memory: Memory, books: Books) -> tuple[Alert, .
     ]
     lost = _without_weight(planned, settings.core_hodl.weights)
     if lost:
-        what = (
-            f"core_hodl still plans to buy {', '.join(lost)}, without a weight now: their money waits, and so does the"
-        )
-        found.append(Alert("weight:core_hodl", f"{what} end of the plan", "core_hodl.weights", "set the weight back"))
+        what = f"core_hodl planned to buy {', '.join(lost)}, without a weight now: their plan ends with the next cycle"
+        mend = "nothing, if that is meant: their money is free then; else set the weight back before"
+        found.append(Alert("weight:core_hodl", what, "core_hodl.weights", mend))
     return tuple(found)
 
 

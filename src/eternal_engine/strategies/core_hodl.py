@@ -266,20 +266,33 @@ def _freeze(params: CoreParams, state: CoreState, seen: CoreObservation) -> Core
     )
 
 
-def _follow_listings(state: CoreState, seen: CoreObservation) -> CoreState:
-    """Give every coin listed since its own plan of the same weeks; take one that has gone out of its plan (CORE-2)."""
+def _follow_listings(params: CoreParams, state: CoreState, seen: CoreObservation) -> CoreState:
+    """Give every coin listed since its own plan of the same weeks; take one that has gone out of its plan (CORE-2).
+
+    A coin that the configuration has taken out since has no plan any more: its money is free (CORE-8).
+    """
     plan = state.plan.copy()
     own_weeks = state.own_weeks.copy()
     plan_carry = state.plan_carry_usdt.copy()
+    gap = state.gap_usdt.copy()
+    flow_carry = state.flow_carry_usdt.copy()
     for s in range(len(plan)):
-        if plan[s] == UNLISTED and seen.listed[s]:
+        if params.weights[s] <= 0.0:
+            plan[s] = NO_PLAN
+            own_weeks[s] = 0
+            plan_carry[s] = 0.0
+            gap[s] = 0.0
+            flow_carry[s] = 0.0
+        elif plan[s] == UNLISTED and seen.listed[s]:
             plan[s] = OWN_PLAN
             own_weeks[s] = state.plan_weeks
         elif plan[s] != NO_PLAN and not seen.listed[s]:
             plan[s] = UNLISTED
             own_weeks[s] = 0
             plan_carry[s] = 0.0
-    return state._replace(plan=plan, own_weeks=own_weeks, plan_carry_usdt=plan_carry)
+    return state._replace(
+        plan=plan, own_weeks=own_weeks, plan_carry_usdt=plan_carry, gap_usdt=gap, flow_carry_usdt=flow_carry
+    )
 
 
 def set_aside_usdt(state: CoreState) -> float:
@@ -431,7 +444,7 @@ def _enter_cycle(params: CoreParams, state: CoreState, seen: CoreObservation) ->
     """Bring the phase up to date at the start of a cycle: first decision, listings, re-opening, rebalancing."""
     if state.phase == NEW:
         state = _freeze(params, state, seen)
-    state = _follow_listings(state, seen)
+    state = _follow_listings(params, state, seen)
     state = _reopen_if_rich(params, state)
     if state.phase == REBALANCING and state.rebalance_week >= len(params.rebalance_over):
         state = state._replace(phase=MAINTAINING, rebalance_week=0, round_over_h=seen.now_h)

@@ -335,3 +335,21 @@ def test_core_3_a_leg_says_all_that_it_is() -> None:
     state = a_state(plan=[NO_PLAN, MAIN_PLAN, NO_PLAN], gap_usdt=[0.0, 30.0, 0.0])
     _, (signal,), _ = core_hodl.decide(CORE, state, seen(price=np.array([1.0, 2.5, 3.0])))
     assert signal == Signal(CORE_HODL, 1, SPOT, BUY, False, 0.0, 10.0, 2.5, reason.CORE_PLAN, 0.0, 0.0, 10.0, 0)
+
+
+def test_core_7_a_coin_that_was_taken_out_frees_its_money_and_ends_with_the_next_cycle() -> None:
+    before = a_state(
+        settling=False,
+        plan=[MAIN_PLAN, OWN_PLAN, MAIN_PLAN],
+        own_weeks=[0, 4, 0],
+        gap_usdt=[0.0, 300.0, 90.0],
+        plan_carry_usdt=[0.0, 40.0, 2.0],
+        flow_carry_usdt=[1.0, 6.0, 3.0],
+    )
+    less = some_params(THREE, core={"weights": np.array([0.8, 0.0, 0.2])}).core
+    assert core_hodl.set_aside_usdt(before) == 310.0
+    after, _, _ = core_hodl.decide(less, before, seen(now_h=before.due_h))
+    assert (after.plan[1], after.own_weeks[1], after.gap_usdt[1], after.plan_carry_usdt[1]) == (NO_PLAN, 0, 0.0, 0.0)
+    assert after.flow_carry_usdt[1] == 0.0
+    assert core_hodl.set_aside_usdt(after) == 1.0 + after.flow_carry_usdt[2]
+    assert after.gap_usdt[2] == 90.0
