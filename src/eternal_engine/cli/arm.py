@@ -60,10 +60,11 @@ def arm(
         typer.echo(f"warning: {finding.what}; to mend: {finding.mend}", err=True)
     names = ", ".join(f"{name} {uid}" for name, uid in sorted(ready.facts.accounts.items()))
     held = settings.daemon.arming_days if days is None else days
+    for_days = f"{held} day" if held == 1 else f"{held} days"
     typed(
         WORD,
         f"This allows trading with REAL MONEY in the accounts {names},\n"
-        f"at most {amount:,} USDT at once, for {held} days, with the configuration {ready.facts.config_hash[:12]}.",
+        f"at most {amount:,} USDT at once, for {for_days}, with the configuration {ready.facts.config_hash[:12]}.",
     )
     _tell(store_arming(settings, ready, amount, held, clock.now()), as_json=as_json)
 

@@ -103,13 +103,15 @@ class Alerts:
         await self._deliver(self._with_held(alert))
 
     async def remind(self, arming_ends: Callable[[], datetime | None]) -> None:
-        """Tell once a day, until cancelled, that live trading must be armed again; None: not to be armed."""
+        """Tell once a day and at its end, until cancelled, that live trading must be armed again; None: not to be."""
         while True:
-            ends = arming_ends()
-            alert = None if ends is None else arming_alert(ends, clock.now())
+            ends, now = arming_ends(), clock.now()
+            alert = None if ends is None else arming_alert(ends, now)
             if alert is not None:
                 await self.tell(alert)
-            await self._sleep(REMINDER_S if alert is not None else HOUR_S)
+            rest_s = REMINDER_S if alert is not None else HOUR_S
+            left_s = 0.0 if ends is None else (ends - now).total_seconds()
+            await self._sleep(min(rest_s, left_s) if left_s > 0.0 else rest_s)
 
     def _alerts(self, events: Sequence[Event]) -> list[Alert]:
         found: list[Alert] = []

@@ -11,6 +11,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
 
 import pytest
+import time_machine
 from structlog.testing import capture_logs
 
 from builders import a_fill, an_intent
@@ -294,6 +295,28 @@ async def test_risk_13_an_arming_near_its_end_is_told_once_a_day() -> None:
     with pytest.raises(Over):
         await Alerts(sink, sleep=sleep).remind(lambda: clock.now() + timedelta(days=2))
     assert {title for title, _ in sink.told} == {"Eternal Engine: the arming expires soon"}
+
+
+async def test_risk_13_the_end_of_an_arming_is_told_when_it_comes() -> None:
+    sink, slept = Sink(), list[float]()
+    ends = clock.now() + timedelta(minutes=20)
+
+    class Over(Exception):
+        pass
+
+    async def sleep(seconds: float) -> None:
+        slept.append(seconds)
+        if len(slept) == 2:
+            raise Over
+        travel.shift(seconds)
+
+    with time_machine.travel(clock.now(), tick=False) as travel, pytest.raises(Over):
+        await Alerts(sink, sleep=sleep).remind(lambda: ends)
+    assert [title for title, _ in sink.told] == [
+        "Eternal Engine: the arming expires soon",
+        "Eternal Engine: the arming has expired",
+    ]
+    assert slept == [pytest.approx(1_200.0, abs=1.0), 86_400.0]
 
 
 class _Handler(BaseHTTPRequestHandler):
