@@ -156,3 +156,17 @@ def test_ord_7_after_reconciling_books_equal_the_venues_ledger(account: Account,
 @given(actions=st.lists(ACTIONS, max_size=30))
 def test_ord_7_long_lives_end_in_equal_books(account: Account, actions: list[tuple]) -> None:  # type: ignore[type-arg]
     asyncio.run(live(account, actions))
+
+
+@pytest.mark.xfail(strict=True, reason="cash and entry price of a position that a hand and an engine share part (0139)")
+def test_ord_7_a_position_shared_with_a_hand_has_the_venues_entry_price() -> None:
+    perp = ("BTCUSDT", Market.PERP)
+    actions = [
+        ("reconcile",),
+        ("hand", *perp, Side.SELL, 1),
+        ("engine", *perp, Side.BUY, 1),
+        ("reconcile",),
+        ("engine", *perp, Side.SELL, 1),
+        ("forget",),
+    ]
+    asyncio.run(live(Account.TACTICAL, actions))
