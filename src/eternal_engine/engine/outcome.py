@@ -43,7 +43,7 @@ RULES: tuple[Rule, ...] = (
 _NEVER: Final = datetime.min.replace(tzinfo=UTC)
 _LEVELS: Final = {Leg.LEVEL_1: 0, Leg.LEVEL_2: 1}
 # CORE_HODL's purchases, by itself and by hand, take the place of what its plan would buy (CORE-3, CORE-13).
-PAYING_A_PLAN: Final = frozenset({Leg.BUY, Leg.MANUAL})
+_PAYING_A_PLAN: Final = frozenset({Leg.BUY, Leg.MANUAL})
 
 
 def after_intent(
@@ -94,9 +94,14 @@ def after_late_fill(
         level = _LEVELS.get(key.leg, tactical.NO_LEVEL)
         was_flat = bool(states.tactical.first_buy_h[s] == 0)
         return states._replace(tactical=tactical.on_buy(states.tactical, s, level, spent, decided_h, was_flat))
-    planned = key.leg in PAYING_A_PLAN and states.core.plan[s] != core_hodl.NO_PLAN
-    plan_usdt = min(spent, float(states.core.gap_usdt[s])) if planned else 0.0
-    return states._replace(core=core_hodl.on_fill(states.core, s, spent, plan_usdt))
+    return states._replace(core=core_paid(states.core, s, key.leg, spent))
+
+
+def core_paid(state: core_hodl.CoreState, symbol: int, leg: Leg, spent_usdt: float) -> core_hodl.CoreState:
+    """Take a purchase that is learnt of late off CORE_HODL's plan, as far as it goes (CORE-3)."""
+    planned = leg in _PAYING_A_PLAN and state.plan[symbol] != core_hodl.NO_PLAN
+    plan_usdt = min(spent_usdt, float(state.gap_usdt[symbol])) if planned else 0.0
+    return core_hodl.on_fill(state, symbol, spent_usdt, plan_usdt)
 
 
 def _bought(

@@ -18,7 +18,7 @@ from typing import Final
 import numpy as np
 
 from eternal_engine.engine.memory import Memory
-from eternal_engine.engine.outcome import PAYING_A_PLAN
+from eternal_engine.engine.outcome import core_paid
 from eternal_engine.engine.timing import hour_of
 from eternal_engine.ledger.books import Books
 from eternal_engine.model.event import Event, Noted, StateSaved
@@ -153,10 +153,7 @@ def _core(state: core_hodl.CoreState, bought: Bought) -> core_hodl.CoreState:
     """Take the money off the coin's plan (CORE-3); before the first decision nothing is planned yet."""
     if state.phase == core_hodl.NEW or bought.side is not Side.BUY:
         return state
-    planned = bought.leg in PAYING_A_PLAN and state.plan[bought.symbol] != core_hodl.NO_PLAN
-    spent = float(bought.usdt)
-    plan_usdt = min(spent, float(state.gap_usdt[bought.symbol])) if planned else 0.0
-    return core_hodl.on_fill(state, bought.symbol, spent, plan_usdt)
+    return core_paid(state, bought.symbol, bought.leg, float(bought.usdt))
 
 
 def _cycled(params: Params, state: core_hodl.CoreState, fills: Sequence[Fill]) -> core_hodl.CoreState:

@@ -110,8 +110,9 @@ class Alerts:
             if alert is not None:
                 await self.tell(alert)
             rest_s = REMINDER_S if alert is not None else HOUR_S
-            left_s = 0.0 if ends is None else (ends - now).total_seconds()
-            await self._sleep(min(rest_s, left_s) if left_s > 0.0 else rest_s)
+            # A second after its end: a sleep that is over a little early would tell once more that it is near.
+            left_s = rest_s if ends is None or ends <= now else (ends - now).total_seconds() + 1.0
+            await self._sleep(min(rest_s, left_s))
 
     def _alerts(self, events: Sequence[Event]) -> list[Alert]:
         found: list[Alert] = []

@@ -316,7 +316,7 @@ async def test_risk_13_the_end_of_an_arming_is_told_when_it_comes() -> None:
         "Eternal Engine: the arming expires soon",
         "Eternal Engine: the arming has expired",
     ]
-    assert slept == [pytest.approx(1_200.0, abs=1.0), 86_400.0]
+    assert slept == [pytest.approx(1_201.0, abs=0.1), 86_400.0]
 
 
 class _Handler(BaseHTTPRequestHandler):
