@@ -346,7 +346,11 @@ def trail_positions(
 ) -> None:
     """Advance the trails of TREND's positions by a day's close, in place (TREND-S2)."""
     ticks, closes, held, side = params.instruments.perp_tick, features.trend.close, book.held[TREND], state.side
+    trailing, best = state.trailing, state.best_close
     for i in range(book.active[TREND]):
         s = held[i]
         if side[s] != 0 and calendar[day, s] & trend.DECIDES:
+            # A trail that follows already moves with a new best close only.
+            if trailing[s] and side[s] * closes[s, day] <= side[s] * best[s]:
+                continue
             trend.trail_in_place(params.trend, state, s, closes[s, day], ticks[s])

@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from eternal_engine.backtest.cruise import RESTLESS, ends_any, trail_positions
 from eternal_engine.backtest.fills import Lots, Market, liquidation_price, liquidation_reach
+from eternal_engine.backtest.lending import refer, spread
 from eternal_engine.backtest.settlements import pay_funding
 from eternal_engine.backtest.tape import BARS, HOURLY, PERIOD, ROW_HOURS, Tape, row_of
 from eternal_engine.backtest.worth import mark_perps
@@ -84,7 +85,8 @@ def pass_days(
     """
     bar = first_bar
     wakes = False
-    state, risk = states.trend, states.risk
+    # A new one each day: as a plain tuple it needs no memory of its own.
+    state, risk = states.trend, spread(states.risk)
     gains, notional, cash = tape.draft_equity[TREND], tape.draft_exposure[TREND], book.cash
     while breaker.day_of(market.first_h + bar) == risk.day:
         close_h = (risk.day + 1) * HOURS_PER_DAY
@@ -119,7 +121,7 @@ def pass_days(
         # Within the corridor an hour brings nothing else, and the high has been seen to.
         risk = breaker.roll(risk, close_h, in_scope_usdt(params, cash, usdt))
         trail_positions(params, features, calendar, book, state, day)
-    return bar, next_payment_h, states._replace(risk=risk), wakes
+    return bar, next_payment_h, states._replace(risk=refer(risk)), wakes
 
 
 def close_rests(

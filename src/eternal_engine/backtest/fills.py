@@ -227,22 +227,6 @@ def close_perp(
     write_order(tape, decided_h, filled_h, e, s, PERP, side, why, rule, coins, price, fee, slipped)  # fmt: skip
 
 
-def settle_funding(book: BookView, tape: Tape, lots: Lots, symbol: int, mark: float, rate: float, row: int) -> None:
-    """Pay or receive one settlement on every open perp in a symbol: long pays a positive rate (TREND-F1).
-
-    `row` is that of the bar which opens with it.
-    """
-    for engine in (TREND, FUNDING):
-        qty = book.perp_qty[engine, symbol]
-        if qty != 0.0:
-            received = -qty * mark * rate
-            book.cash[engine] += received
-            book.open_costs[engine, symbol] += received
-            book.trade[engine, symbol] += received
-            lots.funding[engine, symbol] += received
-            tape.funding[engine, row] += received
-
-
 def fill_intent(
     params: Params,
     market: Market,

@@ -15,7 +15,7 @@ from typing import Any
 
 from eternal_engine.absent import absent
 from eternal_engine.backtest import cruise, days, fills, lending, lighten, loop, many, pairs, settlements, tape, worth
-from eternal_engine.backtest.lending import lend, refer, spread, teach_lending, teach_renewal
+from eternal_engine.backtest.lending import lend, refer, spread, teach_lending, teach_renewal, teach_value
 from eternal_engine.model import codes, reason, steps
 from eternal_engine.portfolio import (
     breaker_hour,
@@ -64,6 +64,8 @@ MODULES: tuple[ModuleType, ...] = (
     loop,
     many,
 )
+# A division by zero gives infinity or NaN, as NumPy's do: no rule divides by what may be zero without looking.
+ERRORS = "numpy"
 # What numba would load, each a tenth of a second, only to offer what is not used here.
 NEEDLESS = ("scipy", "coverage", "cffi")
 # Whose numbers the compiled functions contain.
@@ -177,13 +179,13 @@ def compiled_run(base_dir: Path | None = None) -> CompiledRun:
     with absent(*NEEDLESS):
         numba: Any = import_module("numba")
     numba.config.CACHE_DIR = str(folder)
-    lighten.count_without_locks()
-    dispatcher = numba.njit(cache=True, no_cfunc_wrapper=True)(entry)
+    dispatcher = numba.njit(cache=True, no_cfunc_wrapper=True, error_model=ERRORS)(entry)
     compile_entry = dispatcher._compiler.compile
 
     def compile_taught(*arguments: Any) -> Any:
         _teach(numba)
-        return lighten.lightened(compile_entry(*arguments))
+        with lighten.lean_code():
+            return lighten.lightened(compile_entry(*arguments))
 
     # Only a process that compiles needs the compiler to know our functions: teaching it takes half a second.
     dispatcher._compiler.compile = compile_taught
@@ -194,9 +196,10 @@ def compiled_run(base_dir: Path | None = None) -> CompiledRun:
 def _teach(numba: Any) -> None:
     teach_lending(LENT)
     teach_renewal(RENEWED)
+    teach_value(breaker.RiskState)
     for module in MODULES:
         for function in _plain_functions(module):
-            numba.extending.register_jitable(function)
+            numba.extending.register_jitable(error_model=ERRORS)(function)
 
 
 def is_compiled(base_dir: Path | None = None) -> bool:

@@ -22,7 +22,7 @@ def refer(values: Any) -> Any:
 
 
 def spread(values: Any) -> Any:
-    """Give the tuple of a counted structure, to hand it back to Python; only compiled code calls this."""
+    """Give the plain tuple of a counted structure, to hand it back to Python or to renew it often without memory."""
     return values
 
 
@@ -168,3 +168,23 @@ def _teach_replace(twins: dict[type, Any]) -> None:
         scope: dict[str, Any] = {"build": build, "names": fields, "text": signature}
         lines = [f"def impl(self, {signature}):", "    return build(self, locals(), names, text)"]
         extending.overload_method(twin, "_replace")(compiled_text(lines, scope))
+
+
+def teach_value(kind: type) -> None:
+    """Teach the compiler `_replace` for plain tuples of a kind; it can know one such method, so for one kind only."""
+    extending: Any = import_module("numba.extending")
+    types: Any = import_module("numba.types")
+
+    absent = (types.Omitted, types.NoneType)
+    fields: tuple[str, ...] = getattr(kind, "_fields")  # noqa: B009 (a named tuple's, unknown to the types)
+    signature = ", ".join(f"{name}=None" for name in fields)
+
+    def build(self: Any, seen: dict[str, Any]) -> Any:
+        if self.instance_class is not kind:
+            return None
+        given = {n for n in fields if seen[n] is not None and not isinstance(seen[n], absent)}
+        parts = ", ".join(name if name in given else f"self.{name}" for name in fields)
+        return compiled_text([f"def impl(self, {signature}):", f"    return kind({parts})"], {"kind": kind})
+
+    lines = [f"def impl(self, {signature}):", "    return build(self, locals())"]
+    extending.overload_method(types.NamedTuple, "_replace")(compiled_text(lines, {"build": build}))

@@ -8,9 +8,10 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from eternal_engine.backtest.fills import Lots, Market, settle_funding
+from eternal_engine.backtest.fills import Lots, Market
 from eternal_engine.backtest.tape import Tape, row_of
 from eternal_engine.portfolio.params import PERPS, BookView, Features, Marks
+from eternal_engine.strategies.base import FUNDING, TREND
 
 Int64Array = npt.NDArray[np.int64]
 
@@ -77,6 +78,9 @@ def pay_funding(
     Gives the hour of the next payment.
     """
     stamps, rates, held, opens = features.funding.stamp_h, features.funding.rate, book.held[PERPS], market.settle_open
+    # Looked up once: what is written in between might be the tuples, for all the compiler knows.
+    cash, contracts, costs, results = book.cash, book.perp_qty, book.open_costs, book.trade
+    of_lots, of_rows = lots.funding, tape.funding
     last = stamps.shape[1]
     count = book.active[PERPS]
     now_h = market.first_h + first_bar
@@ -94,7 +98,16 @@ def pay_funding(
                 if math.isnan(mark):
                     take_closes(market, marks, marked, now_h - market.first_h)
                     mark = marks.perp[s]
-                settle_funding(book, tape, lots, s, mark, rates[s, k], row)
+                for engine in range(TREND, FUNDING + 1):
+                    qty = contracts[engine, s]
+                    if qty != 0.0:
+                        # A long position pays a positive rate (TREND-F1).
+                        received = -qty * mark * rates[s, k]
+                        cash[engine] += received
+                        costs[engine, s] += received
+                        results[engine, s] += received
+                        of_lots[engine, s] += received
+                        of_rows[engine, row] += received
                 k += 1
             paid[s] = k
             if k < last:

@@ -10,11 +10,13 @@ import pytest
 from core_builders import START_H, THREE, a_history, some_params
 from eternal_engine.backtest import fills
 from eternal_engine.backtest.fills import Lots, Market, empty_lots
-from eternal_engine.backtest.prepare import market_of
+from eternal_engine.backtest.prepare import features_of, market_of
+from eternal_engine.backtest.settlements import NEVER_H, pay_funding
 from eternal_engine.backtest.tape import DELISTING, EVENTS, LIQUIDATION, ORDERS, TRADES, TRANSFER, Tape, new_tape
 from eternal_engine.model import reason
 from eternal_engine.portfolio.beginning import initial_states
 from eternal_engine.portfolio.params import NO_INTENT, BookView, Intent, Marks, Params, States, empty_book, empty_marks
+from eternal_engine.portfolio.valuation import count_active
 from eternal_engine.strategies import trend
 from eternal_engine.strategies.base import BUY, CORE_HODL, FUNDING, PAIR, PERP, SELL, SPOT, TACTICAL, TREND
 
@@ -71,6 +73,18 @@ class Bench:
         self.book.perp_qty[FUNDING, 0] = -coins
         self.book.perp_entry[FUNDING, 0] = perp
         self.lots.qty[FUNDING, 0] = coins
+
+    def settle(self, symbol: int, mark: float, rate: float) -> None:
+        """Settle one symbol's funding at the open of bar 1."""
+        stamps, rates = np.full((3, 1), NEVER_H), np.full((3, 1), rate)
+        stamps[symbol] = START_H + 1
+        known = features_of(self.params, a_history(np.ones((3, 48))))
+        known = known._replace(funding=known.funding._replace(stamp_h=stamps, rate=rates))
+        opens = np.full(self.market.perp_open.shape, mark)
+        market = self.market._replace(first_h=START_H, perp_open=opens)
+        count_active(self.book)
+        paid = np.zeros(3, np.int64)
+        assert pay_funding(known, market, self.book, self.tape, self.lots, self.marks, paid, 1, 2, 1) == NEVER_H
 
     @property
     def last_trade(self) -> dict[str, float]:
@@ -272,7 +286,7 @@ def test_trend_reduction_closes_its_share_and_keeps_the_rest() -> None:
 def test_g5_a_long_pays_a_positive_rate(qty: float, mark: float, rate: float, received: float) -> None:
     bench = Bench()
     bench.hold_trend(coins=qty)
-    fills.settle_funding(bench.book, bench.tape, bench.lots, 0, mark, rate, 1)
+    bench.settle(0, mark, rate)
     assert bench.book.cash[TREND] == pytest.approx(20_000 + received)
     assert bench.tape.funding[TREND].sum() == pytest.approx(received)
 
@@ -281,9 +295,9 @@ def test_g5_a_long_pays_a_positive_rate(qty: float, mark: float, rate: float, re
 def test_h1_a_short_receives_a_positive_rate(rate: float, received: float) -> None:
     bench = Bench()
     bench.book.perp_qty[FUNDING, 0] = -0.5
-    fills.settle_funding(bench.book, bench.tape, bench.lots, 0, 60_000.0, rate, 1)
+    bench.settle(0, 60_000.0, rate)
     assert bench.book.cash[FUNDING] == pytest.approx(15_000 + received)
-    fills.settle_funding(bench.book, bench.tape, bench.lots, 1, 60_000.0, 0.5, 1)
+    bench.settle(1, 60_000.0, 0.5)
     assert bench.book.cash[FUNDING] == pytest.approx(15_000 + received)
 
 
@@ -304,7 +318,7 @@ def test_j13_h7_a_pair_through_any_move_ends_flat_minus_its_costs(move: float) -
     for params in (FREE, PAID):
         bench = Bench(params)
         bench.fill(engine=FUNDING, symbol=0, market=PAIR, side=BUY, qty_steps=90, reason=reason.FUND_ENTRY)
-        fills.settle_funding(bench.book, bench.tape, bench.lots, 0, 40_000.0, 0.001, 1)
+        bench.settle(0, 40_000.0, 0.001)
         price = 40_000.0 * move
         bench.bar(perp=(price, price, price), at=2)
         bench.fill(at=2, engine=FUNDING, symbol=0, market=PAIR, side=SELL, qty_steps=90, reduces=True)
