@@ -23,6 +23,7 @@ from eternal_engine.model import reason
 from eternal_engine.portfolio.breaker_hour import advance_risk
 from eternal_engine.portfolio.flows import month_of
 from eternal_engine.portfolio.params import BookView, Equities, Features, Marks, Params, States
+from eternal_engine.portfolio.review import held_trend_positions
 from eternal_engine.portfolio.trend_hour import trend_refusal
 from eternal_engine.risk import breaker
 from eternal_engine.strategies import core_hodl, tactical, trend
@@ -129,7 +130,8 @@ def cruise(  # noqa: C901 (ifs up here, loops below: each helper is one loop)
     if bar > first_bar and (market.first_h + bar) % HOURS_PER_DAY == 0:
         states = close_day(params, features, calendar, book, states, tape, market.first_h + bar)
         if refused > 0:
-            tape.denials[TREND, trend_refusal(params, book, states.risk, market.first_h + bar)] += refused
+            taken = held_trend_positions(book)
+            tape.denials[TREND, trend_refusal(params, states.risk, True, False, taken, market.first_h + bar)] += refused
     return bar, next_payment_h, states
 
 
@@ -195,7 +197,8 @@ def trend_refusals(
     for s in range(len(bits)):
         if bits[s] & trend.ENTERS and book.perp_qty[TREND, s] == 0.0:
             if refusal == NOT_ASKED:
-                refusal = trend_refusal(params, book, risk, market.first_h + bar + 1)
+                taken = held_trend_positions(book)
+                refusal = trend_refusal(params, risk, True, False, taken, market.first_h + bar + 1)
             if refusal == reason.NONE or settled[s] == 0 or not has_bars(market, s, bar):
                 return RESTLESS
             refused += 1

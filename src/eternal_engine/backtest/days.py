@@ -22,6 +22,7 @@ from eternal_engine.backtest.worth import mark_perps
 from eternal_engine.model import reason
 from eternal_engine.portfolio.breaker_hour import scope_usdt
 from eternal_engine.portfolio.params import BookView, Equities, Features, Marks, Params, States
+from eternal_engine.portfolio.review import held_trend_positions
 from eternal_engine.portfolio.trend_hour import trend_refusal
 from eternal_engine.risk import breaker
 from eternal_engine.strategies import trend
@@ -135,7 +136,7 @@ def close_rests(
         return False
     for s in range(len(bits)):
         if bits[s] & trend.ENTERS and book.perp_qty[TREND, s] == 0.0:
-            return trend_refusal(params, book, risk, close_h) != reason.NONE
+            return trend_refusal(params, risk, True, False, held_trend_positions(book), close_h) != reason.NONE
     return True
 
 

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from eternal_engine.backtest.fills import Lots, Market
 from eternal_engine.backtest.lending import lend, refer
 from eternal_engine.backtest.loop import run
-from eternal_engine.backtest.tape import BARS, Tape, rewind
+from eternal_engine.backtest.tape import BARS, Tape, rewind_alone
 from eternal_engine.portfolio.params import BookView, Features, Marks, Params, States
 from eternal_engine.strategies.base import TREND
 from eternal_engine.strategies.trend import TrendFeatures, TrendParams
@@ -79,7 +79,7 @@ def run_sets(
             trend_features(features.trend, sets, n), features.funding, features.tactical, features.first_day
         )
         begin_anew(book, lots, marks, sets.cash)
-        rewind(tape)
+        rewind_alone(tape, TREND)
         run(
             lend(chosen), lend(seen), lend(market), lend(book), lend(lots), lend(marks), refer(states), lend(tape),
             first_bar, last_bar, 0.0,

@@ -114,12 +114,18 @@ def new_tape(bars: int, orders: int, trades: int, events: int, reasons: int, row
 
 def rewind(tape: Tape) -> None:
     """Make a filled tape ready for another run of the same bars: what a run only adds to goes back to its start."""
-    tape.counts[:] = 0
+    for engine in range(4):
+        rewind_alone(tape, engine)
     tape.engine_flow[:] = 0.0
-    tape.fees[:] = 0.0
-    tape.slippage[:] = 0.0
-    tape.funding[:] = 0.0
     tape.external[:] = 0.0
+
+
+def rewind_alone(tape: Tape, engine: int) -> None:
+    """Rewind a tape on which one engine alone was run, without any money moved."""
+    tape.counts[:] = 0
+    tape.fees[engine] = 0.0
+    tape.slippage[engine] = 0.0
+    tape.funding[engine] = 0.0
     tape.denials[:] = 0
     tape.layout[PERIOD] = -1
     tape.lowest[:] = np.inf

@@ -70,6 +70,12 @@ def review(
         pending.append(_to_intent(signal, qty_steps, quote_steps, unit, verdict.rule, now_h))
 
 
+def deny(signal: Signal, rule: int, now_h: int, decisions: list[Decision]) -> None:
+    """Refuse an entry sized in coins by a rule that looks neither at its coin nor at its size."""
+    wanted = signal.qty * signal.price
+    decisions.append(Decision(now_h, signal.engine, signal.symbol, signal.reason, False, rule, wanted))
+
+
 def pass_reduction(
     params: Params, signal: Signal, now_h: int, pending: list[Intent], decisions: list[Decision]
 ) -> None:

@@ -6,8 +6,9 @@ import math
 
 import numpy as np
 
+from eternal_engine.model import reason
 from eternal_engine.portfolio.params import BookView, Decision, Equities, Features, Intent, Marks, Params, States
-from eternal_engine.portfolio.review import held_trend_positions, open_trend_positions, pass_reduction, review
+from eternal_engine.portfolio.review import deny, open_trend_positions, pass_reduction, review
 from eternal_engine.portfolio.valuation import is_busy, step_of
 from eternal_engine.risk import manager
 from eternal_engine.risk.breaker import RiskState
@@ -55,28 +56,31 @@ def decide_trend(
     for signal in exits:
         pass_reduction(params, signal, now_h, pending, decisions)
     for signal in candidates:
-        # Without a free slot a candidate is refused before anybody looks at its correlation (RISK-8).
-        correlation = -1.0
-        if open_trend_positions(book, pending) < params.risk.max_positions_trend:
-            correlation = _correlation(params, features, book, pending, signal.symbol, day)
+        # What refuses every candidate needs no look at this one: a halt, or no free slot (RISK-8).
+        taken = open_trend_positions(book, pending)
+        refusal = trend_refusal(params, states.risk, equity.known, halted, taken, now_h)
+        if refusal != reason.NONE:
+            deny(signal, refusal, now_h, decisions)
+            continue
+        correlation = _correlation(params, features, book, pending, signal.symbol, day)
         review(params, book, marks, pending, decisions, equity, states, signal, now_h, halted, correlation)
     return states
 
 
-def trend_refusal(params: Params, book: BookView, risk: RiskState, now_h: int) -> int:
-    """Give what refuses every entry of TREND now, or NONE: known equity, no operator halt, nothing on its way."""
+def trend_refusal(params: Params, risk: RiskState, known: bool, halted: bool, taken: int, now_h: int) -> int:
+    """Give what refuses every entry of TREND now, whose prices are new and of whose slots some are `taken`, or NONE."""
     seen = Exposure(
         now_h=now_h,
         state=risk,
-        known=True,
-        halted=False,
+        known=known,
+        halted=halted,
         stale_bars=0,
         portfolio_usdt=0.0,
         engine_usdt=0.0,
         free_usdt=0.0,
         position_usdt=0.0,
         perp_usdt=0.0,
-        open_count=held_trend_positions(book),
+        open_count=taken,
         correlation=-1.0,
         kelly_frac=math.inf,
         orders_last_minute=0,
