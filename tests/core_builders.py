@@ -11,14 +11,17 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from eternal_engine.backtest.fills import Lots
 from eternal_engine.backtest.prepare import features_of, market_of
+from eternal_engine.backtest.settlements import NEVER_H, pay_funding
 from eternal_engine.backtest.simulate import Simulation, plain_run, simulate
 from eternal_engine.backtest.tape import BARS, DELISTING, EVENTS, ORDERS, TRADES, Tape
 from eternal_engine.bootstrap import params_of
 from eternal_engine.config.settings import Settings
 from eternal_engine.market_data.history import HOUR_MS, FundingRates, MarketHistory, Ohlcv, Sentiment
 from eternal_engine.model import reason
-from eternal_engine.portfolio.params import Params
+from eternal_engine.portfolio.params import BookView, Params, empty_marks
+from eternal_engine.portfolio.valuation import count_active
 from eternal_engine.risk import breaker
 from eternal_engine.risk.verdict import Exposure
 from eternal_engine.strategies import core_hodl
@@ -224,6 +227,20 @@ def play(
         capital=capital,
         deposit_weekly_usdt=deposit_weekly_usdt,
     )
+
+
+def settle_once(params: Params, book: BookView, tape: Tape, lots: Lots, symbol: int, mark: float, rate: float) -> None:
+    """Settle one symbol's funding in an hour of its own, on the tape's row at work."""
+    symbols = book.perp_qty.shape[1]
+    marks = empty_marks(symbols)
+    history = a_history(np.full((symbols, 48), mark))
+    stamps = np.full((symbols, 1), NEVER_H)
+    stamps[symbol] = START_H + 1
+    known = features_of(params, history)
+    known = known._replace(funding=known.funding._replace(stamp_h=stamps, rate=np.full((symbols, 1), rate)))
+    count_active(book)
+    paid = np.zeros(symbols, np.int64)
+    assert pay_funding(known, market_of(history), book, tape, lots, marks, paid, 1, 2, 1) == NEVER_H
 
 
 def written(tape: Tape, name: str) -> np.ndarray:

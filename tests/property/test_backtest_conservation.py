@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -21,11 +22,12 @@ from core_builders import (
     some_params,
     written,
 )
-from eternal_engine.backtest import fills, loop, settlements
+from eternal_engine.backtest import loop
+from eternal_engine.backtest.fills import Market
 from eternal_engine.backtest.simulate import Simulation
 from eternal_engine.backtest.tape import BARS, EVENTS, ORDERS, TRADES
 from eternal_engine.market_data.history import MarketHistory
-from eternal_engine.portfolio.params import Params
+from eternal_engine.portfolio.params import BookView, Features, Params
 
 
 def wild(shorts: bool = False) -> Params:
@@ -92,15 +94,15 @@ def test_u_8_fast_travel_is_only_a_shortcut(seed: int, holes: int, vol: float) -
 
 
 def test_j6_the_replay_notices_a_fee_that_is_not_paid(monkeypatch: pytest.MonkeyPatch) -> None:
-    honest = fills.settle_funding
+    honest = loop.pay_funding
 
-    def generous(book: object, *given: object) -> None:
-        honest(book, *given)  # type: ignore[arg-type]
-        book.cash[2] += 0.01  # type: ignore[attr-defined]
+    def generous(features: Features, market: Market, book: BookView, *given: Any) -> int:
+        book.cash[2] += 0.01
+        return honest(features, market, book, *given)
 
     history = a_random_history(3, days=25)
     assert_reconciles(history, wild())
-    monkeypatch.setattr(settlements, "settle_funding", generous)
+    monkeypatch.setattr(loop, "pay_funding", generous)
     with pytest.raises(AssertionError):
         assert_reconciles(history, wild())
 

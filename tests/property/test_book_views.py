@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from builders import a_fill
-from core_builders import TWO, some_params
+from core_builders import TWO, settle_once, some_params
 from eternal_engine.backtest import days, fills, tape
 from eternal_engine.backtest.settlements import NEVER_H
 from eternal_engine.engine.timing import hour_start
@@ -157,7 +157,7 @@ class Double:
                 amount = -position.qty * price * paid
                 number = ExecutionId(self.next_id())
                 self.enter(FundingSettled(at, account, name, number, position.qty, price, paid, amount, at))
-        fills.settle_funding(self.book, self.tape, self.lots, symbol, mark, rate, 0)
+        settle_once(PARAMS, self.book, self.tape, self.lots, symbol, mark, rate)
 
     def retell(self) -> None:
         """Book what the backtest has written on its tape since."""

@@ -81,6 +81,7 @@ def pay_funding(
     # Looked up once: what is written in between might be the tuples, for all the compiler knows.
     cash, contracts, costs, results = book.cash, book.perp_qty, book.open_costs, book.trade
     of_lots, of_rows = lots.funding, tape.funding
+    end_engine = FUNDING + 1 if book.active[FUNDING] > 0 else FUNDING
     last = stamps.shape[1]
     count = book.active[PERPS]
     now_h = market.first_h + first_bar
@@ -98,7 +99,7 @@ def pay_funding(
                 if math.isnan(mark):
                     take_closes(market, marks, marked, now_h - market.first_h)
                     mark = marks.perp[s]
-                for engine in range(TREND, FUNDING + 1):
+                for engine in range(TREND, end_engine):
                     qty = contracts[engine, s]
                     if qty != 0.0:
                         # A long position pays a positive rate (TREND-F1).

@@ -18,18 +18,17 @@ Float64Array = npt.NDArray[np.float64]
 def count_active(book: BookView) -> None:
     """List and count anew which symbols each engine holds; to be called whenever fills have changed the books."""
     coins, contracts, active, held = book.spot_qty, book.perp_qty, book.active, book.held
+    # Each symbol is written and the next one over it unless it counts: no branch that a processor would guess wrong.
     for e in range(4):
         count = 0
         for s in range(coins.shape[1]):
-            if coins[e, s] != 0.0 or contracts[e, s] != 0.0:
-                held[e, count] = s
-                count += 1
+            held[e, count] = s
+            count += (coins[e, s] != 0.0) | (contracts[e, s] != 0.0)
         active[e] = count
     count = 0
     for s in range(coins.shape[1]):
-        if contracts[TREND, s] != 0.0 or contracts[FUNDING, s] != 0.0:
-            held[PERPS, count] = s
-            count += 1
+        held[PERPS, count] = s
+        count += (contracts[TREND, s] != 0.0) | (contracts[FUNDING, s] != 0.0)
     active[PERPS] = count
 
 

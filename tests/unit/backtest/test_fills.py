@@ -7,16 +7,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from core_builders import START_H, THREE, a_history, some_params
+from core_builders import START_H, THREE, a_history, settle_once, some_params
 from eternal_engine.backtest import fills
 from eternal_engine.backtest.fills import Lots, Market, empty_lots
-from eternal_engine.backtest.prepare import features_of, market_of
-from eternal_engine.backtest.settlements import NEVER_H, pay_funding
+from eternal_engine.backtest.prepare import market_of
 from eternal_engine.backtest.tape import DELISTING, EVENTS, LIQUIDATION, ORDERS, TRADES, TRANSFER, Tape, new_tape
 from eternal_engine.model import reason
 from eternal_engine.portfolio.beginning import initial_states
 from eternal_engine.portfolio.params import NO_INTENT, BookView, Intent, Marks, Params, States, empty_book, empty_marks
-from eternal_engine.portfolio.valuation import count_active
 from eternal_engine.strategies import trend
 from eternal_engine.strategies.base import BUY, CORE_HODL, FUNDING, PAIR, PERP, SELL, SPOT, TACTICAL, TREND
 
@@ -75,16 +73,8 @@ class Bench:
         self.lots.qty[FUNDING, 0] = coins
 
     def settle(self, symbol: int, mark: float, rate: float) -> None:
-        """Settle one symbol's funding at the open of bar 1."""
-        stamps, rates = np.full((3, 1), NEVER_H), np.full((3, 1), rate)
-        stamps[symbol] = START_H + 1
-        known = features_of(self.params, a_history(np.ones((3, 48))))
-        known = known._replace(funding=known.funding._replace(stamp_h=stamps, rate=rates))
-        opens = np.full(self.market.perp_open.shape, mark)
-        market = self.market._replace(first_h=START_H, perp_open=opens)
-        count_active(self.book)
-        paid = np.zeros(3, np.int64)
-        assert pay_funding(known, market, self.book, self.tape, self.lots, self.marks, paid, 1, 2, 1) == NEVER_H
+        """Settle one symbol's funding."""
+        settle_once(self.params, self.book, self.tape, self.lots, symbol, mark, rate)
 
     @property
     def last_trade(self) -> dict[str, float]:
