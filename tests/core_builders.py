@@ -96,6 +96,20 @@ def only(engine: str, symbols: tuple[str, ...] = TWO, **changes: Any) -> Params:
     return some_params(symbols, **switches)
 
 
+def wild_params(seed: int) -> Params:
+    """Give parameters under which all four engines trade much on a wild market; options differ with the seed."""
+    return some_params(
+        THREE,
+        core={"interval_h": 24},
+        trend={**QUICK_TREND, "adx_min": 5.0, "shorts": seed % 2 == 0, "risk_frac": 0.5, "stop_atr": 1.0}
+        | {"volume_filter": seed % 4 == 1, "volume_days": 3},
+        tactical={"level_drawdown": np.array([0.05, 0.2]), "take_profit_frac": 0.1, "max_hold_days": 4}
+        | {"fear_enabled": True, "capitulation_enabled": True},
+        risk={"max_position_frac": 0.5, "trend_max_own_frac": 2.0, "correlation_deny": 1.1},
+        ladder={"daily_loss_frac": 0.2, "weekly_loss_frac": 0.4, "scope": seed % 2, "on_breach": int(seed % 3 == 0)},
+    )
+
+
 def an_exposure(**changes: Any) -> Exposure:
     """Build what a review sees of a healthy account of 100,000 with nothing held; nothing limits a small order."""
     healthy = Exposure(

@@ -130,8 +130,7 @@ def cruise(  # noqa: C901 (ifs up here, loops below: each helper is one loop)
     if bar > first_bar and (market.first_h + bar) % HOURS_PER_DAY == 0:
         states = close_day(params, features, calendar, book, states, tape, market.first_h + bar)
         if refused > 0:
-            taken = held_trend_positions(book)
-            tape.denials[TREND, trend_refusal(params, states.risk, True, False, taken, market.first_h + bar)] += refused
+            tape.denials[TREND, refusal_at_rest(params, book, states.risk, market.first_h + bar)] += refused
     return bar, next_payment_h, states
 
 
@@ -197,12 +196,16 @@ def trend_refusals(
     for s in range(len(bits)):
         if bits[s] & trend.ENTERS and book.perp_qty[TREND, s] == 0.0:
             if refusal == NOT_ASKED:
-                taken = held_trend_positions(book)
-                refusal = trend_refusal(params, risk, True, False, taken, market.first_h + bar + 1)
+                refusal = refusal_at_rest(params, book, risk, market.first_h + bar + 1)
             if refusal == reason.NONE or settled[s] == 0 or not has_bars(market, s, bar):
                 return RESTLESS
             refused += 1
     return refused
+
+
+def refusal_at_rest(params: Params, book: BookView, risk: breaker.RiskState, now_h: int) -> int:
+    """Give what refuses every entry of TREND, or NONE: equity is known, nobody halts, nothing is on its way."""
+    return trend_refusal(params, risk, True, False, held_trend_positions(book), now_h)
 
 
 def ends_any(bits: Int8Array, book: BookView, side: Int64Array) -> bool:

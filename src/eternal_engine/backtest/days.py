@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from eternal_engine.backtest.cruise import RESTLESS, ends_any, trail_positions
+from eternal_engine.backtest.cruise import RESTLESS, ends_any, refusal_at_rest, trail_positions
 from eternal_engine.backtest.fills import Lots, Market, liquidation_price, liquidation_reach
 from eternal_engine.backtest.lending import refer, spread
 from eternal_engine.backtest.settlements import pay_funding
@@ -22,8 +22,6 @@ from eternal_engine.backtest.worth import mark_perps
 from eternal_engine.model import reason
 from eternal_engine.portfolio.breaker_hour import scope_usdt
 from eternal_engine.portfolio.params import BookView, Equities, Features, Marks, Params, States
-from eternal_engine.portfolio.review import held_trend_positions
-from eternal_engine.portfolio.trend_hour import trend_refusal
 from eternal_engine.risk import breaker
 from eternal_engine.strategies import trend
 from eternal_engine.strategies.base import BUY, CORE_HODL, FUNDING, HOURS_PER_DAY, SELL, TACTICAL, TREND
@@ -136,7 +134,7 @@ def close_rests(
         return False
     for s in range(len(bits)):
         if bits[s] & trend.ENTERS and book.perp_qty[TREND, s] == 0.0:
-            return trend_refusal(params, risk, True, False, held_trend_positions(book), close_h) != reason.NONE
+            return refusal_at_rest(params, book, risk, close_h) != reason.NONE
     return True
 
 

@@ -1,6 +1,6 @@
 """Make compiled code lighter to load and to run than numba makes it by itself.
 
-Both functions reach into numba, whose version is locked; where a name has changed they change nothing.
+All of it reaches into numba, whose version is locked: where a name has changed, compiling ends with its error.
 """
 
 from __future__ import annotations

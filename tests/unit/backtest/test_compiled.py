@@ -20,13 +20,13 @@ from core_builders import (
     orders_on,
     play,
     some_params,
+    wild_params,
     written,
 )
 from eternal_engine.backtest.prepare import daily_bars_of, features_of
 from eternal_engine.backtest.simulate import Simulation, plain_run
 from eternal_engine.backtest.sweep import sweep_trend
 from eternal_engine.backtest.tape import EVENTS, ORDERS
-from eternal_engine.portfolio.params import Params
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900), pytest.mark.xdist_group("compiled")]
 SHARED = Path(os.environ.get("ETERNAL_SHARED_DATA", Path(__file__).parents[4] / "shared" / "data")) / "market"
@@ -51,25 +51,12 @@ def assert_equal_tapes(plain: Simulation, fast: Simulation) -> None:
             assert np.asarray(one).tobytes() == np.asarray(two, dtype=np.asarray(one).dtype).tobytes(), f"{part}.{name}"
 
 
-def wild(seed: int) -> Params:
-    return some_params(
-        THREE,
-        core={"interval_h": 24},
-        trend={**QUICK_TREND, "adx_min": 5.0, "shorts": seed % 2 == 0, "risk_frac": 0.5, "stop_atr": 1.0}
-        | {"volume_filter": seed % 4 == 1, "volume_days": 3},
-        tactical={"level_drawdown": np.array([0.05, 0.2]), "take_profit_frac": 0.1, "max_hold_days": 4}
-        | {"fear_enabled": True, "capitulation_enabled": True},
-        risk={"max_position_frac": 0.5, "trend_max_own_frac": 2.0, "correlation_deny": 1.1},
-        ladder={"daily_loss_frac": 0.2, "weekly_loss_frac": 0.4, "scope": seed % 2, "on_breach": int(seed % 3 == 0)},
-    )
-
-
 @pytest.mark.parametrize("seed", range(12))
 def test_j17_compiled_equals_plain_over_wild_markets(compiled: Callable[..., Any], seed: int) -> None:
     history = a_random_history(seed, days=40, holes=30 * (seed % 2), vol=0.05 if seed % 3 else 0.015)
     deposits = 100.0 * (seed % 2)
-    plain = play(history, wild(seed), deposit_weekly_usdt=deposits, first_bar=24 * (seed % 3))
-    fast = play(history, wild(seed), deposit_weekly_usdt=deposits, first_bar=24 * (seed % 3), runner=compiled)
+    plain = play(history, wild_params(seed), deposit_weekly_usdt=deposits, first_bar=24 * (seed % 3))
+    fast = play(history, wild_params(seed), deposit_weekly_usdt=deposits, first_bar=24 * (seed % 3), runner=compiled)
     assert min(plain.tape.counts[ORDERS], plain.tape.counts[EVENTS]) > 0
     assert_equal_tapes(plain, fast)
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from core_builders import CAPITAL, QUICK_TREND, THREE, a_random_history, only, play, some_params
+from core_builders import CAPITAL, QUICK_TREND, THREE, a_random_history, only, play, wild_params
 from eternal_engine.backtest.loop import run
 from eternal_engine.backtest.many import run_sets
 from eternal_engine.backtest.prepare import daily_bars_of, features_of
@@ -64,19 +64,11 @@ def test_the_guard_refuses_an_index_from_the_end(index: Any) -> None:
 
 @pytest.mark.parametrize("seed", range(6))
 def test_no_index_of_the_loop_counts_from_the_end(seed: int) -> None:
-    params = some_params(
-        THREE,
-        core={"interval_h": 24},
-        trend={**QUICK_TREND, "adx_min": 5.0, "shorts": seed % 2 == 0, "risk_frac": 0.5, "stop_atr": 1.0}
-        | {"volume_filter": seed % 4 == 1, "volume_days": 3},
-        tactical={"level_drawdown": np.array([0.05, 0.2]), "take_profit_frac": 0.1, "max_hold_days": 4}
-        | {"fear_enabled": True, "capitulation_enabled": True},
-        risk={"max_position_frac": 0.5, "trend_max_own_frac": 2.0, "correlation_deny": 1.1},
-        ladder={"daily_loss_frac": 0.2, "weekly_loss_frac": 0.4, "scope": seed % 2},
-    )
     history = a_random_history(seed, days=40, holes=30 * (seed % 2), vol=0.05 if seed % 3 else 0.015)
     first_bar = 24 * (seed % 3) + 7 * (seed % 2)
-    seen = play(history, params, deposit_weekly_usdt=100.0 * (seed % 2), first_bar=first_bar, runner=guarded_run)
+    seen = play(
+        history, wild_params(seed), deposit_weekly_usdt=100.0 * (seed % 2), first_bar=first_bar, runner=guarded_run
+    )
     assert seen.tape.counts[ORDERS] > 0
 
 
